@@ -1,0 +1,24 @@
+//! Which models, routes and prices are there, and is the file right?
+//!
+//! [`RawTables`] is what the file says, [`RouteTable`] what it means. [`RawTables::validate`] stands between them and
+//! names everything that is wrong in one go, each [`Problem`] with its place, so that one edit can mend the file.
+//! Nothing behind that door can hold a bad value. This crate reads no file, no environment and no clock: a secret is
+//! only named here ([`SecretRef`]).
+
+mod names;
+mod nearest;
+mod price;
+mod problem;
+mod raw;
+mod table;
+mod validate;
+
+pub use names::{check_http_url, is_loopback};
+pub use nearest::nearest;
+pub use price::parse_micro;
+pub use problem::{KeyPath, PathPart, Problem, Problems};
+pub use raw::{RawLimits, RawModel, RawPrice, RawProvider, RawRoute, RawTables};
+pub use table::{
+    BadSecretRef, Currency, Limits, ListPrice, MicroPerMillion, Model, Provider, ProviderKind, Route,
+    RouteTable, SecretRef, Target,
+};

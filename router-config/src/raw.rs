@@ -1,0 +1,138 @@
+//! The file as written. These shapes are forgiving; [`RawTables::validate`] is not.
+//!
+//! The comments on the fields are published: they are the descriptions of the JSON schema. No shape here shows itself
+//! with `Debug`, for a secret may have been pasted where its name belongs.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use units::Livemode;
+
+use crate::{Currency, Limits, ProviderKind};
+
+/// What is served, by whom, at which price and within which limits.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawTables {
+    /// Accounts at upstream providers.
+    #[serde(default)]
+    pub providers: Vec<RawProvider>,
+    /// Models that clients may ask for, and what they cost the customer.
+    #[serde(default)]
+    pub models: Vec<RawModel>,
+    /// Which providers serve each model; every model has exactly one route.
+    #[serde(default)]
+    pub routes: Vec<RawRoute>,
+    /// Bounds on what callers may ask.
+    #[serde(default)]
+    pub limits: RawLimits,
+}
+
+/// One account at an upstream provider.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawProvider {
+    /// The name that routes and metrics use. No `/`.
+    pub id: String,
+    /// Whose wire it speaks.
+    pub kind: ProviderKind,
+    /// Where its API lives, without `/chat/completions`: `https://api.deepseek.com`.
+    pub base_url: String,
+    /// Where its key is kept: `env:NAME` or `file:PATH`. Leave it out if it needs none.
+    pub api_key: Option<String>,
+    /// `live` if its answers cost real money, `demo` for a simulator.
+    #[serde(default = "live")]
+    #[schemars(with = "String", extend("enum" = ["live", "demo"]))]
+    pub livemode: Livemode,
+    /// Milliseconds that connecting may take.
+    #[serde(default = "ms::<5_000>")]
+    pub connect_ms_max: u64,
+    /// Milliseconds from the request to the first byte of the answer's body.
+    #[serde(default = "ms::<60_000>")]
+    pub first_byte_ms_max: u64,
+    /// Milliseconds between two pieces of a stream.
+    #[serde(default = "ms::<60_000>")]
+    pub idle_ms_max: u64,
+    /// Milliseconds that the whole call may take.
+    #[serde(default = "ms::<600_000>")]
+    pub total_ms_max: u64,
+}
+
+/// A model that clients may ask for.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawModel {
+    /// The name clients use.
+    pub id: String,
+    /// Shown to clients as `owned_by`; the first provider of its route where absent.
+    pub owned_by: Option<String>,
+    /// Tokens of the largest prompt and its answer together.
+    pub context: u64,
+    /// Tokens of the largest answer.
+    pub output_max: u64,
+    /// What the customer pays.
+    pub price: RawPrice,
+}
+
+/// What the customer pays for a million tokens: decimal strings, never numbers, so that nothing is rounded.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawPrice {
+    /// What the figures are in. USD is converted at the exchange rate of the moment.
+    pub currency: Currency,
+    /// A million tokens of fresh input: `"2.50"`. CNY has 3 decimals at most, USD 6.
+    pub input: String,
+    /// A million tokens of input read from the provider's cache; as `input` where absent.
+    pub cached_input: Option<String>,
+    /// A million tokens of output, reasoning included.
+    pub output: String,
+}
+
+/// Which providers serve a model.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawRoute {
+    /// The model's `id`.
+    pub model: String,
+    /// Tried in this order: `"provider/the provider's name for the model"`.
+    pub targets: Vec<String>,
+    /// Output tokens set aside for a call that names no `max_tokens`: 4096 where absent, or the model's `output_max`
+    /// if that is less.
+    pub hold_output_tokens: Option<u64>,
+    /// Attempts in all, the first included: 1 to 10.
+    #[serde(default = "three")]
+    pub attempts_max: u32,
+}
+
+/// Bounds on what callers may ask.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawLimits {
+    /// Requests per minute of a key that has no figure of its own.
+    pub requests_per_minute: u32,
+    /// Tokens per minute of a key that has no figure of its own.
+    pub tokens_per_minute: u64,
+    /// Bytes of the largest request body.
+    pub body_max_bytes: usize,
+    /// Calls in flight at once in this process; more are turned away.
+    pub calls_in_flight_max: usize,
+}
+
+impl Default for RawLimits {
+    fn default() -> Self {
+        let Limits { requests_per_minute, tokens_per_minute, body_max_bytes, calls_in_flight_max } =
+            Limits::default();
+        Self { requests_per_minute, tokens_per_minute, body_max_bytes, calls_in_flight_max }
+    }
+}
+
+fn live() -> Livemode {
+    Livemode::Live
+}
+
+fn ms<const N: u64>() -> u64 {
+    N
+}
+
+fn three() -> u32 {
+    3
+}

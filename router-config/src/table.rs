@@ -1,0 +1,237 @@
+//! What is routed: the checked form of the file. Nothing here can hold a bad value.
+
+use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc, time::Duration};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use units::{Livemode, Tokens};
+
+/// Everything routing needs, as one immutable snapshot.
+#[derive(Debug, Clone, Default)]
+pub struct RouteTable {
+    /// By id.
+    pub providers: BTreeMap<String, Arc<Provider>>,
+    /// By the name a client asks for.
+    pub models: BTreeMap<String, Arc<Model>>,
+    /// By the model name it serves; every model has exactly one.
+    pub routes: BTreeMap<String, Arc<Route>>,
+    /// What a caller may ask for.
+    pub limits: Limits,
+}
+
+/// Where a secret is to be read from. This crate reads nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SecretRef {
+    /// `env:NAME`
+    Env(String),
+    /// `file:PATH`
+    File(String),
+}
+
+/// A text that does not name where a secret is kept. It is not repeated: it may be the secret itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadSecretRef {
+    /// Neither `env:` nor `file:`.
+    #[error(
+        "a secret itself may not stand here: name where it is kept, as `env:NAME` or `file:/run/secrets/name`"
+    )]
+    Literal,
+    /// `env:` with no name, or one that no environment has.
+    #[error("after `env:` comes the name of an environment variable: letters, digits and `_`")]
+    EnvName,
+    /// `file:` and nothing behind it.
+    #[error("after `file:` comes a path")]
+    FilePath,
+}
+
+impl FromStr for SecretRef {
+    type Err = BadSecretRef;
+
+    fn from_str(text: &str) -> Result<Self, BadSecretRef> {
+        if let Some(name) = text.strip_prefix("env:") {
+            let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+            let begins_well = name.bytes().next().is_some_and(|b| !b.is_ascii_digit());
+            if begins_well && name.bytes().all(good) {
+                Ok(Self::Env(name.to_owned()))
+            } else {
+                Err(BadSecretRef::EnvName)
+            }
+        } else if let Some(path) = text.strip_prefix("file:") {
+            if path.trim().is_empty() || path.contains('\0') {
+                Err(BadSecretRef::FilePath)
+            } else {
+                Ok(Self::File(path.to_owned()))
+            }
+        } else {
+            Err(BadSecretRef::Literal)
+        }
+    }
+}
+
+impl fmt::Display for SecretRef {
+    /// As it is written in the file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Env(name) => write!(f, "env:{name}"),
+            Self::File(path) => write!(f, "file:{path}"),
+        }
+    }
+}
+
+/// Whose wire an upstream speaks: which module of the gateway talks to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProviderKind {
+    /// OpenAI itself.
+    Openai,
+    /// DeepSeek.
+    Deepseek,
+    /// Qwen on DashScope, compatible mode.
+    Qwen,
+    /// Mistral.
+    Mistral,
+    /// Anything else that speaks OpenAI's chat completions.
+    OpenaiCompatible,
+}
+
+impl ProviderKind {
+    /// The word for it in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Openai => "openai",
+            Self::Deepseek => "deepseek",
+            Self::Qwen => "qwen",
+            Self::Mistral => "mistral",
+            Self::OpenaiCompatible => "openai-compatible",
+        }
+    }
+}
+
+/// One upstream account.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    /// The id targets name, and the label in metrics.
+    pub id: String,
+    /// Whose wire it speaks.
+    pub kind: ProviderKind,
+    /// Absolute `http(s)` URL, without a trailing slash; `/chat/completions` is appended.
+    pub base_url: String,
+    /// Its key; a provider such as a local vLLM may need none.
+    pub api_key: Option<SecretRef>,
+    /// Whether its answers cost real money.
+    pub livemode: Livemode,
+    /// Connecting may take this long.
+    pub connect_max: Duration,
+    /// From request to the first byte of the answer's body.
+    pub first_byte_max: Duration,
+    /// Between two chunks of a stream.
+    pub idle_max: Duration,
+    /// The whole call.
+    pub total_max: Duration,
+}
+
+/// The currency a price is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Currency {
+    /// Yuan.
+    Cny,
+    /// US dollars, converted with the FX rate of the moment.
+    Usd,
+}
+
+impl Currency {
+    /// The three letters of ISO 4217, as in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cny => "CNY",
+            Self::Usd => "USD",
+        }
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A price as written: millionths of the currency unit per million tokens (so `2.50` is 2,500,000), exact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MicroPerMillion(pub i64);
+
+/// What the customer pays for a model, before conversion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListPrice {
+    /// What the figures are in.
+    pub currency: Currency,
+    /// Fresh input.
+    pub input: MicroPerMillion,
+    /// Input read from the provider's cache; `input` where absent.
+    pub cached_input: Option<MicroPerMillion>,
+    /// Output, reasoning included.
+    pub output: MicroPerMillion,
+}
+
+/// A model clients may ask for.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// The name clients use.
+    pub id: String,
+    /// Shown as `owned_by`.
+    pub owned_by: String,
+    /// Whether using it costs real money: that of its route's providers, which must agree.
+    pub livemode: Livemode,
+    /// Largest prompt plus answer.
+    pub context: Tokens,
+    /// Largest answer.
+    pub output_max: Tokens,
+    /// What the customer pays. A model without a price is not in the table.
+    pub price: ListPrice,
+}
+
+/// One place that can serve a model.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Who serves it.
+    pub provider: Arc<Provider>,
+    /// What the provider calls it.
+    pub upstream_model: String,
+}
+
+/// How calls for one model name are served.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The model it answers to, by whose price the caller is charged.
+    pub model: Arc<Model>,
+    /// Tried in this order; never empty.
+    pub targets: Vec<Target>,
+    /// Output tokens held for a call that names no `max_tokens`.
+    pub hold_output_tokens: Tokens,
+    /// Attempts in all, the first included.
+    pub attempts_max: u32,
+}
+
+/// Bounds on what callers may ask.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Requests per minute of a key that has no figure of its own.
+    pub requests_per_minute: u32,
+    /// Tokens per minute of a key that has no figure of its own.
+    pub tokens_per_minute: u64,
+    /// Largest request body, in bytes.
+    pub body_max_bytes: usize,
+    /// Calls in flight at once in this process.
+    pub calls_in_flight_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            requests_per_minute: 600,
+            tokens_per_minute: 1_000_000,
+            body_max_bytes: 26_214_400,
+            calls_in_flight_max: 2_048,
+        }
+    }
+}

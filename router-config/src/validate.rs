@@ -1,0 +1,338 @@
+//! Is the file right? Every rule of the tables, checked together; a name that is wrong in one place is reported once.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use units::{Livemode, Tokens};
+
+use crate::{
+    KeyPath, Limits, ListPrice, Model, Problems, Provider, RawLimits, RawModel, RawPrice, RawProvider,
+    RawRoute, RawTables, Route, RouteTable, SecretRef, Target,
+    names::{check_http_url, check_name, without_trailing_slash},
+    nearest,
+    price::parse_price,
+};
+
+/// No wait is longer than a day.
+const TIMEOUT_MS_MAX: u64 = 86_400_000;
+/// No context is larger than this; the charge for one this large still fits the ledger at any price we take.
+const CONTEXT_MAX: u64 = 100_000_000;
+/// More attempts than this only multiply an outage.
+const ATTEMPTS_MAX: u32 = 10;
+/// Output held for a call that names no limit, unless the route says otherwise.
+const HOLD_OUTPUT_TOKENS: u64 = 4_096;
+
+impl RawTables {
+    /// Checks everything before refusing anything.
+    ///
+    /// # Errors
+    /// All [`Problems`] of the tables.
+    pub fn validate(self) -> Result<RouteTable, Problems> {
+        let mut problems = Problems::default();
+        unique(&self.providers, "providers", "id", |p| &p.id, &mut problems);
+        unique(&self.models, "models", "id", |m| &m.id, &mut problems);
+        unique(&self.routes, "routes", "model", |r| &r.model, &mut problems);
+        if self.models.is_empty() {
+            problems.add_with_help(
+                KeyPath::default(),
+                "nothing to serve: there is no model",
+                "add a [[providers]], a [[models]] and a [[routes]] table",
+            );
+        }
+
+        let limits = limits(&self.limits, &mut problems);
+        let providers: BTreeMap<_, _> = (self.providers.iter().enumerate())
+            .filter_map(|(i, raw)| provider(&KeyPath::new("providers").index(i), raw, &mut problems))
+            .map(|provider| (provider.id.clone(), Arc::new(provider)))
+            .collect();
+        let mut table = RouteTable { providers, limits, ..RouteTable::default() };
+        let tables = Tables { raw: &self, providers: &table.providers };
+        let mut served = Vec::new();
+        for (i, raw) in self.routes.iter().enumerate() {
+            served.extend(tables.route(&KeyPath::new("routes").index(i), raw, &mut problems));
+        }
+        for (i, raw) in self.models.iter().enumerate() {
+            let path = KeyPath::new("models").index(i);
+            let price = tables.model(&path, raw, &mut problems);
+            let route = served.iter().find(|route| route.model == raw.id);
+            let (Some(price), Some(route)) = (price, route) else { continue };
+            let model = Arc::new(route.model_of(raw, price));
+            table.models.insert(raw.id.clone(), Arc::clone(&model));
+            table.routes.insert(raw.id.clone(), Arc::new(route.finished(model)));
+        }
+        if problems.is_empty() { Ok(table) } else { Err(problems) }
+    }
+}
+
+/// Notes every name that was taken before.
+fn unique<T>(rows: &[T], table: &str, key: &str, name: impl Fn(&T) -> &String, problems: &mut Problems) {
+    let mut first: BTreeMap<&str, usize> = BTreeMap::new();
+    for (i, row) in rows.iter().enumerate() {
+        let name = name(row);
+        if let Some(earlier) = first.get(name.as_str()) {
+            let path = KeyPath::new(table).index(i).key(key);
+            problems.add(path, format!("`{name}` is already the `{key}` of {table}[{earlier}]"));
+        } else {
+            first.insert(name, i);
+        }
+    }
+}
+
+fn provider(path: &KeyPath, raw: &RawProvider, problems: &mut Problems) -> Option<Provider> {
+    let before = problems.len();
+    if problems.catch(path.key("id"), check_name(&raw.id)).is_some() && raw.id.contains('/') {
+        problems.add(
+            path.key("id"),
+            "`/` may not stand in a provider's id: targets are written `provider/upstream-model-name`",
+        );
+    }
+    let base_url = problems.catch(path.key("base_url"), check_http_url(&raw.base_url));
+    if raw.base_url.trim_end_matches('/').ends_with("/chat/completions") {
+        problems.add_with_help(
+            path.key("base_url"),
+            "`/chat/completions` is appended to the base URL",
+            "leave it off here",
+        );
+    }
+    let api_key =
+        raw.api_key.as_ref().map(|text| problems.catch(path.key("api_key"), text.parse::<SecretRef>()));
+    let total = raw.total_ms_max;
+    for (key, ms) in [
+        ("connect_ms_max", raw.connect_ms_max),
+        ("first_byte_ms_max", raw.first_byte_ms_max),
+        ("idle_ms_max", raw.idle_ms_max),
+        ("total_ms_max", total),
+    ] {
+        if ms == 0 || ms > TIMEOUT_MS_MAX {
+            problems.add(path.key(key), format!("must be from 1 to {TIMEOUT_MS_MAX} milliseconds (a day)"));
+        } else if ms > total && total > 0 {
+            problems.add(
+                path.key(key),
+                format!("{ms} ms is longer than the whole call, `total_ms_max` = {total}"),
+            );
+        }
+    }
+    if problems.len() > before {
+        return None;
+    }
+    Some(Provider {
+        id: raw.id.clone(),
+        kind: raw.kind,
+        base_url: without_trailing_slash(&base_url?),
+        api_key: api_key.flatten(),
+        livemode: raw.livemode,
+        connect_max: Duration::from_millis(raw.connect_ms_max),
+        first_byte_max: Duration::from_millis(raw.first_byte_ms_max),
+        idle_max: Duration::from_millis(raw.idle_ms_max),
+        total_max: Duration::from_millis(total),
+    })
+}
+
+fn price(path: &KeyPath, raw: &RawPrice, problems: &mut Problems) -> Option<ListPrice> {
+    let mut read = |key, text: &str| problems.catch(path.key(key), parse_price(text, raw.currency));
+    let input = read("input", &raw.input);
+    let cached_input = raw.cached_input.as_ref().map(|text| read("cached_input", text));
+    let output = read("output", &raw.output);
+    if let (Some(input), Some(Some(cached))) = (input, cached_input)
+        && cached > input
+    {
+        problems.add(path.key("cached_input"), "cached input may not cost more than fresh input");
+        return None;
+    }
+    let cached_input = match cached_input {
+        None => None,
+        Some(read) => Some(read?),
+    };
+    Some(ListPrice { currency: raw.currency, input: input?, cached_input, output: output? })
+}
+
+fn limits(raw: &RawLimits, problems: &mut Problems) -> Limits {
+    let &RawLimits { requests_per_minute, tokens_per_minute, body_max_bytes, calls_in_flight_max } = raw;
+    let limits = Limits { requests_per_minute, tokens_per_minute, body_max_bytes, calls_in_flight_max };
+    for (key, zero) in [
+        ("requests_per_minute", limits.requests_per_minute == 0),
+        ("tokens_per_minute", limits.tokens_per_minute == 0),
+        ("body_max_bytes", limits.body_max_bytes == 0),
+        ("calls_in_flight_max", limits.calls_in_flight_max == 0),
+    ] {
+        if zero {
+            problems.add_with_help(
+                KeyPath::new("limits").key(key),
+                "a limit of 0 would turn everyone away",
+                "leave the key out for the usual limit",
+            );
+        }
+    }
+    limits
+}
+
+/// A route whose model has not been built yet.
+struct Served {
+    model: String,
+    livemode: Livemode,
+    targets: Vec<Target>,
+    hold_output_tokens: Tokens,
+    attempts_max: u32,
+}
+
+impl Served {
+    fn model_of(&self, raw: &RawModel, price: ListPrice) -> Model {
+        let first_provider = || self.targets.first().map_or("tollgate", |target| target.provider.id.as_str());
+        Model {
+            id: raw.id.clone(),
+            owned_by: raw.owned_by.as_deref().unwrap_or_else(first_provider).to_owned(),
+            livemode: self.livemode,
+            context: Tokens(raw.context),
+            output_max: Tokens(raw.output_max),
+            price,
+        }
+    }
+
+    fn finished(&self, model: Arc<Model>) -> Route {
+        Route {
+            model,
+            targets: self.targets.clone(),
+            hold_output_tokens: self.hold_output_tokens,
+            attempts_max: self.attempts_max,
+        }
+    }
+}
+
+/// What routes and models look each other up in: names from the file, so that a broken provider is not also unknown.
+struct Tables<'a> {
+    raw: &'a RawTables,
+    providers: &'a BTreeMap<String, Arc<Provider>>,
+}
+
+impl Tables<'_> {
+    fn model(&self, path: &KeyPath, raw: &RawModel, problems: &mut Problems) -> Option<ListPrice> {
+        problems.catch(path.key("id"), check_name(&raw.id));
+        if let Some(owner) = &raw.owned_by {
+            problems.catch(path.key("owned_by"), check_name(owner));
+        }
+        if raw.context == 0 || raw.context > CONTEXT_MAX {
+            problems.add(path.key("context"), format!("must be from 1 to {CONTEXT_MAX} tokens"));
+        }
+        if raw.output_max == 0 {
+            problems.add(path.key("output_max"), "must be at least 1 token");
+        } else if raw.output_max > raw.context {
+            let what =
+                format!("an answer of {} tokens does not fit the context of {}", raw.output_max, raw.context);
+            problems.add(path.key("output_max"), what);
+        }
+        if !self.raw.routes.iter().any(|route| route.model == raw.id) {
+            problems.add_with_help(
+                path.key("id"),
+                format!("no route serves `{}`", raw.id),
+                format!("add a [[routes]] table with model = {:?}", raw.id),
+            );
+        }
+        price(&path.key("price"), &raw.price, problems)
+    }
+
+    fn route(&self, path: &KeyPath, raw: &RawRoute, problems: &mut Problems) -> Option<Served> {
+        let before = problems.len();
+        let model = self.raw.models.iter().find(|model| model.id == raw.model);
+        if model.is_none() {
+            let known = self.raw.models.iter().map(|model| model.id.as_str());
+            unknown("model", &path.key("model"), &raw.model, known, problems);
+        }
+        if raw.attempts_max == 0 || raw.attempts_max > ATTEMPTS_MAX {
+            problems.add(path.key("attempts_max"), format!("must be from 1 to {ATTEMPTS_MAX}"));
+        }
+        let output_max = model.map_or(u64::MAX, |model| model.output_max);
+        if let Some(hold) = raw.hold_output_tokens
+            && !(1..=output_max).contains(&hold)
+        {
+            let what = format!("must be from 1 to the model's `output_max`, {output_max}");
+            problems.add(path.key("hold_output_tokens"), what);
+        }
+        let targets = self.targets(&path.key("targets"), raw, problems);
+        if problems.len() > before {
+            return None;
+        }
+        Some(Served {
+            model: raw.model.clone(),
+            livemode: targets.first()?.provider.livemode,
+            targets,
+            hold_output_tokens: Tokens(raw.hold_output_tokens.unwrap_or(HOLD_OUTPUT_TOKENS.min(output_max))),
+            attempts_max: raw.attempts_max,
+        })
+    }
+
+    fn targets(&self, path: &KeyPath, raw: &RawRoute, problems: &mut Problems) -> Vec<Target> {
+        if raw.targets.is_empty() {
+            problems.add_with_help(
+                path.clone(),
+                "a route needs at least one target",
+                "write targets = [\"provider/upstream-model-name\"]",
+            );
+        }
+        let mut seen = BTreeSet::new();
+        let mut first_mode: Option<(&str, Livemode)> = None;
+        let mut targets = Vec::new();
+        for (i, text) in raw.targets.iter().enumerate() {
+            let path = path.index(i);
+            if !seen.insert(text) {
+                problems.add(path, format!("`{text}` is already a target of this route"));
+                continue;
+            }
+            let Some((provider, upstream_model)) = text.split_once('/') else {
+                let what =
+                    format!("`{text}` names no model: a target is written `provider/upstream-model-name`");
+                problems.add(path, what);
+                continue;
+            };
+            problems.catch(path.clone(), check_name(upstream_model));
+            let Some(named) = self.raw.providers.iter().find(|known| known.id == provider) else {
+                let known = self.raw.providers.iter().map(|known| known.id.as_str());
+                unknown("provider", &path, provider, known, problems);
+                continue;
+            };
+            match first_mode {
+                Some((first, mode)) if mode != named.livemode => {
+                    let what = format!(
+                        "`{provider}` is {}, but `{first}` is {mode}: a route never mixes real and simulated money",
+                        named.livemode
+                    );
+                    problems.add(path, what);
+                }
+                Some(_) => {}
+                None => first_mode = Some((provider, named.livemode)),
+            }
+            if let Some(provider) = self.providers.get(provider) {
+                let provider = Arc::clone(provider);
+                targets.push(Target { provider, upstream_model: upstream_model.to_owned() });
+            }
+        }
+        targets
+    }
+}
+
+/// Notes a name that stands in no table, with the one that was probably meant, or all if they are few.
+fn unknown<'a>(
+    what: &str,
+    path: &KeyPath,
+    name: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+    problems: &mut Problems,
+) {
+    let message = format!("unknown {what} `{name}`");
+    match nearest(name, known.clone()) {
+        Some(meant) => problems.add_with_help(path.clone(), message, format!("did you mean `{meant}`?")),
+        None => {
+            let few: Vec<_> = known.take(6).map(|name| format!("`{name}`")).collect();
+            if few.is_empty() || few.len() > 5 {
+                problems.add(path.clone(), message);
+            } else {
+                problems.add_with_help(path.clone(), message, format!("there is {}", few.join(", ")));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

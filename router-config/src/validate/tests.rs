@@ -1,0 +1,311 @@
+//! Each rule, as a sentence: a good file, one line of it changed, and what is said about it.
+
+use super::*;
+use crate::{BadSecretRef, Currency, MicroPerMillion, ProviderKind};
+
+const GOOD: &str = r#"
+[[providers]]
+id = "deepseek"
+kind = "deepseek"
+base_url = "https://api.deepseek.com/"
+api_key = "env:DEEPSEEK_API_KEY"
+
+[[providers]]
+id = "house"
+kind = "openai-compatible"
+base_url = "http://10.0.0.7:8000/v1"
+
+[[models]]
+id = "deepseek-v4-pro"
+context = 1_000_000
+output_max = 384_000
+price = { currency = "CNY", input = "9.00", cached_input = "0.30", output = "27.00" }
+
+[[routes]]
+model = "deepseek-v4-pro"
+targets = ["deepseek/deepseek-v4-pro", "house/deepseek-ai/DeepSeek-V4-Pro"]
+"#;
+
+fn read(text: &str) -> Result<RouteTable, Problems> {
+    toml::from_str::<RawTables>(text).unwrap().validate()
+}
+
+/// What is said about the good file with `from` replaced by `to` is `expected`, and nothing else.
+#[track_caller]
+fn refused(from: &str, to: &str, expected: &str) {
+    assert!(GOOD.contains(from), "{from}");
+    let problems = read(&GOOD.replacen(from, to, 1)).err().unwrap_or_default();
+    assert_eq!(problems.to_string(), expected);
+}
+
+/// What is said about the good file with `more` at its end is `expected`, and nothing else.
+#[track_caller]
+fn refused_with(more: &str, expected: &str) {
+    let problems = read(&format!("{GOOD}{more}")).err().unwrap_or_default();
+    assert_eq!(problems.to_string(), expected);
+}
+
+#[test]
+fn a_good_file_becomes_a_table() {
+    let table = read(GOOD).unwrap();
+    let route = &table.routes["deepseek-v4-pro"];
+    assert_eq!(route.model.owned_by, "deepseek", "its first provider's");
+    assert_eq!(route.model.livemode, Livemode::Live);
+    assert_eq!(route.model.price.currency, Currency::Cny);
+    assert_eq!(route.model.price.cached_input, Some(MicroPerMillion(300_000)));
+    assert_eq!((route.hold_output_tokens, route.attempts_max), (Tokens(4_096), 3));
+    assert_eq!(route.targets[1].upstream_model, "deepseek-ai/DeepSeek-V4-Pro", "may hold a slash itself");
+    let [deepseek, house] = [&table.providers["deepseek"], &table.providers["house"]];
+    assert_eq!(deepseek.base_url, "https://api.deepseek.com");
+    assert_eq!(deepseek.api_key, Some(SecretRef::Env("DEEPSEEK_API_KEY".to_owned())));
+    assert_eq!(deepseek.total_max, Duration::from_secs(600));
+    assert_eq!((house.kind, house.api_key.as_ref()), (ProviderKind::OpenaiCompatible, None));
+    assert!(Arc::ptr_eq(&table.models["deepseek-v4-pro"], &route.model));
+    assert_eq!(table.limits.requests_per_minute, 600);
+}
+
+#[test]
+fn everything_wrong_is_said_at_once() {
+    let broken = GOOD
+        .replace("https://api.deepseek.com/", "api.deepseek.com")
+        .replace("27.00", "-27")
+        .replace("house/", "huose/")
+        .replace("384_000", "0")
+        + "attempts_max = 11\n[limits]\nrequests_per_minute = 0\n";
+    let problems = read(&broken).unwrap_err();
+    let places: Vec<_> = problems.iter().map(|problem| problem.path.to_string()).collect();
+    assert_eq!(
+        places,
+        [
+            "limits.requests_per_minute",
+            "providers[0].base_url",
+            "routes[0].attempts_max",
+            "routes[0].targets[1]",
+            "models[0].output_max",
+            "models[0].price.output",
+        ]
+    );
+}
+
+#[test]
+fn a_file_without_models_has_nothing_to_serve() {
+    let problems = read("").unwrap_err();
+    assert!(problems.to_string().starts_with("nothing to serve"), "{problems}");
+}
+
+#[test]
+fn every_id_is_taken_once() {
+    refused_with(
+        r#"
+        [[providers]]
+        id = "house"
+        kind = "openai"
+        base_url = "https://api.openai.com/v1"
+        "#,
+        "providers[2].id: `house` is already the `id` of providers[1]",
+    );
+    refused_with(
+        r#"
+        [[models]]
+        id = "deepseek-v4-pro"
+        context = 1
+        output_max = 1
+        price = { currency = "USD", input = "0", output = "0" }
+        "#,
+        "models[1].id: `deepseek-v4-pro` is already the `id` of models[0]",
+    );
+    refused_with(
+        r#"
+        [[routes]]
+        model = "deepseek-v4-pro"
+        targets = ["house/v4"]
+        "#,
+        "routes[1].model: `deepseek-v4-pro` is already the `model` of routes[0]",
+    );
+}
+
+#[test]
+fn names_are_printable_and_without_spaces() {
+    refused(
+        "house/deepseek-ai/DeepSeek-V4-Pro",
+        "house/two words",
+        "routes[0].targets[1]: ' ' may not stand in a name: printable ASCII without spaces may",
+    );
+    refused("house/deepseek-ai/DeepSeek-V4-Pro", "house/", "routes[0].targets[1]: a name is needed here");
+    refused_with(
+        "[[providers]]\nid = \"a/b\"\nkind = \"openai\"\nbase_url = \"https://a\"\n",
+        "providers[2].id: `/` may not stand in a provider's id: targets are written \
+         `provider/upstream-model-name`",
+    );
+}
+
+#[test]
+fn a_base_url_stops_before_the_endpoint() {
+    refused(
+        "https://api.deepseek.com/",
+        "https://api.deepseek.com/chat/completions",
+        "providers[0].base_url: `/chat/completions` is appended to the base URL — leave it off here",
+    );
+    refused(
+        "https://api.deepseek.com/",
+        "https://api.deepseek.com/?key=1",
+        "providers[0].base_url: a query (`?…`) or fragment (`#…`) may not stand here",
+    );
+}
+
+#[test]
+fn a_key_pasted_into_the_file_is_refused_and_not_repeated() {
+    refused(
+        "env:DEEPSEEK_API_KEY",
+        "sk-0123456789abcdef",
+        "providers[0].api_key: a secret itself may not stand here: name where it is kept, as `env:NAME` or \
+         `file:/run/secrets/name`",
+    );
+    for (bad, why) in [
+        ("env:", BadSecretRef::EnvName),
+        ("env:9 A", BadSecretRef::EnvName),
+        ("file:", BadSecretRef::FilePath),
+    ] {
+        assert_eq!(bad.parse::<SecretRef>(), Err(why), "{bad}");
+    }
+    for good in ["env:_A1", "file:/run/secrets/a b", "file:./key"] {
+        assert_eq!(good.parse::<SecretRef>().map(|secret| secret.to_string()), Ok(good.to_owned()));
+    }
+}
+
+#[test]
+fn waits_are_bounded_and_fit_into_the_whole_call() {
+    let key = r#"api_key = "env:DEEPSEEK_API_KEY""#;
+    refused(
+        key,
+        "idle_ms_max = 0",
+        "providers[0].idle_ms_max: must be from 1 to 86400000 milliseconds (a day)",
+    );
+    refused(
+        key,
+        "total_ms_max = 30_000\nconnect_ms_max = 30_000\nfirst_byte_ms_max = 30_001\nidle_ms_max = 1",
+        "providers[0].first_byte_ms_max: 30001 ms is longer than the whole call, `total_ms_max` = 30000",
+    );
+}
+
+#[test]
+fn prices_are_decimals_that_never_pay_the_customer() {
+    let place = "models[0].price.";
+    for (from, to, expected) in [
+        ("\"9.00\"", "\"-9\"", "input: a price is never negative"),
+        ("\"9.00\"", "\"9,00\"", "input: not a decimal number like 12.34"),
+        ("\"9.00\"", "\"9.0001\"", "input: a price in CNY has at most 3 decimals"),
+        ("\"27.00\"", "\"1000000\"", "output: more than 100,000 per million tokens cannot be meant"),
+        ("\"0.30\"", "\"9.01\"", "cached_input: cached input may not cost more than fresh input"),
+    ] {
+        refused(from, to, &format!("{place}{expected}"));
+    }
+    let free = GOOD.replace(r#""9.00", cached_input = "0.30", output = "27.00""#, r#""0", output = "0""#);
+    assert!(read(&free).is_ok(), "a local model may be free");
+}
+
+#[test]
+fn an_answer_fits_its_context() {
+    refused(
+        "384_000",
+        "1_000_001",
+        "models[0].output_max: an answer of 1000001 tokens does not fit the context of 1000000",
+    );
+    refused("1_000_000", "100_000_001", "models[0].context: must be from 1 to 100000000 tokens");
+}
+
+#[test]
+fn every_model_has_a_route_and_every_route_a_model() {
+    refused_with(
+        r#"
+        [[models]]
+        id = "gpt-4o"
+        context = 128_000
+        output_max = 16_384
+        price = { currency = "USD", input = "2.5", output = "10" }
+        "#,
+        "models[1].id: no route serves `gpt-4o` — add a [[routes]] table with model = \"gpt-4o\"",
+    );
+    refused_with(
+        "[[routes]]\nmodel = \"deepseek-v4-por\"\ntargets = [\"house/x\"]\n",
+        "routes[1].model: unknown model `deepseek-v4-por` — did you mean `deepseek-v4-pro`?",
+    );
+}
+
+#[test]
+fn a_target_names_a_known_provider_once() {
+    let second = r#", "house/deepseek-ai/DeepSeek-V4-Pro""#;
+    refused(
+        "deepseek/deepseek-v4-pro\"",
+        "depseek/deepseek-v4-pro\"",
+        "routes[0].targets[0]: unknown provider `depseek` — did you mean `deepseek`?",
+    );
+    refused(
+        "deepseek/deepseek-v4-pro\"",
+        "xyz/deepseek-v4-pro\"",
+        "routes[0].targets[0]: unknown provider `xyz` — there is `deepseek`, `house`",
+    );
+    refused(
+        second,
+        r#", "deepseek/deepseek-v4-pro""#,
+        "routes[0].targets[1]: `deepseek/deepseek-v4-pro` is already a target of this route",
+    );
+    refused(
+        second,
+        r#", "house""#,
+        "routes[0].targets[1]: `house` names no model: a target is written `provider/upstream-model-name`",
+    );
+    refused(
+        r#"["deepseek/deepseek-v4-pro", "house/deepseek-ai/DeepSeek-V4-Pro"]"#,
+        "[]",
+        "routes[0].targets: a route needs at least one target — write targets = \
+         [\"provider/upstream-model-name\"]",
+    );
+}
+
+#[test]
+fn a_broken_provider_is_not_also_an_unknown_one() {
+    let problems = read(&GOOD.replace("http://10.0.0.7:8000/v1", "ftp://10.0.0.7")).unwrap_err();
+    assert_eq!(problems.iter().len(), 1, "{problems}");
+}
+
+#[test]
+fn a_route_never_mixes_real_and_simulated_money() {
+    refused(
+        r#"kind = "openai-compatible""#,
+        "kind = \"openai-compatible\"\nlivemode = \"demo\"",
+        "routes[0].targets[1]: `house` is demo, but `deepseek` is live: a route never mixes real and \
+         simulated money",
+    );
+    let demo = GOOD.replace("base_url", "livemode = \"demo\"\nbase_url");
+    assert_eq!(read(&demo).unwrap().models["deepseek-v4-pro"].livemode, Livemode::Demo);
+}
+
+#[test]
+fn what_is_held_and_tried_has_bounds() {
+    refused_with("attempts_max = 0\n", "routes[0].attempts_max: must be from 1 to 10");
+    refused_with(
+        "hold_output_tokens = 384_001\n",
+        "routes[0].hold_output_tokens: must be from 1 to the model's `output_max`, 384000",
+    );
+    refused_with(
+        "hold_output_tokens = 0\n",
+        "routes[0].hold_output_tokens: must be from 1 to the model's `output_max`, 384000",
+    );
+    let terse = read(&GOOD.replace("384_000", "512")).unwrap();
+    assert_eq!(terse.routes["deepseek-v4-pro"].hold_output_tokens, Tokens(512), "never more than an answer");
+}
+
+#[test]
+fn a_limit_is_never_zero() {
+    refused_with(
+        "[limits]\ncalls_in_flight_max = 0\n",
+        "limits.calls_in_flight_max: a limit of 0 would turn everyone away — leave the key out for the usual limit",
+    );
+}
+
+#[test]
+fn an_unknown_key_is_an_error() {
+    assert!(toml::from_str::<RawTables>("[limits]\nrequests_per_minuet = 1\n").is_err());
+    assert!(toml::from_str::<RawTables>("modles = []\n").is_err());
+}

@@ -1,0 +1,98 @@
+//! What time is it on the far side, and how long until something is due?
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use jiff::tz::{TimeZone, offset};
+use tokio::sync::watch;
+
+/// Time as the far side sees it; its owner may be moving product and simulator together.
+pub trait SimClock: Send + Sync + Debug + 'static {
+    /// Now, microseconds since the Unix epoch.
+    fn now_micros(&self) -> i64;
+    /// Moves time forward; asked for by `POST /_sim/v1/clock`.
+    fn advance(&self, by_micros: i64);
+    /// Ends when the clock shows `at` or later, be it by waiting or because the clock was moved.
+    fn sleep_until_micros(&self, at: i64) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// Real time plus an offset that can be moved; a move wakes all who sleep.
+#[derive(Debug)]
+pub struct ManualOffsetClock {
+    offset: watch::Sender<i64>,
+}
+
+impl ManualOffsetClock {
+    /// A clock that shows real time until it is moved.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { offset: watch::Sender::new(0) })
+    }
+}
+
+impl SimClock for ManualOffsetClock {
+    fn now_micros(&self) -> i64 {
+        wall_micros().saturating_add(*self.offset.borrow())
+    }
+
+    fn advance(&self, by_micros: i64) {
+        self.offset.send_modify(|offset| *offset = offset.saturating_add(by_micros));
+    }
+
+    fn sleep_until_micros(&self, at: i64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let mut offset = self.offset.subscribe();
+        Box::pin(async move {
+            loop {
+                let now = wall_micros().saturating_add(*offset.borrow_and_update());
+                let left = at.saturating_sub(now);
+                let Ok(left @ 1..) = u64::try_from(left) else { return };
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_micros(left)) => {}
+                    moved = offset.changed() => if moved.is_err() {
+                        // The clock is gone, so nobody will move it; what is left is waiting.
+                        return tokio::time::sleep(Duration::from_micros(left)).await;
+                    }
+                }
+            }
+        })
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where the simulator looks at the wall clock")]
+fn wall_micros() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// `yyyy-MM-ddTHH:mm:ss+08:00`, the way WeChat Pay writes times.
+pub(crate) fn beijing(micros: i64) -> String {
+    written(micros, "%Y-%m-%dT%H:%M:%S%:z")
+}
+
+/// `yyyyMMddHHmmss` in Beijing time, as it occurs inside numbers and ids.
+pub(crate) fn beijing_digits(micros: i64) -> String {
+    written(micros, "%Y%m%d%H%M%S")
+}
+
+/// The day in Beijing, `yyyy-MM-dd`.
+pub(crate) fn beijing_day(micros: i64) -> String {
+    written(micros, "%Y-%m-%d")
+}
+
+fn written(micros: i64, format: &str) -> String {
+    // Outside the years -9999..=9999 there is nothing sensible to write; a clock moved that far shows the epoch.
+    let at = Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH);
+    at.to_zoned(TimeZone::fixed(offset(8))).strftime(format).to_string()
+}
+
+/// RFC 3339 in UTC, for the controls.
+pub(crate) fn rfc3339(micros: i64) -> String {
+    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
+}
+
+/// Reads RFC 3339 with any offset.
+pub(crate) fn parse_rfc3339(text: &str) -> Option<i64> {
+    text.parse::<Timestamp>().ok().map(Timestamp::as_microsecond)
+}

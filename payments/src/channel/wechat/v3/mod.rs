@@ -1,0 +1,272 @@
+//! API v3: JSON, signed with RSA both ways; notices encrypted on top.
+//!
+//! [`Channel`] is the client. What it sends is serialised once, and the same bytes are signed and sent; what it gets
+//! is believed only if the signature over the very bytes received holds. The functions underneath are public, so that
+//! recorded messages can be laid against each of them.
+
+mod credentials; // who we are, and whom we believe
+mod error; // what an error answer allows
+mod notice; // what we are told unasked
+pub mod request_sign; // the Authorization header
+pub mod resource; // what is encrypted
+pub mod verify; // who wrote these bytes
+mod wire; // the JSON
+
+use std::{fmt::Write as _, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
+use serde::{Serialize, de::DeserializeOwned};
+use units::Clock;
+
+pub use self::{
+    credentials::{CredentialParts, Credentials, CredentialsError, PlatformKeyPart},
+    notice::NoticeRefused,
+};
+use self::{error::Operation, request_sign::SignError};
+use crate::{
+    channel::{ChannelError, NewOrder, NewRefund, Notice, RefundReport, Trade},
+    transport::Transport,
+};
+
+const USER_AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
+
+/// One merchant's account with WeChat Pay. Sends each request once; whether to repeat it is for the caller, whom
+/// [`ChannelError`] tells what is allowed.
+#[derive(Debug)]
+pub struct Channel {
+    base_url: String,
+    credentials: Credentials,
+    transport: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+}
+
+/// A success whose signature held.
+struct Answer {
+    body: Bytes,
+    request_id: Option<String>,
+}
+
+impl Answer {
+    fn malformed(&self, what: impl Into<String>) -> ChannelError {
+        ChannelError::Malformed { what: what.into(), request_id: self.request_id.clone() }
+    }
+
+    fn parse<T: DeserializeOwned>(&self) -> Result<T, ChannelError> {
+        serde_json::from_slice(&self.body).map_err(|error| self.malformed(error.to_string()))
+    }
+
+    /// A genuine answer about something else may be an older one, played back.
+    fn is_about(&self, member: &str, asked: &str, answered: &str) -> Result<(), ChannelError> {
+        let same = asked == answered;
+        same.then_some(()).ok_or_else(|| self.malformed(format!("{member} is not the one asked for")))
+    }
+}
+
+impl Channel {
+    /// A client of the host at `base_url`, e.g. `https://api.mch.weixin.qq.com`. A path in it becomes part of every
+    /// request and of what is signed. A `base_url` that is none makes every request fail as misconfigured.
+    pub fn new(
+        base_url: String,
+        credentials: Credentials,
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let base_url = base_url.trim_end_matches('/').to_owned();
+        Self { base_url, credentials, transport, clock }
+    }
+
+    /// Merchant number.
+    pub fn mchid(&self) -> &str {
+        self.credentials.mchid()
+    }
+
+    /// Application the orders are made for.
+    pub fn appid(&self) -> &str {
+        self.credentials.appid()
+    }
+
+    /// Makes an order and returns its `code_url`, to be shown as a QR code. The code is good for two hours whatever
+    /// the order's own expiry; repeat the call with the same order for a fresh one.
+    ///
+    /// Source: WeChat Pay API v3, Native order.
+    ///
+    /// # Errors
+    /// [`ChannelError`].
+    pub async fn create_native(&self, order: &NewOrder) -> Result<String, ChannelError> {
+        let body = wire::NativeOrder::new(self.mchid(), self.appid(), order).ok_or_else(|| {
+            ChannelError::Refused {
+                code: "PARAM_ERROR".to_owned(),
+                message: "the expiry is not a date".to_owned(),
+                field: Some("/time_expire".to_owned()),
+                request_id: None,
+            }
+        })?;
+        let answer = self.post(Operation::CreateNative, "/v3/pay/transactions/native", &body).await?;
+        let wire::NativeCreated { code_url } = answer.parse()?;
+        if code_url.is_empty() { Err(answer.malformed("code_url is empty")) } else { Ok(code_url) }
+    }
+
+    /// Asks what became of an order.
+    ///
+    /// Source: WeChat Pay API v3, order query by merchant order number.
+    ///
+    /// # Errors
+    /// [`ChannelError`].
+    pub async fn query(&self, out_trade_no: &str) -> Result<Trade, ChannelError> {
+        let number = percent_encoded(out_trade_no);
+        let path = format!("/v3/pay/transactions/out-trade-no/{number}?mchid={}", self.mchid());
+        let answer = self.exchange(Operation::Query, Method::GET, &path, Bytes::new()).await?;
+        let trade =
+            answer.parse::<wire::Transaction>()?.into_trade().map_err(|what| answer.malformed(what))?;
+        answer.is_about("out_trade_no", out_trade_no, &trade.out_trade_no)?;
+        Ok(trade)
+    }
+
+    /// Closes an unpaid order; one that is closed already counts as success. Either way it is no proof that nobody
+    /// paid: query afterwards. WeChat Pay asks to leave five minutes between making and closing an order.
+    ///
+    /// Source: WeChat Pay API v3, close order.
+    ///
+    /// # Errors
+    /// [`ChannelError`]; [`ChannelError::AlreadyPaid`] if the payment won the race.
+    pub async fn close(&self, out_trade_no: &str) -> Result<(), ChannelError> {
+        let number = percent_encoded(out_trade_no);
+        let path = format!("/v3/pay/transactions/out-trade-no/{number}/close");
+        match self.post(Operation::Close, &path, &wire::Close { mchid: self.mchid() }).await {
+            Ok(_) | Err(ChannelError::AlreadyClosed { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks for a refund. Success means accepted, not arrived: see [`RefundReport::state`].
+    ///
+    /// Source: WeChat Pay API v3, refund application.
+    ///
+    /// # Errors
+    /// [`ChannelError`]. After an unclear one only the same `out_refund_no` may be used again.
+    pub async fn refund(&self, refund: &NewRefund) -> Result<RefundReport, ChannelError> {
+        let body = wire::RefundOrder::from(refund);
+        let answer = self.post(Operation::Refund, "/v3/refund/domestic/refunds", &body).await?;
+        Self::report(&answer, &refund.out_refund_no)
+    }
+
+    /// Asks what became of a refund.
+    ///
+    /// Source: WeChat Pay API v3, refund query.
+    ///
+    /// # Errors
+    /// [`ChannelError`].
+    pub async fn query_refund(&self, out_refund_no: &str) -> Result<RefundReport, ChannelError> {
+        let path = format!("/v3/refund/domestic/refunds/{}", percent_encoded(out_refund_no));
+        let answer = self.exchange(Operation::QueryRefund, Method::GET, &path, Bytes::new()).await?;
+        Self::report(&answer, out_refund_no)
+    }
+
+    /// Verifies, decrypts and reads a notice from its headers and its body as received, byte for byte.
+    ///
+    /// Whose merchant number, application and amount it names is for the caller to compare with its order.
+    /// Source: WeChat Pay API v3, payment notice and refund notice.
+    ///
+    /// # Errors
+    /// [`NoticeRefused`].
+    pub fn read_notice(&self, headers: &HeaderMap, body: &[u8]) -> Result<Notice, NoticeRefused> {
+        notice::read(&self.credentials, self.clock.now(), headers, body)
+    }
+
+    fn report(answer: &Answer, out_refund_no: &str) -> Result<RefundReport, ChannelError> {
+        let report = answer.parse::<wire::Refund>()?.into_report().map_err(|what| answer.malformed(what))?;
+        answer.is_about("out_refund_no", out_refund_no, &report.out_refund_no)?;
+        Ok(report)
+    }
+
+    /// Serialises `body` once, for the signature and for the wire.
+    async fn post(
+        &self,
+        operation: Operation,
+        path: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<Answer, ChannelError> {
+        let body = serde_json::to_vec(body)
+            .map_err(|error| ChannelError::Malformed { what: error.to_string(), request_id: None })?;
+        self.exchange(operation, Method::POST, path, body.into()).await
+    }
+
+    async fn exchange(
+        &self,
+        operation: Operation,
+        method: Method,
+        path_and_query: &str,
+        body: Bytes,
+    ) -> Result<Answer, ChannelError> {
+        let request = self.signed(method, path_and_query, body)?;
+        let (head, body) = self.transport.send(request).await?.into_parts();
+        let request_id = head.headers.get("Request-ID").and_then(|id| id.to_str().ok()).map(str::to_owned);
+        tracing::debug!(?operation, status = head.status.as_u16(), ?request_id, "WeChat Pay answered");
+        if !head.status.is_success() {
+            return Err(error::classify(operation, head.status, request_id, &body));
+        }
+        // Also over an empty body: a 204 is signed like everything else.
+        verify::check(&self.credentials, self.clock.now(), &head.headers, &body)?;
+        if head.status == StatusCode::ACCEPTED {
+            // Taken in, not carried out. Source: WeChat Pay API v3, HTTP status codes.
+            return Err(error::classify(operation, head.status, request_id, &body));
+        }
+        Ok(Answer { body, request_id })
+    }
+
+    fn signed(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        body: Bytes,
+    ) -> Result<Request<Bytes>, ChannelError> {
+        let uri: Uri = format!("{}{path_and_query}", self.base_url)
+            .parse()
+            .map_err(|_| misconfigured("BAD_BASE_URL", "the base URL is not a URL"))?;
+        let sent = uri.path_and_query().map_or("/", |sent| sent.as_str());
+        let timestamp = self.clock.now().secs();
+        let authorization = request_sign::nonce()
+            .and_then(|nonce| {
+                request_sign::authorization(&self.credentials, &method, sent, timestamp, &nonce, &body)
+            })
+            .map_err(|error: SignError| misconfigured("SIGNING_FAILED", &error.to_string()))?;
+        let mut request = Request::builder()
+            .method(method)
+            .header(header::AUTHORIZATION, authorization)
+            .header(header::ACCEPT, "application/json")
+            .header(header::USER_AGENT, USER_AGENT);
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        if let Some(serial) = self.credentials.asks_for() {
+            request = request.header("Wechatpay-Serial", serial);
+        }
+        request.uri(uri).body(body).map_err(|_| misconfigured("BAD_REQUEST", "the request cannot be written"))
+    }
+}
+
+fn misconfigured(code: &str, message: &str) -> ChannelError {
+    ChannelError::Misconfigured { code: code.to_owned(), message: message.to_owned(), request_id: None }
+}
+
+/// Everything but the unreserved characters of RFC 3986 as `%` and two upper-case digits.
+fn percent_encoded(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}"); // writing to a String cannot fail
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_number_is_escaped_in_the_path_as_it_is_signed() {
+        assert_eq!(super::percent_encoded("R-1|2*3@4"), "R-1%7C2%2A3%404");
+        assert_eq!(super::percent_encoded("a/../b?c_ü"), "a%2F..%2Fb%3Fc_%C3%BC");
+    }
+}

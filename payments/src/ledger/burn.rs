@@ -1,0 +1,28 @@
+//! In which order is value used up, and what of it is spoken for by open holds?
+
+use super::{Lot, LotClass};
+
+/// The live lots in the order in which use takes them: untied promotions first (soonest end first), then payments,
+/// oldest first, each followed by the bonus that came with it; bought tokens stand in a balance of their own.
+pub fn burn_order<'a>(lots: impl Iterator<Item = &'a Lot>) -> Vec<&'a Lot> {
+    let mut live: Vec<&Lot> = lots.filter(|lot| lot.rem > 0).collect();
+    live.sort_by_key(|lot| match lot.class {
+        LotClass::Promo => (0, lot.expires_at.map_or(i64::MAX, |at| at.0), None, 0, lot.id.clone()),
+        LotClass::Paid | LotClass::Tokens => (1, lot.created_at.0, lot.order, 0, lot.id.clone()),
+        LotClass::Bonus => (1, lot.created_at.0, lot.order, 1, lot.id.clone()),
+    });
+    live
+}
+
+/// How much of each lot (in burn order) open holds may still use: the first `held` units.
+pub fn pledges(ordered: &[&Lot], held: i64) -> Vec<i64> {
+    let mut left = held;
+    ordered
+        .iter()
+        .map(|lot| {
+            let taken = lot.rem.min(left).max(0);
+            left -= taken;
+            taken
+        })
+        .collect()
+}

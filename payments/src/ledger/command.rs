@@ -1,0 +1,444 @@
+//! What may be asked of the ledger. Every command has a key; the same key with the same content is harmless, with
+//! another content it is refused.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use units::{
+    AccountId, Fen, KeyId, Livemode, NanoCny, OrderId, Rates, RefundBatchId, RefundId, RequestId, Timestamp,
+    Tokens, Usage,
+};
+
+use super::{AccountRole, ApiKey, OrderKind, entry::words, view::Needs};
+
+words! {
+    /// In what capacity somebody acts.
+    Role {
+        /// The account's own key.
+        Customer = "customer",
+        /// A person with the admin token.
+        Operator = "operator",
+        /// This process itself: recovery, queries, price publishing.
+        System = "system",
+        /// WeChat Pay, by a verified notification.
+        Channel = "channel",
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// Their id: a key, a person, a part of this program.
+    pub id: String,
+    /// In what capacity.
+    pub role: Role,
+}
+
+impl Actor {
+    /// A part of this program.
+    pub fn system(part: &str) -> Self {
+        Self { id: part.to_owned(), role: Role::System }
+    }
+}
+
+/// A keyed request to change the books.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Unique per intention.
+    pub key: String,
+    /// Who asks.
+    pub actor: Actor,
+    /// Why, where a person acts.
+    pub reason: Option<String>,
+    /// The second person, where two are needed.
+    pub approver: Option<Actor>,
+    /// When, by the clock of whoever asks.
+    pub at: Timestamp,
+    /// What.
+    pub body: Body,
+}
+
+/// The price a hold is reckoned with and settled by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldQuote {
+    /// Which version of the price list.
+    pub price_version: String,
+    /// The FX row behind it, for prices in another currency.
+    pub fx_id: Option<String>,
+    /// Nano-yuan per token, by class.
+    pub rates: Rates,
+    /// The prompt's size as reckoned: charged if the process dies and nothing better is known.
+    pub input_estimate: Tokens,
+}
+
+/// How a hold ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SettleEnd {
+    /// Charge this.
+    Charge {
+        /// What was used.
+        usage: Usage,
+        /// True when the usage is our reckoning.
+        estimated: bool,
+        /// Money that may be taken beyond the hold: what admission could still set aside when the call ended. Named
+        /// here, so that what the client was told is what the ledger charges.
+        extra: NanoCny,
+    },
+    /// Give everything back.
+    Release,
+}
+
+/// Where the news of a payment came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CreditSource {
+    /// A notification.
+    Notify,
+    /// An order query.
+    Query,
+}
+
+impl CreditSource {
+    /// As it stands in timelines and metric labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Notify => "notify",
+            Self::Query => "query",
+        }
+    }
+}
+
+/// A new API key, without the key.
+pub type NewKey = ApiKey;
+
+/// A new order, as frozen before WeChat Pay hears of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewOrder {
+    /// Its id.
+    pub id: OrderId,
+    /// For whom.
+    pub account: AccountId,
+    /// What it buys.
+    pub kind: OrderKind,
+    /// What is to be paid.
+    pub amount: Fen,
+    /// Which configured merchant.
+    pub merchant: String,
+    /// That merchant's number.
+    pub mchid: String,
+    /// That merchant's app.
+    pub appid: String,
+    /// Whether that merchant's money is real.
+    pub livemode: Livemode,
+    /// Until when it can be paid.
+    pub expires_at: Timestamp,
+    /// What the caller asked for, in a form of its own: the test for "the same order again", since id, price and end
+    /// are chosen anew each time.
+    pub request: String,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Body {
+    /// Opens an account.
+    OpenAccount {
+        /// Its id.
+        id: AccountId,
+        /// Whether its money is real.
+        livemode: Livemode,
+        /// What people call it.
+        name: String,
+        /// What it is for.
+        role: AccountRole,
+    },
+    /// Gives an account a key.
+    AddKey(NewKey),
+    /// Refuses a key from now on.
+    RevokeKey {
+        /// Whose.
+        account: AccountId,
+        /// Which.
+        key: KeyId,
+    },
+    /// Gives an account money that nobody paid.
+    GrantPromo {
+        /// To whom.
+        account: AccountId,
+        /// How much.
+        amount: NanoCny,
+        /// Until when.
+        expires_at: Option<Timestamp>,
+    },
+    /// Sets money (and tokens of the model's own balance) aside for a call.
+    Hold {
+        /// The call.
+        id: RequestId,
+        /// Who pays.
+        account: AccountId,
+        /// With which key.
+        key: KeyId,
+        /// The model asked for.
+        model: String,
+        /// Money.
+        money: NanoCny,
+        /// Tokens, in thousandths.
+        tokens_milli: i64,
+        /// The price.
+        quote: HoldQuote,
+        /// Which run of the process.
+        epoch: i64,
+    },
+    /// Sets more money aside for a call that runs.
+    Extend {
+        /// The call.
+        id: RequestId,
+        /// Who pays.
+        account: AccountId,
+        /// How much it shall be in all. Naming the end and not the step makes a repeat harmless.
+        to: NanoCny,
+    },
+    /// Ends a hold.
+    Settle {
+        /// The call.
+        id: RequestId,
+        /// Who pays.
+        account: AccountId,
+        /// The model, whose token balance may pay first.
+        model: String,
+        /// How.
+        end: SettleEnd,
+    },
+    /// Writes an order down, before WeChat Pay hears of it.
+    CreateOrder(NewOrder),
+    /// WeChat Pay accepted the order.
+    OrderPrepaid {
+        /// Which.
+        order: OrderId,
+        /// The QR's content.
+        code_url: String,
+    },
+    /// WeChat Pay refused the order.
+    OrderFailed {
+        /// Which.
+        order: OrderId,
+        /// Why.
+        detail: String,
+    },
+    /// WeChat Pay says the order is paid. The command's rows decide whether that agrees with what was stored.
+    OrderPaid {
+        /// Which.
+        order: OrderId,
+        /// For whom.
+        account: AccountId,
+        /// The balance it would fill.
+        asset: super::Asset,
+        /// WeChat Pay's number of the payment.
+        transaction_id: String,
+        /// What WeChat Pay says was ordered.
+        total: Fen,
+        /// In what currency; WeChat Pay leaves it out for yuan.
+        currency: Option<String>,
+        /// To which merchant.
+        mchid: String,
+        /// For which app.
+        appid: String,
+        /// Who paid.
+        payer: Option<String>,
+        /// When.
+        success_time: Option<Timestamp>,
+        /// How we know.
+        source: CreditSource,
+        /// The notification's event id, if it was one.
+        event: Option<String>,
+    },
+    /// The order can no longer be paid.
+    OrderClosed {
+        /// Which.
+        order: OrderId,
+        /// Who says so.
+        source: String,
+    },
+    /// A step worth remembering that changes nothing.
+    OrderNoted {
+        /// Which.
+        order: OrderId,
+        /// What.
+        event: String,
+        /// Who says so.
+        source: String,
+        /// Evidence.
+        detail: Option<String>,
+    },
+    /// Reserves a refund of unused money and splits it into items.
+    RequestRefund {
+        /// Its id.
+        batch: RefundBatchId,
+        /// For whom.
+        account: AccountId,
+        /// Out of which balance.
+        asset: super::Asset,
+        /// How much; all that can be refunded where absent.
+        amount: Option<Fen>,
+        /// Only this order, where given.
+        order: Option<OrderId>,
+        /// Shown to the payer.
+        reason: Option<String>,
+        /// Ids for the items, at least as many as there can be: chosen by the caller, since deciding has no chance.
+        item_ids: Vec<RefundId>,
+    },
+    /// The item is about to be sent: written before the call, so that a crash in between is known.
+    RefundSending {
+        /// Which.
+        item: RefundId,
+        /// Part of which request.
+        batch: RefundBatchId,
+    },
+    /// What WeChat Pay says of the item.
+    RefundReported {
+        /// Which.
+        item: RefundId,
+        /// Part of which request.
+        batch: RefundBatchId,
+        /// Of which payment.
+        order: OrderId,
+        /// For whom.
+        account: AccountId,
+        /// Out of which balance.
+        asset: super::Asset,
+        /// What it says.
+        news: RefundNews,
+        /// WeChat Pay's number of it.
+        refund_id: Option<String>,
+        /// Why.
+        detail: Option<String>,
+        /// The notification's event id, if it was one.
+        event: Option<String>,
+    },
+    /// Publishes a version of the price list.
+    PublishPrices {
+        /// Its name.
+        version: String,
+        /// What it says.
+        body: String,
+    },
+}
+
+words! {
+    /// What WeChat Pay can say of a refund.
+    RefundNews {
+        /// Accepted.
+        Processing = "processing",
+        /// Arrived.
+        Success = "success",
+        /// Did not happen.
+        Closed = "closed",
+        /// Left us, did not arrive.
+        Abnormal = "abnormal",
+        /// Refused at once.
+        Refused = "refused",
+        /// Not executed for now (merchant balance, rate): the same number again later.
+        Later = "later",
+    }
+}
+
+impl Command {
+    /// SHA-256 over what is asked (not when, nor by whom): the test for "the same command again".
+    pub fn payload_hash(&self) -> [u8; 32] {
+        let asked = match &self.body {
+            Body::CreateOrder(order) => serde_json::to_vec(&("order", order.account, &order.request)),
+            Body::RequestRefund { account, asset, amount, order, reason, .. } => {
+                serde_json::to_vec(&("refund", account, asset, amount, order, reason))
+            }
+            body => serde_json::to_vec(body),
+        };
+        // Serialising cannot fail: plain data, string keys.
+        Sha256::digest(asked.unwrap_or_default()).into()
+    }
+
+    /// True where the row itself remembers that the command was carried out, so that none is stored beside it: the
+    /// row's state makes a repeat harmless, also one that tells the same news from another source.
+    pub const fn remembered_by_its_row(&self) -> bool {
+        match self.body {
+            Body::Hold { .. }
+            | Body::Extend { .. }
+            | Body::Settle { .. }
+            | Body::OrderPrepaid { .. }
+            | Body::OrderFailed { .. }
+            | Body::OrderPaid { .. }
+            | Body::OrderClosed { .. }
+            | Body::OrderNoted { .. }
+            | Body::RefundSending { .. }
+            | Body::RefundReported { .. } => true,
+            Body::OpenAccount { .. }
+            | Body::AddKey(_)
+            | Body::RevokeKey { .. }
+            | Body::GrantPromo { .. }
+            | Body::CreateOrder(_)
+            | Body::RequestRefund { .. }
+            | Body::PublishPrices { .. } => false,
+        }
+    }
+
+    /// The rows the command may read or change.
+    pub fn needs(&self, into: &mut Needs) {
+        use super::Asset::{Cny, Tokens};
+        match &self.body {
+            Body::OpenAccount { id, .. } => into.account(*id),
+            Body::AddKey(key) => {
+                into.account(key.account);
+                into.key(key.id);
+                into.digests.insert(key.digest.clone());
+            }
+            Body::RevokeKey { account, key } => {
+                into.account(*account);
+                into.key(*key);
+            }
+            Body::GrantPromo { account, .. } => into.wallet(*account, &Cny),
+            Body::Hold { id, account, model, tokens_milli, .. } => {
+                into.hold(*id);
+                into.account(*account);
+                into.balance(*account, &Cny);
+                if *tokens_milli > 0 {
+                    into.balance(*account, &Tokens(model.clone()));
+                }
+            }
+            Body::Extend { id, account, .. } => {
+                into.hold(*id);
+                into.account(*account);
+                into.balance(*account, &Cny);
+            }
+            Body::Settle { id, account, model, .. } => {
+                into.hold(*id);
+                into.account(*account);
+                into.wallet(*account, &Cny);
+                into.wallet(*account, &Tokens(model.clone()));
+            }
+            Body::CreateOrder(order) => {
+                into.account(order.account);
+                into.order(order.id);
+            }
+            Body::OrderPrepaid { order, .. }
+            | Body::OrderFailed { order, .. }
+            | Body::OrderClosed { order, .. }
+            | Body::OrderNoted { order, .. } => into.order(*order),
+            Body::OrderPaid { order, account, asset, event, transaction_id, .. } => {
+                into.order(*order);
+                into.transactions.insert(transaction_id.clone());
+                into.wallet(*account, asset);
+                into.notice(event.as_deref());
+            }
+            Body::RequestRefund { batch, account, asset, .. } => {
+                into.account(*account);
+                into.wallet(*account, asset);
+                into.batch(*batch);
+            }
+            Body::RefundSending { batch, .. } => into.batch(*batch),
+            Body::RefundReported { batch, order, account, asset, event, .. } => {
+                into.batch(*batch);
+                into.order(*order);
+                into.wallet(*account, asset);
+                into.notice(event.as_deref());
+            }
+            Body::PublishPrices { .. } => {}
+        }
+    }
+}

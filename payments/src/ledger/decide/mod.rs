@@ -1,0 +1,268 @@
+//! What follows from a command? Rows before, rows after; or a refusal that changes nothing.
+
+mod account;
+mod hold;
+mod order;
+mod refund;
+mod settle;
+
+use serde::{Deserialize, Serialize};
+use units::{AccountId, Fen, KeyId, NanoCny, OrderId, Overflow, RefundBatchId, RefundId, RequestId};
+
+use super::{
+    Account, Asset, Body, Book, Command, Entry, EntryKind, Hold, Lot, LotClass, Order, OrderState, PlanError,
+    PriceListRow, RefundBatch, RefundItem, RefundItemState, RowOp, Rows, Wallet,
+};
+
+/// What a command leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// The rows as they shall stand, in the order they came about.
+    pub ops: Vec<RowOp>,
+    /// What the caller is told.
+    pub reply: Reply,
+}
+
+/// What the caller of a command is told; stored with it, so that a repeat is told the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// Done; there is nothing more to say.
+    Done,
+    /// It had been done before by another way; nothing changed.
+    Already,
+    /// The account.
+    Account(Box<Account>),
+    /// The hold as it stands now.
+    Hold(Box<Hold>),
+    /// The order as it stands now.
+    Order {
+        /// The order.
+        order: Box<Order>,
+        /// What this command did to it.
+        step: OrderStep,
+    },
+    /// The request to refund, reserved.
+    Refund {
+        /// The request.
+        batch: Box<RefundBatch>,
+        /// Its items.
+        items: Vec<RefundItem>,
+    },
+    /// The refund item as it stands now.
+    Item(Box<RefundItem>),
+}
+
+/// What a command did to an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OrderStep {
+    /// Moved it on.
+    Moved,
+    /// Nothing: it was there already.
+    Unchanged,
+    /// Credited its payment.
+    Credited,
+    /// Found a payment that does not agree with it; nothing was credited.
+    Quarantined,
+}
+
+/// Why a command changes nothing. A business answer: trying again will not help until something else changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[allow(missing_docs, reason = "each variant's message says what it is; the fields are the figures in it")]
+pub enum Refusal {
+    #[error("no account {0}")]
+    UnknownAccount(AccountId),
+    #[error("account {0} exists already")]
+    AccountExists(AccountId),
+    #[error("account {0} is stopped")]
+    AccountStopped(AccountId),
+    #[error("no key {0}")]
+    UnknownKey(KeyId),
+    #[error("the key exists already")]
+    KeyExists,
+    #[error("the account's money is not of the same kind (live or demo)")]
+    LivemodeMismatch,
+    #[error("available {available}, required {required} of {asset}")]
+    Insufficient { asset: Asset, available: i64, required: i64 },
+    #[error("the amount must be positive")]
+    NotPositive,
+    #[error("the amount is out of range")]
+    OutOfRange,
+    #[error("no hold {0}")]
+    UnknownHold(RequestId),
+    #[error("hold {0} exists already with another content")]
+    HoldExists(RequestId),
+    #[error("hold {0} has ended")]
+    HoldEnded(RequestId),
+    #[error("no order {0}")]
+    UnknownOrder(OrderId),
+    #[error("order {0} exists already")]
+    OrderExists(OrderId),
+    #[error("order {order} is {state}")]
+    OrderState { order: OrderId, state: OrderState },
+    #[error("order {order}: {what}")]
+    PaymentMismatch { order: OrderId, what: String },
+    #[error("nothing can be refunded: {0}")]
+    NothingRefundable(String),
+    #[error("{refundable} yuan can be refunded, {requested} yuan were asked for")]
+    RefundTooMuch { requested: Fen, refundable: Fen },
+    #[error("no refund item {0}")]
+    UnknownItem(RefundId),
+    #[error("refund item {item} is {state}")]
+    ItemState { item: RefundId, state: RefundItemState },
+    #[error("no refund {0}")]
+    UnknownBatch(RefundBatchId),
+    #[error("the command's key was used before with another content")]
+    KeyReused,
+}
+
+impl From<Overflow> for Refusal {
+    fn from(_: Overflow) -> Self {
+        Self::OutOfRange
+    }
+}
+
+impl From<PlanError> for Refusal {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::Zero => Self::NotPositive,
+            PlanError::TooMuch { requested, refundable } => Self::RefundTooMuch { requested, refundable },
+        }
+    }
+}
+
+/// Decides one command against the rows it named. Pure.
+///
+/// # Errors
+/// A [`Refusal`]; nothing changes then.
+pub fn decide(rows: &Rows, command: &Command) -> Result<Decision, Refusal> {
+    let mut draft = Draft { rows, command, ops: Vec::new() };
+    let reply = match &command.body {
+        Body::OpenAccount { id, livemode, name, role } => draft.open_account(*id, *livemode, name, *role)?,
+        Body::AddKey(key) => draft.add_key(key)?,
+        Body::RevokeKey { account, key } => draft.revoke_key(*account, *key)?,
+        Body::GrantPromo { account, amount, expires_at } => {
+            draft.grant_promo(*account, *amount, *expires_at)?
+        }
+        Body::Hold { .. } => draft.hold()?,
+        Body::Extend { id, account, to } => draft.extend(*id, *account, *to)?,
+        Body::Settle { id, account, model, end } => draft.settle(*id, *account, model, end)?,
+        Body::CreateOrder(order) => draft.create_order(order)?,
+        Body::OrderPrepaid { order, code_url } => draft.order_prepaid(*order, code_url)?,
+        Body::OrderFailed { order, detail } => draft.order_failed(*order, detail)?,
+        Body::OrderPaid { .. } => draft.order_paid()?,
+        Body::OrderClosed { order, source } => draft.order_closed(*order, source)?,
+        Body::OrderNoted { order, event, source, detail } => {
+            draft.order_noted(*order, event, source, detail.as_deref())?
+        }
+        Body::RequestRefund { .. } => draft.request_refund()?,
+        Body::RefundSending { item, batch } => draft.refund_sending(*item, *batch)?,
+        Body::RefundReported { .. } => draft.refund_reported()?,
+        Body::PublishPrices { version, body } => {
+            draft.ops.push(RowOp::PriceList(PriceListRow {
+                version: version.clone(),
+                at: command.at,
+                body: body.clone(),
+            }));
+            Reply::Done
+        }
+    };
+    Ok(Decision { ops: draft.ops, reply })
+}
+
+/// A decision in the making: the rows as they were, and what becomes of them. A row that a decision changes twice is
+/// read from `ops` the second time, so each helper hands the changed row on instead.
+struct Draft<'a> {
+    rows: &'a Rows,
+    command: &'a Command,
+    ops: Vec<RowOp>,
+}
+
+impl Draft<'_> {
+    fn active_account(&self, id: AccountId) -> Result<&Account, Refusal> {
+        let account = self.rows.account(id).ok_or(Refusal::UnknownAccount(id))?;
+        if account.stopped { Err(Refusal::AccountStopped(id)) } else { Ok(account) }
+    }
+
+    fn put_wallet(&mut self, mut wallet: Wallet) {
+        wallet.version += 1;
+        self.ops.push(RowOp::Wallet(wallet));
+    }
+
+    /// Writes one line of the journal. An amount of zero is no movement and leaves no line.
+    fn post(&mut self, posting: Posting<'_>) {
+        if posting.amount == 0 {
+            return;
+        }
+        self.ops.push(RowOp::Entry(Entry {
+            tx: self.command.key.clone(),
+            kind: posting.kind,
+            debit: posting.debit,
+            credit: posting.credit,
+            asset: posting.asset.clone(),
+            amount: posting.amount,
+            account: posting.account,
+            lot: posting.lot.map(str::to_owned),
+            hold: posting.hold,
+            order: posting.order,
+            at: self.command.at,
+        }));
+    }
+}
+
+/// What [`Draft::post`] is told.
+struct Posting<'a> {
+    kind: EntryKind,
+    debit: Book,
+    credit: Book,
+    asset: &'a Asset,
+    amount: i64,
+    account: Option<AccountId>,
+    lot: Option<&'a str>,
+    hold: Option<RequestId>,
+    order: Option<OrderId>,
+}
+
+/// The customer's book a lot stands in.
+const fn book_of(class: LotClass) -> Book {
+    match class {
+        LotClass::Promo => Book::WalletPromo,
+        LotClass::Tokens => Book::WalletTokens,
+        LotClass::Paid => Book::WalletPaid,
+        LotClass::Bonus => Book::WalletBonus,
+    }
+}
+
+/// A lot as it comes in.
+fn new_lot(
+    id: String,
+    account: AccountId,
+    asset: Asset,
+    class: LotClass,
+    orig: i64,
+    at: units::Timestamp,
+) -> Lot {
+    Lot {
+        id,
+        account,
+        asset,
+        class,
+        order: None,
+        orig,
+        rem: orig,
+        consumed: 0,
+        refunding: 0,
+        refunded: 0,
+        expired: 0,
+        voided: 0,
+        paid_fen: Fen::ZERO,
+        refunded_fen: Fen::ZERO,
+        refunds: 0,
+        created_at: at,
+        expires_at: None,
+    }
+}
+
+/// The nano-yuan of an amount that must be positive.
+fn positive(amount: NanoCny) -> Result<i64, Refusal> {
+    if amount.get() > 0 { Ok(amount.get()) } else { Err(Refusal::NotPositive) }
+}

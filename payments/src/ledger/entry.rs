@@ -1,0 +1,131 @@
+//! One movement between two books: debit, credit, one positive amount, so that it cannot fail to balance.
+
+use serde::{Deserialize, Serialize};
+use units::{AccountId, OrderId, RequestId, Timestamp};
+
+use super::Asset;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant),* }
+
+        impl $name {
+            /// The word as it stands in rows and answers.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),* }
+            }
+
+            /// Every one there is.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+        }
+
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl ::std::str::FromStr for $name {
+            type Err = String;
+
+            fn from_str(s: &str) -> Result<Self, String> {
+                match s {
+                    $($word => Ok(Self::$variant),)*
+                    other => Err(format!(concat!("`{}` is no ", stringify!($name)), other)),
+                }
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+words! {
+    /// A book money can stand in: the customer's side (`w:`) or the house's.
+    Book {
+        /// Paid by the customer.
+        WalletPaid = "w:paid",
+        /// Given, tied to nothing.
+        WalletPromo = "w:promo",
+        /// Given with a payment.
+        WalletBonus = "w:bonus",
+        /// Tokens bought.
+        WalletTokens = "w:tokens",
+        /// Set aside for a refund under way.
+        WalletRefunding = "w:refunding",
+        /// What WeChat Pay holds for us.
+        WechatClearing = "wx:clearing",
+        /// Earned.
+        Revenue = "revenue",
+        /// What promotions cost.
+        PromoCost = "promo_cost",
+        /// Tokens issued against payments, in thousandths of a token.
+        TokenIssue = "token_issue",
+        /// Payments for tokens not used yet, in yuan.
+        TokenLiability = "token_liability",
+        /// Used beyond a hold and not payable.
+        OverrunLoss = "overrun_loss",
+        /// Our own calls.
+        HouseUsage = "house_usage",
+        /// Payments that agree with no order.
+        Suspense = "suspense",
+        /// Corrections by hand.
+        Adjust = "adjust",
+    }
+}
+
+words! {
+    /// Why an entry was made.
+    EntryKind {
+        /// A payment arrived.
+        PayCredit = "pay_credit",
+        /// A promotion.
+        PromoGrant = "promo_grant",
+        /// Tokens credited for a payment.
+        TokenGrant = "token_grant",
+        /// A call was used.
+        Settle = "settle",
+        /// A call used more than was held and than the account has.
+        OverrunWriteoff = "overrun_writeoff",
+        /// Tokens used: the payment behind them is earned.
+        TokenRevenue = "token_revenue",
+        /// Money leaves the lots for a refund.
+        RefundReserve = "refund_reserve",
+        /// The refund reached the payer.
+        RefundDone = "refund_done",
+        /// The refund did not happen.
+        RefundUndo = "refund_undo",
+        /// A payment that agrees with no order.
+        Suspense = "suspense",
+        /// A correction by hand.
+        Adjust = "adjust",
+    }
+}
+
+/// One line of the journal. Append-only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The key of the command that made it.
+    pub tx: String,
+    /// Why.
+    pub kind: EntryKind,
+    /// Taken from.
+    pub debit: Book,
+    /// Given to.
+    pub credit: Book,
+    /// Of what.
+    pub asset: Asset,
+    /// How much; positive.
+    pub amount: i64,
+    /// Whose, if a customer is concerned.
+    pub account: Option<AccountId>,
+    /// Out of or into which lot.
+    pub lot: Option<String>,
+    /// For which call.
+    pub hold: Option<RequestId>,
+    /// For which order.
+    pub order: Option<OrderId>,
+    /// When.
+    pub at: Timestamp,
+}

@@ -1,0 +1,33 @@
+//! Ledger: who owns what?
+//!
+//! Commands in, row changes out. [`decide`] is pure: it knows no SQL, no clock and no randomness, so the same commands
+//! give the same rows on every store. Double entry in nano-yuan (and in thousandths of a token for token balances);
+//! what was paid lies in lots, which are used up in a fixed order and refunded by what is left of them.
+//!
+//! Touches `units` only.
+
+mod asset;
+mod burn;
+mod command;
+mod decide;
+mod entry;
+mod refund_plan;
+mod rows;
+mod tokens;
+mod view;
+
+pub use asset::{Asset, UnknownAsset};
+pub use burn::{burn_order, pledges};
+pub use command::{
+    Actor, Body, Command, CreditSource, HoldQuote, NewKey, NewOrder, RefundNews, Role, SettleEnd,
+};
+pub use decide::{Decision, OrderStep, Refusal, Reply, decide};
+pub use entry::{Book, Entry, EntryKind};
+pub use refund_plan::{BonusShare, PlanError, PlannedItem, Refundable, plan_refund, refundable};
+pub use rows::{
+    Account, AccountRole, ApiKey, Hold, HoldState, Lot, LotClass, Notice, NoticeResult, Order, OrderKind,
+    OrderState, PriceListRow, RefundBatch, RefundBatchState, RefundItem, RefundItemState, TimelineEvent,
+    Wallet,
+};
+pub use tokens::{split_charge, weight_milli};
+pub use view::{Needs, RowOp, Rows};

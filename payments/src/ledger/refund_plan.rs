@@ -1,0 +1,161 @@
+//! How is a refund spread over the payments it comes from?
+//!
+//! Only what is unused and not pledged to open holds can go back, each payment at most what it has left; a part is
+//! split in proportion to what each has left, to the fen, largest remainder first.
+
+use units::{Fen, OrderId, Timestamp};
+
+use super::{Lot, LotClass, burn_order, pledges};
+
+/// WeChat Pay refunds for 365 days after the payment.
+const REFUNDABLE_MICROS: i64 = 365 * 24 * 3600 * 1_000_000;
+/// WeChat Pay takes at most 50 refunds of one order.
+const REFUNDS_MAX: i64 = 50;
+/// Nano-yuan in a fen.
+const NANO_PER_FEN: i64 = 10_000_000;
+
+/// What of one lot can go back now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refundable {
+    /// The lot.
+    pub lot: String,
+    /// The payment behind it.
+    pub order: OrderId,
+    /// Unused and not pledged, in the lot's asset.
+    pub free_units: i64,
+    /// The cash for it.
+    pub cap: Fen,
+    /// When it was paid.
+    pub created_at: Timestamp,
+}
+
+/// One refund of one payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedItem {
+    /// The lot.
+    pub lot: String,
+    /// The payment.
+    pub order: OrderId,
+    /// Cash.
+    pub amount: Fen,
+    /// What it takes out of the lot.
+    pub units: i64,
+}
+
+/// How a bonus tied to a payment shrinks with the payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BonusShare {
+    /// The bonus as given, in nano-yuan.
+    pub bonus: i64,
+    /// What was paid.
+    pub paid: Fen,
+    /// What went back or is on its way back.
+    pub refunded: Fen,
+}
+
+impl BonusShare {
+    /// At most this much of the bonus stays, rounded down.
+    pub fn kept(self) -> i64 {
+        let left = i128::from(self.paid.get() - self.refunded.get());
+        let paid = i128::from(self.paid.get().max(1));
+        i64::try_from(i128::from(self.bonus) * left / paid).unwrap_or(0)
+    }
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Nothing asked for.
+    #[error("the amount must be at least 0.01 yuan")]
+    Zero,
+    /// More asked for than is refundable.
+    #[error("{refundable} yuan can be refunded, {requested} yuan were asked for")]
+    TooMuch {
+        /// What was asked for.
+        requested: Fen,
+        /// What there is.
+        refundable: Fen,
+    },
+}
+
+/// What of a balance can go back at `now`: `lots` are all its live lots, `held` what open holds have set aside.
+pub fn refundable<'a>(lots: impl Iterator<Item = &'a Lot>, held: i64, now: Timestamp) -> Vec<Refundable> {
+    let ordered = burn_order(lots);
+    let pledged = pledges(&ordered, held);
+    let mut open: Vec<Refundable> = ordered
+        .iter()
+        .zip(pledged)
+        .filter_map(|(lot, pledge)| {
+            let order = lot.order?;
+            let young = now.0 - lot.created_at.0 < REFUNDABLE_MICROS;
+            let paid_for = matches!(lot.class, LotClass::Paid | LotClass::Tokens);
+            if !paid_for || !young || lot.refunds >= REFUNDS_MAX {
+                return None;
+            }
+            let free_units = lot.rem - pledge;
+            let cap = cash_of(lot, free_units).min(lot.paid_fen.get() - lot.refunded_fen.get());
+            let cap = Fen::new(cap).ok().filter(|cap| *cap > Fen::ZERO)?;
+            Some(Refundable { lot: lot.id.clone(), order, free_units, cap, created_at: lot.created_at })
+        })
+        .collect();
+    open.sort_by_key(|lot| (lot.created_at, lot.order));
+    open
+}
+
+/// The cash for `units` of the lot, rounded down to the fen.
+fn cash_of(lot: &Lot, units: i64) -> i64 {
+    match lot.class {
+        LotClass::Tokens => {
+            let share = i128::from(lot.paid_fen.get()) * i128::from(units) / i128::from(lot.orig.max(1));
+            i64::try_from(share).unwrap_or(0)
+        }
+        _ => units.div_euclid(NANO_PER_FEN),
+    }
+}
+
+/// Splits `amount` (all there is, where absent) over what is refundable.
+///
+/// # Errors
+/// [`PlanError`] if the amount is zero or more than there is.
+pub fn plan_refund(
+    lots: &[(Refundable, LotClass)],
+    amount: Option<Fen>,
+) -> Result<Vec<PlannedItem>, PlanError> {
+    let total: i64 = lots.iter().map(|(lot, _)| lot.cap.get()).sum();
+    let total = Fen::new(total).unwrap_or(Fen::MAX);
+    let requested = amount.unwrap_or(total);
+    if requested > total {
+        return Err(PlanError::TooMuch { requested, refundable: total });
+    }
+    if requested == Fen::ZERO {
+        return Err(PlanError::Zero);
+    }
+    let whole = i128::from(total.get());
+    let shares: Vec<i128> =
+        lots.iter().map(|(lot, _)| i128::from(requested.get()) * i128::from(lot.cap.get())).collect();
+    let mut fens: Vec<i64> = shares.iter().map(|share| i64::try_from(share / whole).unwrap_or(0)).collect();
+    let spare = requested.get() - fens.iter().sum::<i64>();
+    let mut by_remainder: Vec<usize> = (0..lots.len()).collect();
+    // Stable: of equal remainders the older payment comes first.
+    by_remainder.sort_by_key(|&i| std::cmp::Reverse(shares[i] % whole));
+    for &i in by_remainder.iter().take(usize::try_from(spare).unwrap_or(0)) {
+        fens[i] += 1;
+    }
+    let items = lots.iter().zip(fens).filter(|(_, fen)| *fen > 0).map(|((lot, class), fen)| PlannedItem {
+        lot: lot.lot.clone(),
+        order: lot.order,
+        amount: Fen::new(fen).unwrap_or(Fen::ZERO),
+        units: match class {
+            // All of the cash takes all of the free tokens; a part takes its share, rounded up, so that tokens given
+            // back and tokens kept never sum to more than was paid for.
+            LotClass::Tokens => ceil_share(lot.free_units, fen, lot.cap.get()),
+            _ => fen * NANO_PER_FEN,
+        },
+    });
+    Ok(items.collect())
+}
+
+fn ceil_share(units: i64, part: i64, whole: i64) -> i64 {
+    let product = i128::from(units) * i128::from(part);
+    i64::try_from((product + i128::from(whole) - 1) / i128::from(whole.max(1))).unwrap_or(units).min(units)
+}

@@ -1,0 +1,185 @@
+//! The rows a batch of commands works on: named before, loaded by the store, changed here, written back.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use units::{AccountId, KeyId, OrderId, RefundBatchId, RefundId, RequestId};
+
+use super::{
+    Account, ApiKey, Asset, Entry, Hold, Lot, Notice, Order, PriceListRow, RefundBatch, RefundItem, Wallet,
+};
+
+/// Which rows a batch of commands names. Sorted, so that a store that locks does so in one order.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Needs {
+    /// Accounts.
+    pub accounts: BTreeSet<AccountId>,
+    /// Keys.
+    pub keys: BTreeSet<KeyId>,
+    /// Digests: which key has each, if any.
+    pub digests: BTreeSet<String>,
+    /// Balances; true where the lots with something left in them are needed as well.
+    pub wallets: BTreeMap<(AccountId, Asset), bool>,
+    /// Holds.
+    pub holds: BTreeSet<RequestId>,
+    /// Orders, each with the lot it filled.
+    pub orders: BTreeSet<OrderId>,
+    /// Requests to refund, each with its items and their lots.
+    pub batches: BTreeSet<RefundBatchId>,
+    /// Notifications, by event id.
+    pub notices: BTreeSet<String>,
+    /// WeChat Pay's payment numbers: which order has each, if any.
+    pub transactions: BTreeSet<String>,
+}
+
+impl Needs {
+    pub(super) fn account(&mut self, id: AccountId) {
+        self.accounts.insert(id);
+    }
+
+    pub(super) fn key(&mut self, id: KeyId) {
+        self.keys.insert(id);
+    }
+
+    /// The balance with its lots.
+    pub(super) fn wallet(&mut self, account: AccountId, asset: &Asset) {
+        self.accounts.insert(account);
+        self.wallets.insert((account, asset.clone()), true);
+    }
+
+    /// The balance alone: enough where lots are not touched.
+    pub(super) fn balance(&mut self, account: AccountId, asset: &Asset) {
+        self.wallets.entry((account, asset.clone())).or_insert(false);
+    }
+
+    pub(super) fn hold(&mut self, id: RequestId) {
+        self.holds.insert(id);
+    }
+
+    pub(super) fn order(&mut self, id: OrderId) {
+        self.orders.insert(id);
+    }
+
+    pub(super) fn batch(&mut self, id: RefundBatchId) {
+        self.batches.insert(id);
+    }
+
+    pub(super) fn notice(&mut self, id: Option<&str>) {
+        self.notices.extend(id.map(str::to_owned));
+    }
+}
+
+/// One row as it shall stand, or one more line of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each variant is the row it carries")]
+pub enum RowOp {
+    Account(Account),
+    Key(ApiKey),
+    Wallet(Wallet),
+    Lot(Lot),
+    Hold(Box<Hold>),
+    Order(Box<Order>),
+    Notice(Notice),
+    Batch(RefundBatch),
+    Item(RefundItem),
+    Entry(Entry),
+    PriceList(PriceListRow),
+}
+
+/// The rows in memory: what was loaded, with the batch's changes on top.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Rows {
+    pub(crate) accounts: HashMap<AccountId, Account>,
+    pub(crate) keys: HashMap<KeyId, ApiKey>,
+    pub(crate) wallets: HashMap<(AccountId, Asset), Wallet>,
+    /// Every lot a decision may touch, by id; sorted, so that equal batches make equal rows.
+    pub(crate) lots: BTreeMap<String, Lot>,
+    pub(crate) holds: HashMap<RequestId, Hold>,
+    pub(crate) orders: HashMap<OrderId, Order>,
+    pub(crate) notices: HashMap<String, Notice>,
+    /// Which order a payment belongs to.
+    pub(crate) transactions: HashMap<String, OrderId>,
+    pub(crate) batches: HashMap<RefundBatchId, RefundBatch>,
+    pub(crate) items: BTreeMap<RefundId, RefundItem>,
+}
+
+impl Rows {
+    /// Takes a row in, as loaded or as decided. Journal lines and price lists are never read back by a decision.
+    pub fn put(&mut self, op: &RowOp) {
+        match op {
+            RowOp::Account(row) => drop(self.accounts.insert(row.id, row.clone())),
+            RowOp::Key(row) => drop(self.keys.insert(row.id, row.clone())),
+            RowOp::Wallet(row) => drop(self.wallets.insert((row.account, row.asset.clone()), row.clone())),
+            RowOp::Lot(row) => drop(self.lots.insert(row.id.clone(), row.clone())),
+            RowOp::Hold(row) => drop(self.holds.insert(row.id, (**row).clone())),
+            RowOp::Order(row) => {
+                self.transactions.extend(row.transaction_id.clone().map(|number| (number, row.id)));
+                self.orders.insert(row.id, (**row).clone());
+            }
+            RowOp::Notice(row) => drop(self.notices.insert(row.id.clone(), row.clone())),
+            RowOp::Batch(row) => drop(self.batches.insert(row.id, row.clone())),
+            RowOp::Item(row) => drop(self.items.insert(row.id, row.clone())),
+            RowOp::Entry(_) | RowOp::PriceList(_) => {}
+        }
+    }
+
+    /// The account, if it exists.
+    pub fn account(&self, id: AccountId) -> Option<&Account> {
+        self.accounts.get(&id)
+    }
+
+    /// The balance; an untouched one where there is none yet.
+    pub fn wallet(&self, account: AccountId, asset: &Asset) -> Wallet {
+        let found = self.wallets.get(&(account, asset.clone()));
+        found.cloned().unwrap_or_else(|| Wallet::empty(account, asset.clone()))
+    }
+
+    /// The loaded lots of a balance, unordered.
+    pub fn lots_of<'a>(&'a self, account: AccountId, asset: &'a Asset) -> impl Iterator<Item = &'a Lot> {
+        self.lots.values().filter(move |lot| lot.account == account && lot.asset == *asset)
+    }
+
+    /// The hold, if it exists.
+    pub fn hold(&self, id: RequestId) -> Option<&Hold> {
+        self.holds.get(&id)
+    }
+
+    /// The order, if it exists.
+    pub fn order(&self, id: OrderId) -> Option<&Order> {
+        self.orders.get(&id)
+    }
+
+    /// Every loaded balance.
+    pub fn wallets(&self) -> impl Iterator<Item = &Wallet> {
+        self.wallets.values()
+    }
+
+    /// Every loaded lot, sorted by id.
+    pub fn lots(&self) -> impl Iterator<Item = &Lot> {
+        self.lots.values()
+    }
+
+    /// Every loaded hold.
+    pub fn holds(&self) -> impl Iterator<Item = &Hold> {
+        self.holds.values()
+    }
+
+    /// Every loaded order.
+    pub fn orders(&self) -> impl Iterator<Item = &Order> {
+        self.orders.values()
+    }
+
+    /// Every loaded refund item, sorted by id.
+    pub fn items(&self) -> impl Iterator<Item = &RefundItem> {
+        self.items.values()
+    }
+
+    /// The notification, if it was filed.
+    pub fn notice(&self, event: &str) -> Option<&Notice> {
+        self.notices.get(event)
+    }
+
+    /// The items of a request to refund.
+    pub fn items_of(&self, batch: RefundBatchId) -> impl Iterator<Item = &RefundItem> {
+        self.items.values().filter(move |item| item.batch == batch)
+    }
+}

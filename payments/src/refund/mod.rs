@@ -1,0 +1,144 @@
+//! Refund: what state is this refund in, and what moves it on?
+//!
+//! The money is reserved out of the lots first; then each item is sent to WeChat Pay under its own number, which never
+//! changes, one at a time. What came of an unclear answer is asked for before anything is sent again. Speaks to the
+//! ledger through the store and to the channel.
+
+mod request;
+mod work;
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use units::{Clock, RefundId};
+
+pub use self::request::{RefundRequest, RefundRequestError};
+use crate::{
+    admission::Admission,
+    channel::{RefundReport, RefundState},
+    ledger::{Actor, Body, Command, RefundItem, RefundNews, Reply, Role},
+    store::{Store, SubmitError},
+    topup::Merchants,
+};
+
+/// Refunds and their way. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Refunds {
+    store: Store,
+    admission: Arc<Admission>,
+    merchants: Arc<Merchants>,
+    clock: Arc<dyn Clock>,
+    /// Woken when there is something to send or to ask that there was not before.
+    fresh: Arc<Notify>,
+}
+
+/// Why news of a refund did nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum RefundNewsError {
+    /// We have no such refund.
+    #[error("no refund {0}")]
+    Unknown(String),
+    /// It says something else than what was sent.
+    #[error("refund {item}: {what}")]
+    Mismatch {
+        /// Which.
+        item: RefundId,
+        /// What differs.
+        what: String,
+    },
+    /// The ledger says no, or cannot be reached.
+    #[error(transparent)]
+    Store(#[from] SubmitError),
+}
+
+impl Refunds {
+    /// Over the store and the configured merchants.
+    pub fn new(
+        store: Store,
+        admission: Arc<Admission>,
+        merchants: Arc<Merchants>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { store, admission, merchants, clock, fresh: Arc::default() }
+    }
+
+    /// Takes in what WeChat Pay says of a refund, by notification, answer or query. `event` is the notification's id.
+    ///
+    /// # Errors
+    /// [`RefundNewsError`]; nothing moved.
+    pub async fn reported(
+        &self,
+        report: &RefundReport,
+        event: Option<String>,
+    ) -> Result<RefundItem, RefundNewsError> {
+        let unknown = || RefundNewsError::Unknown(report.out_refund_no.clone());
+        let id = RefundId::from_bare(&report.out_refund_no).map_err(|_| unknown())?;
+        let item = self.store.refund_item(id).await?.ok_or_else(unknown)?;
+        if let Some(cash) = report.refund.filter(|cash| *cash != item.amount) {
+            let what = format!("{cash} yuan refunded, {} yuan were sent", item.amount);
+            return Err(RefundNewsError::Mismatch { item: id, what });
+        }
+        if let Some(number) = report.out_trade_no.as_ref().filter(|number| **number != item.order.bare()) {
+            let what = format!("it is of payment {number}, {} was meant", item.order.bare());
+            return Err(RefundNewsError::Mismatch { item: id, what });
+        }
+        let news = match &report.state {
+            RefundState::Processing => RefundNews::Processing,
+            RefundState::Success => RefundNews::Success,
+            RefundState::Closed => RefundNews::Closed,
+            RefundState::Abnormal => RefundNews::Abnormal,
+            RefundState::Unknown(state) => {
+                let what = format!("its state is {state:?}");
+                return Err(RefundNewsError::Mismatch { item: id, what });
+            }
+        };
+        Ok(self.report(&item, news, report.refund_id.clone(), None, event).await?)
+    }
+
+    /// Writes down what is known of an item.
+    async fn report(
+        &self,
+        item: &RefundItem,
+        news: RefundNews,
+        refund_id: Option<String>,
+        detail: Option<String>,
+        event: Option<String>,
+    ) -> Result<RefundItem, SubmitError> {
+        let asset = self.asset_of(item).await?;
+        let body = Body::RefundReported {
+            item: item.id,
+            batch: item.batch,
+            order: item.order,
+            account: item.account,
+            asset,
+            news,
+            refund_id,
+            detail,
+            event,
+        };
+        let item = self.item_command(item, Role::Channel, body).await?;
+        // An item that ended makes room for the next one.
+        self.fresh.notify_one();
+        Ok(item)
+    }
+
+    async fn item_command(
+        &self,
+        item: &RefundItem,
+        role: Role,
+        body: Body,
+    ) -> Result<RefundItem, SubmitError> {
+        let command = Command {
+            key: format!("refund:{}", item.id),
+            actor: Actor { id: "refund".to_owned(), role },
+            reason: None,
+            approver: None,
+            at: self.clock.now(),
+            body,
+        };
+        match self.store.submit(command).await? {
+            Reply::Item(item) => Ok(*item),
+            _ => Ok(item.clone()),
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Creating an order: frozen in the ledger first, then made known to WeChat Pay.
+
+use serde::Serialize;
+use units::{AccountId, Fen, Livemode, NanoCny, OrderId, Rate};
+
+use super::{Merchant, TopUps};
+use crate::{
+    agent,
+    channel::{self, ChannelError},
+    ledger::{Actor, Body, Command, NewOrder, Order, OrderKind, OrderState, Refusal, Reply, Role},
+    store::SubmitError,
+};
+
+/// What is wanted for the money.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Buy {
+    /// Yuan.
+    Wallet,
+    /// Tokens of a model, at this price.
+    Tokens {
+        /// Which model.
+        model: String,
+        /// What one token costs.
+        #[serde(skip)]
+        rate: Rate,
+        /// The price list it was read from.
+        #[serde(skip)]
+        price_version: String,
+        /// The FX row behind it.
+        #[serde(skip)]
+        fx_id: Option<String>,
+        /// How many the caller was shown, if it says: refused if ours differ by more than half a per cent.
+        expected: Option<i64>,
+    },
+}
+
+/// A wish to top up.
+#[derive(Debug, Clone)]
+pub struct TopUpRequest {
+    /// For whom.
+    pub account: AccountId,
+    /// Whether its money is real.
+    pub livemode: Livemode,
+    /// Who asks.
+    pub actor: String,
+    /// What is to be paid.
+    pub amount: Fen,
+    /// What for.
+    pub buy: Buy,
+    /// Where the payer is, if the caller says.
+    pub device_id: Option<String>,
+    /// The same key and wish give the same order.
+    pub idempotency_key: Option<String>,
+}
+
+/// Why there is no order, or none that can be paid.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// Outside what the operator allows.
+    #[error("the amount must be between {min} and {max} yuan")]
+    Amount {
+        /// The least.
+        min: Fen,
+        /// The most.
+        max: Fen,
+    },
+    /// The amount buys no whole token, or the model is free.
+    #[error("{0} yuan buy no whole token of this model")]
+    NoTokens(Fen),
+    /// The caller was shown another number of tokens.
+    #[error("at the present price the amount buys {ours} tokens, not {expected}")]
+    PriceMoved {
+        /// What the caller was shown.
+        expected: i64,
+        /// What it is now.
+        ours: i64,
+    },
+    /// No merchant is configured for this kind of money.
+    #[error("no payment channel takes {0} money")]
+    NoChannel(Livemode),
+    /// The ledger says no, or cannot be reached.
+    #[error(transparent)]
+    Store(#[from] SubmitError),
+    /// WeChat Pay refused the order: it is closed.
+    #[error("WeChat Pay refused the order: {0}")]
+    Refused(ChannelError),
+    /// WeChat Pay gave no clear answer; the order stands, and the same key tries again.
+    #[error("WeChat Pay gave no clear answer for order {order}: {error}")]
+    Unclear {
+        /// The order that stands.
+        order: OrderId,
+        /// What happened.
+        error: ChannelError,
+    },
+}
+
+impl TopUps {
+    /// Creates the order, or finds the one this key made before, and has WeChat Pay accept it.
+    ///
+    /// # Errors
+    /// [`CreateError`].
+    pub async fn create(&self, request: TopUpRequest) -> Result<Order, CreateError> {
+        let (min, max) = (self.settings.min, self.settings.max);
+        if request.amount < min || request.amount > max {
+            return Err(CreateError::Amount { min, max });
+        }
+        let merchant = self.merchants.for_livemode(request.livemode);
+        let merchant = merchant.ok_or(CreateError::NoChannel(request.livemode))?;
+        let order = self.write_down(&request, merchant).await?;
+        if order.state != OrderState::Created {
+            return Ok(order);
+        }
+        // A repeat goes to the merchant the order was made for, whatever is configured first by now.
+        let merchant = self.merchants.get(&order.merchant).ok_or(CreateError::NoChannel(request.livemode))?;
+        self.make_known(order, merchant, request.device_id).await
+    }
+
+    async fn write_down(&self, request: &TopUpRequest, merchant: &Merchant) -> Result<Order, CreateError> {
+        let now = self.clock.now();
+        let id = OrderId::new(now);
+        let key = match &request.idempotency_key {
+            Some(key) => format!("topup:{}:{key}", request.account),
+            None => format!("order:{id}"),
+        };
+        let kind = frozen(&request.buy, request.amount);
+        let new = NewOrder {
+            id,
+            account: request.account,
+            kind: kind.as_ref().map_or(OrderKind::Wallet, Clone::clone),
+            amount: request.amount,
+            merchant: merchant.name.clone(),
+            mchid: merchant.channel.mchid().to_owned(),
+            appid: merchant.channel.appid().to_owned(),
+            livemode: merchant.livemode,
+            expires_at: now.after(self.settings.expires),
+            request: serde_json::to_string(&(&request.buy, request.amount)).unwrap_or_default(),
+        };
+        let command = Command {
+            key,
+            actor: Actor { id: request.actor.clone(), role: Role::Customer },
+            reason: None,
+            approver: None,
+            at: now,
+            body: Body::CreateOrder(new),
+        };
+        let reply = match kind {
+            Ok(_) => self.store.submit(command).await?,
+            // Prices moved; an order that this key made before stands at its own.
+            Err(error) => match self.store.answered(&command).await? {
+                Some(outcome) => outcome.map_err(SubmitError::Refused)?,
+                None => return Err(error),
+            },
+        };
+        let Reply::Order { order, .. } = reply else {
+            return Err(CreateError::Store(SubmitError::Refused(Refusal::UnknownOrder(id))));
+        };
+        // A repeat is answered with the order as it was first written; what became of it since, its row says.
+        Ok(self.store.order(order.id).await?.unwrap_or(*order))
+    }
+
+    /// Tells WeChat Pay of an order that it may or may not know already: the same number and parameters are harmless.
+    pub(super) async fn make_known(
+        &self,
+        order: Order,
+        merchant: &Merchant,
+        device_id: Option<String>,
+    ) -> Result<Order, CreateError> {
+        let asked = channel::NewOrder {
+            out_trade_no: order.out_trade_no(),
+            description: self.settings.description.clone(),
+            total: order.amount,
+            notify_url: merchant.notify_url.clone(),
+            expires_at: order.expires_at,
+            device_id,
+        };
+        let answer = merchant.channel.create_native(&asked).await;
+        // Watched whatever came: an order that WeChat Pay may know may be paid.
+        self.fresh.notify_one();
+        match answer {
+            Ok(code_url) => self.step(order.id, Body::OrderPrepaid { order: order.id, code_url }).await,
+            Err(ChannelError::AlreadyPaid { .. }) => {
+                let _ = self.check(&order).await;
+                Ok(self.store.order(order.id).await?.unwrap_or(order))
+            }
+            Err(error @ (ChannelError::Refused { .. } | ChannelError::Misconfigured { .. })) => {
+                self.step(order.id, Body::OrderFailed { order: order.id, detail: error.to_string() }).await?;
+                Err(CreateError::Refused(error))
+            }
+            Err(error) => Err(CreateError::Unclear { order: order.id, error }),
+        }
+    }
+
+    /// Moves an order by what this program knows.
+    pub(super) async fn step(&self, id: OrderId, body: Body) -> Result<Order, CreateError> {
+        let command = Command {
+            key: format!("step:{id}"),
+            actor: Actor::system("topup"),
+            reason: None,
+            approver: None,
+            at: self.clock.now(),
+            body,
+        };
+        match self.store.submit(command).await? {
+            Reply::Order { order, .. } => Ok(*order),
+            _ => Err(CreateError::Store(SubmitError::Refused(Refusal::UnknownOrder(id)))),
+        }
+    }
+}
+
+/// What the amount buys, at the price of this moment.
+fn frozen(buy: &Buy, amount: Fen) -> Result<OrderKind, CreateError> {
+    match buy {
+        Buy::Wallet => Ok(OrderKind::Wallet),
+        Buy::Tokens { model, rate, price_version, fx_id, expected } => {
+            let tokens = rate.tokens_for(NanoCny::from(amount)).filter(|tokens| tokens.0 > 0);
+            let tokens = tokens.and_then(|tokens| i64::try_from(tokens.0).ok());
+            let tokens = tokens.ok_or(CreateError::NoTokens(amount))?;
+            if let Some(expected) = expected.filter(|&expected| !agent::agrees(expected, tokens)) {
+                return Err(CreateError::PriceMoved { expected, ours: tokens });
+            }
+            Ok(OrderKind::Tokens {
+                model: model.clone(),
+                tokens,
+                rate: rate.get(),
+                price_version: price_version.clone(),
+                fx_id: fx_id.clone(),
+            })
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Top-up: what state is this order in, and what moves it on?
+//!
+//! An order is written down before WeChat Pay hears of it; its payment is credited when a verified notification or an
+//! answered query says so, whichever comes first, once. Speaks to the ledger through the store and to the channel.
+
+mod create;
+mod merchant;
+mod news;
+mod watch;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+use units::{Clock, Fen, Livemode};
+
+pub use self::{
+    create::{Buy, CreateError, TopUpRequest},
+    merchant::{Merchant, Merchants},
+    news::{NewsError, PaidNews},
+    watch::QueryReport,
+};
+use crate::store::Store;
+
+/// What the operator allows.
+#[derive(Debug, Clone)]
+pub struct TopUpSettings {
+    /// The least one may pay.
+    pub min: Fen,
+    /// The most one may pay at once.
+    pub max: Fen,
+    /// How long an order can be paid.
+    pub expires: Duration,
+    /// What the payer reads.
+    pub description: String,
+}
+
+/// Orders and their payments. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct TopUps {
+    store: Store,
+    merchants: Arc<Merchants>,
+    settings: Arc<TopUpSettings>,
+    clock: Arc<dyn Clock>,
+    /// Woken when there is an order to watch that there was not before.
+    fresh: Arc<Notify>,
+    observer: Arc<dyn Observer>,
+}
+
+/// Who is told what queries find, for metrics and alarms.
+pub trait Observer: Send + Sync + std::fmt::Debug {
+    /// One query's outcome.
+    fn queried(&self, report: &QueryReport);
+}
+
+impl TopUps {
+    /// Over the store and the configured merchants.
+    pub fn new(
+        store: Store,
+        merchants: Arc<Merchants>,
+        settings: TopUpSettings,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        Self { store, merchants, settings: Arc::new(settings), clock, fresh: Arc::default(), observer }
+    }
+
+    /// True if money of this kind can be taken at all.
+    pub fn is_open(&self, livemode: Livemode) -> bool {
+        self.merchants.for_livemode(livemode).is_some()
+    }
+
+    /// The configured merchants.
+    pub fn merchants(&self) -> &Merchants {
+        &self.merchants
+    }
+
+    /// What the operator allows.
+    pub fn settings(&self) -> &TopUpSettings {
+        &self.settings
+    }
+}

@@ -1,0 +1,101 @@
+//! News of a payment, by notification or query: both take this path.
+
+use units::{Fen, OrderId};
+
+use super::{Merchant, TopUps};
+use crate::{
+    channel::Trade,
+    ledger::{Actor, Asset, Body, Command, CreditSource, Order, OrderKind, OrderStep, Refusal, Reply, Role},
+    store::SubmitError,
+};
+
+/// What the news did. In each case it is on disk and may be acknowledged, except for [`PaidNews::Quarantined`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PaidNews {
+    /// Credited the order, now.
+    Credited(Box<Order>),
+    /// The order was credited before.
+    Duplicate(Box<Order>),
+    /// The news does not agree with the order: a person decides; nothing was credited.
+    Quarantined(Box<Order>),
+}
+
+/// Why the news did nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum NewsError {
+    /// We have no such order.
+    #[error("no order {0}")]
+    UnknownOrder(String),
+    /// It does not say that anything was paid.
+    #[error("order {out_trade_no} is {state}, not paid")]
+    NotPaid {
+        /// Which.
+        out_trade_no: String,
+        /// What it says.
+        state: String,
+    },
+    /// It says "paid" without the number of the payment.
+    #[error("order {0}: paid, but without a payment number")]
+    NoTransaction(String),
+    /// The ledger cannot be reached.
+    #[error(transparent)]
+    Store(#[from] SubmitError),
+}
+
+impl TopUps {
+    /// Takes in the news that a trade was paid. `event` is the notification's id, if it was one.
+    ///
+    /// # Errors
+    /// [`NewsError`]; nothing was credited.
+    pub async fn paid(
+        &self,
+        merchant: &Merchant,
+        trade: Trade,
+        source: CreditSource,
+        event: Option<String>,
+    ) -> Result<PaidNews, NewsError> {
+        let number = trade.out_trade_no.clone();
+        let unknown = || NewsError::UnknownOrder(number.clone());
+        let id = OrderId::from_bare(&number).map_err(|_| unknown())?;
+        let order = self.store.order(id).await?.ok_or_else(unknown)?;
+        if order.merchant != merchant.name {
+            return Err(unknown());
+        }
+        if !trade.state.was_paid() {
+            let state = trade.state.as_str().to_owned();
+            return Err(NewsError::NotPaid { out_trade_no: number, state });
+        }
+        let transaction_id = trade.transaction_id.ok_or_else(|| NewsError::NoTransaction(number.clone()))?;
+        let command = Command {
+            key: format!("pay:{}:{transaction_id}", trade.mchid),
+            actor: Actor { id: merchant.name.clone(), role: Role::Channel },
+            reason: None,
+            approver: None,
+            at: self.clock.now(),
+            body: Body::OrderPaid {
+                order: id,
+                account: order.account,
+                asset: match &order.kind {
+                    OrderKind::Wallet => Asset::Cny,
+                    OrderKind::Tokens { model, .. } => Asset::Tokens(model.clone()),
+                },
+                transaction_id,
+                // No amount is no agreement: it is compared like any other.
+                total: trade.total.unwrap_or(Fen::ZERO),
+                currency: trade.currency,
+                mchid: trade.mchid,
+                appid: trade.appid,
+                payer: trade.payer,
+                success_time: trade.success_time,
+                source,
+                event,
+            },
+        };
+        match self.store.submit(command).await? {
+            Reply::Order { order, step: OrderStep::Credited } => Ok(PaidNews::Credited(order)),
+            Reply::Order { order, step: OrderStep::Quarantined } => Ok(PaidNews::Quarantined(order)),
+            Reply::Order { order, .. } => Ok(PaidNews::Duplicate(order)),
+            _ => Err(NewsError::Store(SubmitError::Refused(Refusal::UnknownOrder(id)))),
+        }
+    }
+}

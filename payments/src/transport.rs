@@ -1,0 +1,23 @@
+//! How do bytes leave and come back? Whoever runs the payments hands one of these in; this crate opens no socket.
+
+use std::{fmt, future::Future, pin::Pin};
+
+use bytes::Bytes;
+
+/// What [`Transport::send`] gives back.
+pub type Sending = Pin<Box<dyn Future<Output = Result<http::Response<Bytes>, TransportError>> + Send>>;
+
+/// No complete answer came: whether the far side acted is unknown.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("no answer: {reason}")]
+pub struct TransportError {
+    /// What the HTTP client said, for the log.
+    pub reason: String,
+}
+
+/// One HTTP exchange with whole bodies. Implementations bound time and size, follow no redirect and decode nothing,
+/// because signatures are over the bytes as sent.
+pub trait Transport: Send + Sync + fmt::Debug {
+    /// Sends `request` once, without retry.
+    fn send(&self, request: http::Request<Bytes>) -> Sending;
+}

@@ -1,0 +1,614 @@
+//! Orders and refunds against a far side that answers late, twice, wrongly or not at all.
+
+mod support;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use payments::{
+    channel::{RefundReport, RefundState, TradeState},
+    ledger::{
+        Actor, Asset, CreditSource, Order, OrderKind, OrderState, RefundBatch, RefundItem, RefundItemState,
+        Refusal,
+    },
+    refund::{RefundNewsError, RefundRequest, RefundRequestError},
+    store::SubmitError,
+    topup::{Buy, CreateError, NewsError, PaidNews, QueryReport, TopUpRequest},
+};
+use support::{Answer, MODEL, Op, RATE, World, fen, token_kind, trade_of};
+use tokio::task::JoinHandle;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use units::{AccountId, Clock, Livemode, NanoCny, Rate, Timestamp};
+
+fn wish(account: AccountId, amount: i64, key: Option<&str>) -> TopUpRequest {
+    TopUpRequest {
+        account,
+        livemode: Livemode::Demo,
+        actor: "key".to_owned(),
+        amount: fen(amount),
+        buy: Buy::Wallet,
+        device_id: None,
+        idempotency_key: key.map(str::to_owned),
+    }
+}
+
+fn tokens(rate: i64, expected: Option<i64>) -> Buy {
+    Buy::Tokens {
+        model: MODEL.to_owned(),
+        rate: Rate::new(rate).unwrap(),
+        price_version: format!("p-{rate}"),
+        fx_id: None,
+        expected,
+    }
+}
+
+async fn row(world: &World, order: &Order) -> Order {
+    world.store.order(order.id).await.unwrap().unwrap()
+}
+
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    fn watch(world: &World) -> Self {
+        let (stop, topups) = (CancellationToken::new(), world.topups.clone());
+        let token = stop.clone();
+        let task = TaskTracker::new().spawn(async move { topups.watch(token).await });
+        Self { stop, task }
+    }
+
+    fn work(world: &World) -> Self {
+        let (stop, refunds) = (CancellationToken::new(), world.refunds.clone());
+        let token = stop.clone();
+        let task = TaskTracker::new().spawn(async move { refunds.work(token).await });
+        Self { stop, task }
+    }
+
+    async fn end(self, world: &World) {
+        self.stop.cancel();
+        // It may be in a pause between two calls.
+        let mut task = self.task;
+        while tokio::select! { done = &mut task => { done.unwrap(); false }, _ = world.clock.first_sleeper() => true }
+        {
+            world.clock.advance(Duration::from_millis(200));
+        }
+        world.assert_sound().await;
+    }
+}
+
+// ---- making orders ----
+
+#[tokio::test]
+async fn the_same_key_gives_the_same_order_and_another_wish_under_it_is_refused() {
+    let world = World::new();
+    let account = world.account().await;
+    let first = world.topups.create(wish(account, 500, Some("k"))).await.unwrap();
+    assert_eq!((first.state, first.amount), (OrderState::Pending, fen(500)));
+    assert!(world.far.knows_order(&first.out_trade_no()));
+    world.clock.advance(Duration::from_secs(60));
+    assert_eq!(world.topups.create(wish(account, 500, Some("k"))).await.unwrap(), first);
+    assert_eq!(world.far.asked(Op::Create).len(), 1, "it is known there already");
+    let other = world.topups.create(wish(account, 501, Some("k"))).await.unwrap_err();
+    assert!(matches!(other, CreateError::Store(SubmitError::Refused(Refusal::KeyReused))), "{other}");
+    let keyless = world.topups.create(wish(account, 500, None)).await.unwrap();
+    assert_ne!(keyless.id, first.id);
+    let somebody_else = world.account().await;
+    assert_ne!(world.topups.create(wish(somebody_else, 500, Some("k"))).await.unwrap().id, first.id);
+    assert_eq!(world.store.orders_of(account).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn after_an_unclear_answer_the_same_key_tries_again_with_the_same_number() {
+    let world = World::new();
+    let account = world.account().await;
+    world.far.next(Op::Create, [Answer::Lost, Answer::DoneThenLost, Answer::Error(500, "SYSTEM_ERROR")]);
+    let mut numbers = Vec::new();
+    for _ in 0..3 {
+        let error = world.topups.create(wish(account, 500, Some("k"))).await.unwrap_err();
+        let CreateError::Unclear { order, .. } = error else { panic!("{error}") };
+        numbers.push(order);
+    }
+    let order = world.topups.create(wish(account, 500, Some("k"))).await.unwrap();
+    assert_eq!((order.state, numbers), (OrderState::Pending, vec![order.id; 3]));
+    let asked = world.far.asked(Op::Create);
+    assert!(asked.iter().all(|call| call.body == asked[0].body), "identical each time");
+    assert_eq!(asked.len(), 4);
+}
+
+#[tokio::test]
+async fn an_order_that_turns_out_paid_when_it_is_made_known_again_is_credited() {
+    let world = World::new();
+    let account = world.account().await;
+    world.far.next(Op::Create, [Answer::DoneThenLost]);
+    let error = world.topups.create(wish(account, 500, Some("k"))).await.unwrap_err();
+    let CreateError::Unclear { order, .. } = error else { panic!("{error}") };
+    world.far.pay(&order.bare());
+    let order = world.topups.create(wish(account, 500, Some("k"))).await.unwrap();
+    assert_eq!(order.state, OrderState::Paid);
+    assert_eq!(world.wallet(account, &Asset::Cny).await.posted, NanoCny::from(fen(500)).get());
+}
+
+#[tokio::test]
+async fn a_refused_order_has_failed_and_stays_so() {
+    let world = World::new();
+    let account = world.account().await;
+    world.far.next(Op::Create, [Answer::Error(400, "PARAM_ERROR")]);
+    let refused = world.topups.create(wish(account, 500, Some("k"))).await.unwrap_err();
+    assert!(matches!(refused, CreateError::Refused(_)), "{refused}");
+    assert_eq!(world.topups.create(wish(account, 500, Some("k"))).await.unwrap().state, OrderState::Failed);
+    assert_eq!(world.far.asked(Op::Create).len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_operator_does_not_allow_is_not_written_down() {
+    let world = World::new();
+    let account = world.account().await;
+    for amount in [0, 1_000_001] {
+        let error = world.topups.create(wish(account, amount, None)).await.unwrap_err();
+        assert!(matches!(error, CreateError::Amount { .. }), "{error}");
+    }
+    let live = TopUpRequest { livemode: Livemode::Live, ..wish(account, 5, None) };
+    assert!(matches!(world.topups.create(live).await, Err(CreateError::NoChannel(Livemode::Live))));
+    let no_tokens = TopUpRequest { buy: tokens(10_000_001, None), ..wish(account, 1, None) };
+    assert!(matches!(world.topups.create(no_tokens).await, Err(CreateError::NoTokens(_))));
+    let free = TopUpRequest { buy: tokens(0, None), ..wish(account, 1, None) };
+    assert!(matches!(world.topups.create(free).await, Err(CreateError::NoTokens(_))));
+    let moved = TopUpRequest { buy: tokens(50_000, Some(1_006_000)), ..wish(account, 5_000, None) };
+    assert!(matches!(world.topups.create(moved).await, Err(CreateError::PriceMoved { ours: 1_000_000, .. })));
+    assert!(world.store.orders_of(account).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_order_for_tokens_freezes_its_price_also_for_a_repeat_after_the_price_moved() {
+    let world = World::new();
+    let account = world.account().await;
+    let at = |rate, key: &str| TopUpRequest {
+        buy: tokens(rate, Some(1_000_000)),
+        ..wish(account, 5_000, Some(key))
+    };
+    let first = world.topups.create(at(50_000, "k")).await.unwrap();
+    assert!(
+        matches!(&first.kind, OrderKind::Tokens { tokens: 1_000_000, rate: 50_000, .. }),
+        "{:?}",
+        first.kind
+    );
+    assert_eq!(world.topups.create(at(99_000, "k")).await.unwrap(), first);
+    assert!(matches!(world.topups.create(at(99_000, "new")).await, Err(CreateError::PriceMoved { .. })));
+}
+
+// ---- news ----
+
+#[tokio::test]
+async fn news_of_nothing_of_ours_or_of_nothing_paid_credits_nothing() {
+    let world = World::new();
+    let account = world.account().await;
+    let order = world.order(account, fen(500), OrderKind::Wallet).await;
+    let trade = || trade_of(&order, "T1", world.clock.now());
+    let told = async |trade| world.topups.paid(world.merchant(), trade, CreditSource::Notify, None).await;
+    for number in ["", "nonsense", &units::OrderId::new(support::START).bare()] {
+        let unknown = told(payments::channel::Trade { out_trade_no: number.to_owned(), ..trade() }).await;
+        assert!(matches!(unknown, Err(NewsError::UnknownOrder(_))), "{unknown:?}");
+    }
+    for state in
+        [TradeState::NotPay, TradeState::Closed, TradeState::PayError, TradeState::Unknown("X".to_owned())]
+    {
+        let unpaid = told(payments::channel::Trade { state, ..trade() }).await;
+        assert!(matches!(unpaid, Err(NewsError::NotPaid { .. })), "{unpaid:?}");
+    }
+    let numberless = told(payments::channel::Trade { transaction_id: None, ..trade() }).await;
+    assert!(matches!(numberless, Err(NewsError::NoTransaction(_))), "{numberless:?}");
+    let stranger = payments::topup::Merchant {
+        name: "other".to_owned(),
+        ..support::merchant(&world.far, &world.clock, Livemode::Demo)
+    };
+    let crossed = world.topups.paid(&stranger, trade(), CreditSource::Notify, None).await;
+    assert!(matches!(crossed, Err(NewsError::UnknownOrder(_))), "one merchant's news moves no other's order");
+    let amountless = told(payments::channel::Trade { total: None, ..trade() }).await;
+    assert!(matches!(amountless, Ok(PaidNews::Quarantined(_))), "{amountless:?}");
+    assert_eq!(world.wallet(account, &Asset::Cny).await.posted, 0);
+    world.assert_sound().await;
+}
+
+// ---- watching ----
+
+#[tokio::test]
+async fn a_lost_notification_is_found_by_asking_soon_at_first_then_every_twenty_seconds() {
+    let world = World::new();
+    let account = world.account().await;
+    let order = world.topups.create(wish(account, 500, None)).await.unwrap();
+    let watch = Running::watch(&world);
+    world.clock.run_until(async || world.far.asked(Op::Query).len() >= 5).await;
+    let began = order.created_at;
+    let after: Vec<u64> =
+        world.far.asked(Op::Query).iter().map(|asked| asked.at.since(began).as_secs()).collect();
+    assert_eq!(after[..5], [5, 15, 35, 55, 75]);
+    world.far.pay(&order.out_trade_no());
+    world.clock.run_until(async || row(&world, &order).await.state == OrderState::Paid).await;
+    let credited = row(&world, &order).await;
+    assert!(credited.timeline.iter().any(|step| step.event == "credited" && step.source == "query"));
+    assert_eq!(world.wallet(account, &Asset::Cny).await.posted, NanoCny::from(fen(500)).get());
+    watch.end(&world).await;
+    assert!(world.reports.0.lock().unwrap().iter().any(|report| matches!(report, QueryReport::Credited(_))));
+}
+
+#[tokio::test]
+async fn an_order_nobody_pays_is_closed_when_its_time_is_over_and_asked_for_no_more() {
+    let world = World::new();
+    let account = world.account().await;
+    let order = world.topups.create(wish(account, 500, None)).await.unwrap();
+    let watch = Running::watch(&world);
+    world.clock.run_until(async || row(&world, &order).await.state == OrderState::Closed).await;
+    let closed = world.far.asked(Op::Close);
+    assert_eq!((closed.len(), closed[0].at), (1, order.expires_at), "on time");
+    assert!(world.store.unpaid_orders().await.unwrap().is_empty());
+    watch.end(&world).await;
+    // Its payment arrives all the same.
+    world.far.knows_paid(&order, "T1");
+    let news = world.paid(trade_of(&order, "T1", world.clock.now()), None).await;
+    assert!(matches!(news, PaidNews::Credited(_)), "{news:?}");
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_payment_that_wins_the_race_against_the_close_is_credited() {
+    let world = World::new();
+    let account = world.account().await;
+    let order = world.topups.create(wish(account, 500, None)).await.unwrap();
+    world.far.pay_when_closed();
+    let watch = Running::watch(&world);
+    world.clock.run_until(async || row(&world, &order).await.state == OrderState::Paid).await;
+    watch.end(&world).await;
+    assert_eq!(world.wallet(account, &Asset::Cny).await.posted, NanoCny::from(fen(500)).get());
+}
+
+#[tokio::test]
+async fn a_far_side_in_trouble_neither_closes_nor_credits_and_is_asked_again() {
+    let world = World::new();
+    let account = world.account().await;
+    world.far.next(Op::Create, [Answer::Lost]);
+    assert!(world.topups.create(wish(account, 500, Some("k"))).await.is_err());
+    let order = world.store.orders_of(account).await.unwrap().remove(0);
+    // It never arrived there: not found, then errors over the end, and only a clear word closes it.
+    world.far.next(Op::Query, std::iter::repeat_n(Answer::Error(500, "SYSTEM_ERROR"), 60));
+    let watch = Running::watch(&world);
+    world.clock.run_until(async || world.far.asked(Op::Query).len() >= 55).await;
+    assert!(world.clock.now() > order.expires_at);
+    assert_eq!(row(&world, &order).await.state, OrderState::Created);
+    world.clock.run_until(async || row(&world, &order).await.state == OrderState::Closed).await;
+    assert!(world.far.asked(Op::Close).is_empty(), "there is nothing to close");
+    watch.end(&world).await;
+}
+
+#[tokio::test]
+async fn what_an_earlier_run_left_unpaid_is_watched_by_the_next() {
+    let world = World::new();
+    let account = world.account().await;
+    let order = world.topups.create(wish(account, 500, None)).await.unwrap();
+    let world = world.reopened().await;
+    world.far.pay(&order.out_trade_no());
+    world.clock.advance(Duration::from_secs(3_600));
+    let watch = Running::watch(&world);
+    world.far.was_asked(Op::Query, 1).await;
+    world.clock.run_until(async || row(&world, &order).await.state == OrderState::Paid).await;
+    watch.end(&world).await;
+}
+
+// ---- refunds ----
+
+async fn refund(world: &World, account: AccountId, amount: Option<i64>) -> (RefundBatch, Vec<RefundItem>) {
+    world.refunds.request(back(account, amount, None)).await.unwrap()
+}
+
+fn back(account: AccountId, amount: Option<i64>, key: Option<&str>) -> RefundRequest {
+    RefundRequest {
+        account,
+        actor: Actor::system("test"),
+        amount: amount.map(fen),
+        order: None,
+        reason: Some("because".to_owned()),
+        idempotency_key: key.map(str::to_owned),
+    }
+}
+
+async fn states(world: &World, account: AccountId) -> Vec<RefundItemState> {
+    let refunds = world.store.refunds_of(account).await.unwrap();
+    refunds.iter().flat_map(|(_, items)| items).map(|item| item.state).collect()
+}
+
+async fn all_are(world: &World, account: AccountId, state: RefundItemState) -> bool {
+    states(world, account).await.iter().all(|found| *found == state)
+}
+
+fn distances(times: &[Timestamp]) -> Vec<Duration> {
+    times.windows(2).map(|pair| pair[1].since(pair[0])).collect()
+}
+
+#[tokio::test]
+async fn items_are_sent_one_by_one_and_never_closer_than_a_fifth_of_a_second() {
+    let world = World::new();
+    let (account, other) = (world.account().await, world.account().await);
+    for _ in 0..4 {
+        world.pay(account, 100).await;
+        world.pay(other, 100).await;
+    }
+    refund(&world, account, None).await;
+    refund(&world, other, None).await;
+    let work = Running::work(&world);
+    world.clock.run_until(async || all_are(&world, account, RefundItemState::Processing).await).await;
+    world.clock.run_until(async || all_are(&world, other, RefundItemState::Processing).await).await;
+    let mut calls = world.far.asked(Op::Refund);
+    assert_eq!(calls.len(), 8);
+    calls.extend(world.far.asked(Op::QueryRefund));
+    calls.sort_by_key(|asked| asked.at);
+    let times: Vec<_> = calls.iter().map(|asked| asked.at).collect();
+    assert!(
+        distances(&times).iter().all(|gap| *gap >= Duration::from_millis(200)),
+        "{:?}",
+        distances(&times)
+    );
+    world.far.refunds_are("SUCCESS");
+    world.clock.run_until(async || all_are(&world, account, RefundItemState::Success).await).await;
+    world.clock.run_until(async || all_are(&world, other, RefundItemState::Success).await).await;
+    work.end(&world).await;
+    assert_eq!(world.wallet(account, &Asset::Cny).await.posted, 0);
+    for order in world.store.orders_of(account).await.unwrap() {
+        assert_eq!(order.state, OrderState::Refunded);
+    }
+}
+
+#[tokio::test]
+async fn two_refunds_of_one_payment_are_a_minute_apart() {
+    let world = World::new();
+    let account = world.account().await;
+    world.pay(account, 100).await;
+    world.far.refunds_are("SUCCESS");
+    for _ in 0..3 {
+        refund(&world, account, Some(10)).await;
+    }
+    let work = Running::work(&world);
+    world.clock.run_until(async || all_are(&world, account, RefundItemState::Success).await).await;
+    let times: Vec<_> = world.far.asked(Op::Refund).iter().map(|asked| asked.at).collect();
+    assert_eq!(times.len(), 3);
+    assert!(distances(&times).iter().all(|gap| *gap >= Duration::from_secs(61)), "{:?}", distances(&times));
+    work.end(&world).await;
+}
+
+#[tokio::test]
+async fn the_minute_between_two_refunds_of_one_payment_outlives_the_process() {
+    let world = World::new();
+    let account = world.account().await;
+    world.pay(account, 100).await;
+    refund(&world, account, Some(10)).await;
+    refund(&world, account, Some(10)).await;
+    let work = Running::work(&world);
+    world.far.was_asked(Op::Refund, 1).await;
+    world
+        .clock
+        .run_until(async || states(&world, account).await.contains(&RefundItemState::Processing))
+        .await;
+    work.end(&world).await;
+    let world = world.reopened().await;
+    let work = Running::work(&world);
+    world.clock.run_until(async || world.far.asked(Op::Refund).len() == 2).await;
+    let times: Vec<_> = world.far.asked(Op::Refund).iter().map(|asked| asked.at).collect();
+    assert!(distances(&times)[0] >= Duration::from_secs(61), "{:?}", distances(&times));
+    work.end(&world).await;
+}
+
+#[tokio::test]
+async fn an_unclear_answer_is_asked_after_first_and_only_then_sent_again_under_the_same_number() {
+    for answer in [
+        Answer::Lost,
+        Answer::DoneThenLost,
+        Answer::Error(500, "SYSTEM_ERROR"),
+        Answer::Error(403, "FREQUENCY_LIMITED"),
+    ] {
+        let world = World::new();
+        let account = world.account().await;
+        world.pay(account, 100).await;
+        world.pay(account, 100).await;
+        let done = matches!(answer, Answer::DoneThenLost);
+        world.far.next(Op::Refund, [answer.clone()]);
+        let (_, items) = refund(&world, account, None).await;
+        let work = Running::work(&world);
+        world.far.was_asked(Op::Refund, 1).await;
+        world.clock.run_until(async || all_are(&world, account, RefundItemState::Processing).await).await;
+        let sent = world.far.asked(Op::Refund);
+        let first = &sent[0].number;
+        let times = sent.iter().filter(|asked| asked.number == *first).count();
+        assert_eq!(times, if done { 1 } else { 2 }, "{answer:?}");
+        assert!(items.iter().any(|item| item.id.bare() == *first));
+        let query = &world.far.asked(Op::QueryRefund)[0];
+        assert_eq!(query.number, *first, "{answer:?}");
+        assert!(
+            sent[1..].iter().all(|asked| asked.at > query.at),
+            "nothing of this wallet before the query: {answer:?}"
+        );
+        let again: Vec<_> =
+            sent.iter().filter(|asked| asked.number == *first).map(|asked| asked.at).collect();
+        assert!(distances(&again).iter().all(|gap| *gap >= Duration::from_secs(61)), "{answer:?}");
+        assert_eq!(world.far.refunds_known(), 2);
+        work.end(&world).await;
+    }
+}
+
+#[tokio::test]
+async fn a_crash_between_the_intention_and_the_answer_is_asked_after_by_the_next_run() {
+    let world = World::new();
+    let account = world.account().await;
+    world.pay(account, 100).await;
+    world.far.next(Op::Refund, [Answer::DoneThenLost]);
+    refund(&world, account, None).await;
+    let work = Running::work(&world);
+    world.far.was_asked(Op::Refund, 1).await;
+    work.end(&world).await;
+    assert_eq!(states(&world, account).await, [RefundItemState::Sent]);
+    let world = world.reopened().await;
+    let work = Running::work(&world);
+    world.clock.run_until(async || all_are(&world, account, RefundItemState::Processing).await).await;
+    assert_eq!(world.far.asked(Op::Refund).len(), 1, "it had arrived");
+    work.end(&world).await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_confirmed_by_a_query_before_the_money_is_put_back() {
+    let world = World::new();
+    let account = world.account().await;
+    world.pay(account, 100).await;
+    world.far.next(Op::Refund, [Answer::Error(400, "PARAM_ERROR")]);
+    // The first query leads to nothing: it is not taken for a confirmation.
+    world.far.next(Op::QueryRefund, [Answer::Lost]);
+    refund(&world, account, None).await;
+    let work = Running::work(&world);
+    world.far.was_asked(Op::Refund, 1).await;
+    assert_eq!(world.wallet(account, &Asset::Cny).await.posted, 0);
+    world.far.next(Op::Refund, [Answer::Error(400, "PARAM_ERROR")]);
+    world.clock.run_until(async || all_are(&world, account, RefundItemState::Refused).await).await;
+    assert_eq!(world.far.refunds_known(), 0);
+    assert_eq!(world.wallet(account, &Asset::Cny).await.posted, NanoCny::from(fen(100)).get());
+    work.end(&world).await;
+}
+
+#[tokio::test]
+async fn a_refusal_that_the_query_contradicts_is_none() {
+    let world = World::new();
+    let account = world.account().await;
+    let order = world.pay(account, 100).await;
+    world.far.next(Op::Refund, [Answer::DoneThenLost, Answer::Error(400, "INVALID_REQUEST")]);
+    // Not there yet when it is asked after, so it is sent again; that is refused because it has arrived.
+    world.far.next(Op::QueryRefund, [Answer::Error(404, "RESOURCE_NOT_EXISTS")]);
+    refund(&world, account, None).await;
+    let work = Running::work(&world);
+    world.far.was_asked(Op::Refund, 1).await;
+    world.far.refunds_are("SUCCESS");
+    world.clock.run_until(async || all_are(&world, account, RefundItemState::Success).await).await;
+    assert_eq!(row(&world, &order).await.state, OrderState::Refunded);
+    work.end(&world).await;
+}
+
+#[tokio::test]
+async fn a_merchant_without_money_waits_and_sends_the_same_number_again() {
+    let world = World::new();
+    let account = world.account().await;
+    world.pay(account, 100).await;
+    world.far.next(Op::Refund, std::iter::repeat_n(Answer::Error(403, "NOT_ENOUGH"), 3));
+    refund(&world, account, None).await;
+    let work = Running::work(&world);
+    world.clock.run_until(async || world.far.asked(Op::Refund).len() == 3).await;
+    assert_eq!(states(&world, account).await, [RefundItemState::Sent]);
+    assert_eq!(world.wallet(account, &Asset::Cny).await.posted, 0, "the money stays reserved");
+    world.clock.run_until(async || all_are(&world, account, RefundItemState::Processing).await).await;
+    let sent = world.far.asked(Op::Refund);
+    assert!(sent.iter().all(|asked| asked.number == sent[0].number && asked.body == sent[0].body));
+    work.end(&world).await;
+}
+
+#[tokio::test]
+async fn a_closed_refund_comes_back_and_an_abnormal_one_waits_for_a_person() {
+    let world = World::new();
+    let account = world.account().await;
+    world.pay(account, 100).await;
+    refund(&world, account, Some(40)).await;
+    world.far.refunds_are("ABNORMAL");
+    let work = Running::work(&world);
+    world.clock.run_until(async || all_are(&world, account, RefundItemState::Abnormal).await).await;
+    assert_eq!(world.wallet(account, &Asset::Cny).await.posted, NanoCny::from(fen(60)).get());
+    let (_, items) = world.store.refunds_of(account).await.unwrap().remove(0);
+    let report = |state, amount| RefundReport {
+        out_refund_no: items[0].id.bare(),
+        refund_id: None,
+        transaction_id: None,
+        out_trade_no: Some(items[0].order.bare()),
+        state,
+        refund: Some(fen(amount)),
+        total: None,
+        success_time: None,
+    };
+    let wrong = world.refunds.reported(&report(RefundState::Closed, 41), None).await;
+    assert!(matches!(wrong, Err(RefundNewsError::Mismatch { .. })), "{wrong:?}");
+    let crossed =
+        RefundReport { out_trade_no: Some("another".to_owned()), ..report(RefundState::Closed, 40) };
+    assert!(matches!(world.refunds.reported(&crossed, None).await, Err(RefundNewsError::Mismatch { .. })));
+    let new = world.refunds.reported(&report(RefundState::Unknown("NEW".to_owned()), 40), None).await;
+    assert!(matches!(new, Err(RefundNewsError::Mismatch { .. })), "{new:?}");
+    let unknown = RefundReport { out_refund_no: "x".to_owned(), ..report(RefundState::Closed, 40) };
+    assert!(matches!(world.refunds.reported(&unknown, None).await, Err(RefundNewsError::Unknown(_))));
+    let item = world.refunds.reported(&report(RefundState::Closed, 40), Some("E1".to_owned())).await.unwrap();
+    assert_eq!(item.state, RefundItemState::Closed);
+    assert_eq!(world.wallet(account, &Asset::Cny).await.posted, NanoCny::from(fen(100)).get());
+    work.end(&world).await;
+}
+
+#[tokio::test]
+async fn the_same_key_gives_the_same_refund_and_another_wish_under_it_is_refused() {
+    let world = World::new();
+    let account = world.account().await;
+    world.pay(account, 100).await;
+    let (first, items) = world.refunds.request(back(account, Some(30), Some("k"))).await.unwrap();
+    let again = world.refunds.request(back(account, Some(30), Some("k"))).await.unwrap();
+    assert_eq!(again, (first, items));
+    let other = world.refunds.request(back(account, Some(31), Some("k"))).await.unwrap_err();
+    assert_eq!(other, RefundRequestError::Store(SubmitError::Refused(Refusal::KeyReused)));
+    let somebody = world.account().await;
+    let order = world.store.orders_of(account).await.unwrap()[0].id;
+    let theirs = RefundRequest { order: Some(order), ..back(somebody, None, None) };
+    assert_eq!(world.refunds.request(theirs).await.unwrap_err(), RefundRequestError::UnknownOrder(order));
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn tokens_go_back_for_the_share_of_their_price_that_is_left() {
+    let world = World::new();
+    let account = world.account().await;
+    let order = world.pay_for(account, 5_000, token_kind(1_000_000, 50_000)).await;
+    let call = world.call(account, support::usage(376_543, 0));
+    let id = call.id;
+    let hold = world.holds.admit(call).await.unwrap();
+    assert_eq!(hold.money(), NanoCny::ZERO, "the tokens cover it");
+    hold.settle(Some((support::usage(376_543, 0), false)), |_| support::receipt(id, account));
+    world.assert_sound().await;
+    assert_eq!(RATE, 2_000, "what a call costs in money has nothing to do with it");
+    world.far.refunds_are("SUCCESS");
+    let wish = RefundRequest { order: Some(order.id), ..back(account, None, None) };
+    let (batch, _) = world.refunds.request(wish).await.unwrap();
+    assert_eq!(batch.amount, fen(3_117));
+    let work = Running::work(&world);
+    world.clock.run_until(async || all_are(&world, account, RefundItemState::Success).await).await;
+    work.end(&world).await;
+    assert_eq!(world.wallet(account, &Asset::Tokens(MODEL.to_owned())).await.posted, 0);
+}
+
+#[tokio::test]
+async fn a_payment_whose_merchant_is_gone_is_left_in_peace() {
+    let world = World::new();
+    let account = world.account().await;
+    world.pay(account, 100).await;
+    refund(&world, account, None).await;
+    let nobody = payments::refund::Refunds::new(
+        world.store.clone(),
+        world.admission.clone(),
+        Arc::new(payments::topup::Merchants::default()),
+        world.clock.clone(),
+    );
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    let task = TaskTracker::new().spawn(async move { nobody.work(token).await });
+    let asleep = Mutex::new(Vec::new());
+    for _ in 0..3 {
+        let at = world.clock.first_sleeper().await;
+        asleep.lock().unwrap().push(at);
+        world.clock.move_to(at);
+    }
+    let asleep = asleep.into_inner().unwrap();
+    assert!(
+        asleep[2].since(asleep[0]) > Duration::from_secs(600),
+        "it is not tried five times a second: {asleep:?}"
+    );
+    stop.cancel();
+    task.await.unwrap();
+    assert_eq!(states(&world, account).await, [RefundItemState::Queued]);
+}

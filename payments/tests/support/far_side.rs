@@ -1,0 +1,267 @@
+//! A far side that speaks API v3 as far as the tests need it: it keeps orders and refunds, signs what it says, writes
+//! down what it is asked and when, and does something else where the test says so.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use aws_lc_rs::{rand::SystemRandom, rsa::KeyPair, signature::RSA_PKCS1_SHA256};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use payments::{
+    ledger::Order,
+    transport::{Sending, Transport, TransportError},
+};
+use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use units::{Clock, Timestamp};
+
+use super::{APPID, MCHID, ManualClock};
+
+pub const SERIAL: &str = "3A5CE0FFA11CE0FFA11CE0FFA11CE0FFA11CE001";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Op {
+    Create,
+    Query,
+    Close,
+    Refund,
+    QueryRefund,
+}
+
+/// What happens instead of the usual.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// As usual.
+    Usual,
+    /// It is done, but the answer is lost.
+    DoneThenLost,
+    /// Nothing arrives.
+    Lost,
+    /// An error of this status and code; nothing is done.
+    Error(u16, &'static str),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    pub op: Op,
+    pub number: String,
+    pub at: Timestamp,
+    pub body: Value,
+}
+
+#[derive(Debug, Clone)]
+struct FarOrder {
+    total: i64,
+    state: &'static str,
+    transaction: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    orders: BTreeMap<String, FarOrder>,
+    refunds: BTreeMap<String, (Value, &'static str)>,
+    script: BTreeMap<Op, VecDeque<Answer>>,
+    /// What a new refund's state is.
+    refund_state: Option<&'static str>,
+    /// Orders that turn out paid when they are closed.
+    paid_at_close: bool,
+}
+
+pub struct FarSide {
+    key: KeyPair,
+    clock: Arc<ManualClock>,
+    state: Mutex<State>,
+    asked: watch::Sender<Vec<Asked>>,
+}
+
+impl std::fmt::Debug for FarSide {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FarSide")
+    }
+}
+
+impl FarSide {
+    pub fn new(clock: Arc<ManualClock>) -> Arc<Self> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/keys/merchant_key.pem");
+        let PrivateKeyDer::Pkcs8(key) = PrivateKeyDer::from_pem_slice(&std::fs::read(path).unwrap()).unwrap()
+        else {
+            panic!("no PKCS#8")
+        };
+        let key = KeyPair::from_pkcs8(key.secret_pkcs8_der()).unwrap();
+        Arc::new(Self { key, clock, state: Mutex::default(), asked: watch::Sender::new(Vec::new()) })
+    }
+
+    /// The next times `op` is asked, these happen, in turn.
+    pub fn next(&self, op: Op, answers: impl IntoIterator<Item = Answer>) {
+        self.state.lock().unwrap().script.entry(op).or_default().extend(answers);
+    }
+
+    pub fn knows_paid(&self, order: &Order, transaction: &str) {
+        let known = FarOrder {
+            total: order.amount.get(),
+            state: "SUCCESS",
+            transaction: Some(transaction.to_owned()),
+        };
+        self.state.lock().unwrap().orders.insert(order.out_trade_no(), known);
+    }
+
+    /// The payer pays an order that was made here.
+    pub fn pay(&self, number: &str) {
+        let mut state = self.state.lock().unwrap();
+        let order = state.orders.get_mut(number).unwrap();
+        order.state = "SUCCESS";
+        order.transaction = Some(format!("T{number}"));
+    }
+
+    pub fn pay_when_closed(&self) {
+        self.state.lock().unwrap().paid_at_close = true;
+    }
+
+    /// From now on refunds are answered so; those there are, too.
+    pub fn refunds_are(&self, name: &'static str) {
+        let mut state = self.state.lock().unwrap();
+        state.refund_state = Some(name);
+        state.refunds.values_mut().for_each(|(_, state)| *state = name);
+    }
+
+    pub fn knows_order(&self, number: &str) -> bool {
+        self.state.lock().unwrap().orders.contains_key(number)
+    }
+
+    pub fn refunds_known(&self) -> usize {
+        self.state.lock().unwrap().refunds.len()
+    }
+
+    /// What it was asked so far.
+    pub fn asked(&self, op: Op) -> Vec<Asked> {
+        self.asked.borrow().iter().filter(|asked| asked.op == op).cloned().collect()
+    }
+
+    /// Waits until `op` was asked this often.
+    pub async fn was_asked(&self, op: Op, times: usize) {
+        let enough = |asked: &Vec<Asked>| asked.iter().filter(|asked| asked.op == op).count() >= times;
+        self.asked.subscribe().wait_for(enough).await.unwrap();
+    }
+
+    fn answer(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+        let path = request.uri().path();
+        let body: Value = serde_json::from_slice(request.body()).unwrap_or(Value::Null);
+        let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+        let (op, number) = match (request.method(), path) {
+            (&Method::POST, "/v3/pay/transactions/native") => {
+                (Op::Create, body["out_trade_no"].as_str().unwrap().to_owned())
+            }
+            (&Method::POST, "/v3/refund/domestic/refunds") => {
+                (Op::Refund, body["out_refund_no"].as_str().unwrap().to_owned())
+            }
+            (&Method::POST, path) => (Op::Close, last(path.strip_suffix("/close").unwrap())),
+            (_, path) if path.contains("refunds") => (Op::QueryRefund, last(path)),
+            (_, path) => (Op::Query, last(path)),
+        };
+        let asked = Asked { op, number: number.clone(), at: self.clock.now(), body: body.clone() };
+        let mut state = self.state.lock().unwrap();
+        let answer = state.script.get_mut(&op).and_then(VecDeque::pop_front).unwrap_or(Answer::Usual);
+        let lost = || TransportError { reason: "the line broke".to_owned() };
+        let result = match answer {
+            Answer::Usual => Ok(state.act(op, &number, &body)),
+            Answer::DoneThenLost => {
+                let _ = state.act(op, &number, &body);
+                Err(lost())
+            }
+            Answer::Lost => Err(lost()),
+            Answer::Error(status, code) => Ok(Err((status, code))),
+        };
+        drop(state);
+        self.asked.send_modify(|all| all.push(asked));
+        let (status, text) = match result? {
+            Ok(Value::Null) => (204, String::new()),
+            Ok(value) => (200, value.to_string()),
+            Err((status, code)) => (status, json!({"code": code, "message": "no"}).to_string()),
+        };
+        Ok(self.signed(status, text))
+    }
+
+    fn signed(&self, status: u16, body: String) -> Response<Bytes> {
+        let at = self.clock.now().secs();
+        let message = format!("{at}\nnonce\n{body}\n");
+        let mut signature = vec![0; self.key.public_modulus_len()];
+        self.key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message.as_bytes(), &mut signature).unwrap();
+        Response::builder()
+            .status(status)
+            .header("Wechatpay-Timestamp", at)
+            .header("Wechatpay-Nonce", "nonce")
+            .header("Wechatpay-Signature", STANDARD.encode(signature))
+            .header("Wechatpay-Serial", SERIAL)
+            .body(body.into())
+            .unwrap()
+    }
+}
+
+impl State {
+    fn act(&mut self, op: Op, number: &str, body: &Value) -> Result<Value, (u16, &'static str)> {
+        match op {
+            Op::Create => {
+                let total = body["amount"]["total"].as_i64().unwrap();
+                let fresh = FarOrder { total, state: "NOTPAY", transaction: None };
+                let order = self.orders.entry(number.to_owned()).or_insert(fresh);
+                match order.state {
+                    "SUCCESS" => Err((400, "ORDERPAID")),
+                    _ => Ok(json!({"code_url": format!("weixin://{number}")})),
+                }
+            }
+            Op::Query => {
+                let order = self.orders.get(number).ok_or((404, "ORDER_NOT_EXIST"))?;
+                Ok(json!({
+                    "mchid": MCHID, "appid": APPID, "out_trade_no": number, "trade_state": order.state,
+                    "transaction_id": order.transaction, "amount": {"total": order.total, "currency": "CNY"},
+                }))
+            }
+            Op::Close => {
+                let paid_at_close = self.paid_at_close;
+                let order = self.orders.get_mut(number).ok_or((404, "ORDER_NOT_EXIST"))?;
+                if paid_at_close {
+                    order.state = "SUCCESS";
+                    order.transaction = Some(format!("T{number}"));
+                }
+                if order.state == "SUCCESS" {
+                    return Err((400, "ORDERPAID"));
+                }
+                order.state = "CLOSED";
+                Ok(Value::Null)
+            }
+            Op::Refund => {
+                let fresh = self.refund_state.unwrap_or("PROCESSING");
+                let known = self.refunds.entry(number.to_owned()).or_insert_with(|| (body.clone(), fresh));
+                assert_eq!(known.0, *body, "one number is sent with one content for ever");
+                Ok(refund(number, known))
+            }
+            Op::QueryRefund => {
+                let known = self.refunds.get(number).ok_or((404, "RESOURCE_NOT_EXISTS"))?;
+                Ok(refund(number, known))
+            }
+        }
+    }
+}
+
+fn refund(number: &str, (body, state): &(Value, &'static str)) -> Value {
+    json!({
+        "out_refund_no": number, "refund_id": format!("R{number}"), "transaction_id": body["transaction_id"],
+        "out_trade_no": body["transaction_id"].as_str().unwrap()[1..], "status": state,
+        "amount": {"refund": body["amount"]["refund"], "total": body["amount"]["total"]},
+    })
+}
+
+impl Transport for FarSide {
+    fn send(&self, request: Request<Bytes>) -> Sending {
+        let answer = self.answer(&request);
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            answer
+        })
+    }
+}

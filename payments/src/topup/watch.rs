@@ -5,9 +5,9 @@ use std::{collections::HashMap, time::Duration};
 use tokio_util::sync::CancellationToken;
 use units::{OrderId, Timestamp};
 
-use super::{CreateError, NewsError, PaidNews, TopUps};
+use super::{CreateError, Merchant, NewsError, PaidNews, TopUps};
 use crate::{
-    channel::{ChannelError, TradeState},
+    channel::{ChannelError, Trade, TradeState},
     ledger::{Body, CreditSource, Order, OrderState},
     store::SubmitError,
 };
@@ -80,14 +80,7 @@ impl TopUps {
     pub async fn check(&self, order: &Order) -> QueryReport {
         let Some(merchant) = self.merchants.get(&order.merchant) else { return QueryReport::Failed };
         match merchant.channel.query(&order.out_trade_no()).await {
-            Ok(trade) if trade.state.was_paid() => {
-                match self.paid(merchant, trade, CreditSource::Query, None).await {
-                    Ok(PaidNews::Credited(order)) => QueryReport::Credited(order),
-                    Ok(PaidNews::Quarantined(order)) => QueryReport::Quarantined(order),
-                    Ok(PaidNews::Duplicate(_)) => QueryReport::Nothing,
-                    Err(error) => trouble(order, &error),
-                }
-            }
+            Ok(trade) if trade.state.was_paid() => self.found_paid(order, merchant, trade).await,
             Ok(trade) if matches!(trade.state, TradeState::Closed | TradeState::Revoked) => {
                 self.closed(order, "query").await
             }
@@ -102,6 +95,20 @@ impl TopUps {
         }
     }
 
+    /// Closes an order because its customer no longer wants it; that it was asked for stands in its timeline.
+    pub async fn cancel(&self, order: &Order) -> QueryReport {
+        let noted = Body::OrderNoted {
+            order: order.id,
+            event: "close_requested".to_owned(),
+            source: "api".to_owned(),
+            detail: None,
+        };
+        match self.step(order.id, noted).await {
+            Ok(order) => self.close(&order).await,
+            Err(error) => trouble(order, &error),
+        }
+    }
+
     /// Closes an order nobody paid. A payment may win the race: closing is followed by a last look.
     ///
     /// The answer [`QueryReport::Nothing`] means that it is not settled yet; the watch goes on.
@@ -112,19 +119,21 @@ impl TopUps {
             Err(error) => return trouble(order, &error),
         }
         match merchant.channel.query(&order.out_trade_no()).await {
-            Ok(trade) if trade.state.was_paid() => {
-                match self.paid(merchant, trade, CreditSource::Query, None).await {
-                    Ok(PaidNews::Credited(order)) => QueryReport::Credited(order),
-                    Ok(PaidNews::Quarantined(order)) => QueryReport::Quarantined(order),
-                    Ok(PaidNews::Duplicate(_)) => QueryReport::Nothing,
-                    Err(error) => trouble(order, &error),
-                }
-            }
+            Ok(trade) if trade.state.was_paid() => self.found_paid(order, merchant, trade).await,
             Ok(trade) if matches!(trade.state, TradeState::Closed | TradeState::Revoked) => {
                 self.closed(order, "close").await
             }
             Ok(_) => QueryReport::Nothing,
             Err(ChannelError::NotFound { .. }) => self.closed(order, "close").await,
+            Err(error) => trouble(order, &error),
+        }
+    }
+
+    async fn found_paid(&self, order: &Order, merchant: &Merchant, trade: Trade) -> QueryReport {
+        match self.paid(merchant, trade, CreditSource::Query, None).await {
+            Ok(PaidNews::Credited(order)) => QueryReport::Credited(order),
+            Ok(PaidNews::Quarantined(order)) => QueryReport::Quarantined(order),
+            Ok(PaidNews::Duplicate(_)) => QueryReport::Nothing,
             Err(error) => trouble(order, &error),
         }
     }

@@ -217,7 +217,11 @@ async fn answer(call: &Call<'_>, ask: &Ask, manner: Manner, fault: Option<&Fault
     }
 
     let tokens = answer.count().completion;
-    tokio::time::sleep(first_token + gap.saturating_mul(u32::try_from(tokens).unwrap_or(u32::MAX))).await;
+    let wait = first_token + gap.saturating_mul(u32::try_from(tokens).unwrap_or(u32::MAX));
+    // The timer rounds up to its next tick, so a wait of nothing would still be one.
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
+    }
     let text = format!("{}{}", dialect.before_json(), dialect.whole(&head, &answer, usage));
     let text = match fault {
         Some(Fault::ErrorIn200 {}) => dialect.error_in_200(&call.request_id).to_string(),

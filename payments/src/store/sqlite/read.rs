@@ -385,41 +385,53 @@ fn books(db: &Connection) -> rusqlite::Result<Vec<(String, String, i128, i128)>>
 }
 
 /// Each query finds what contradicts one rule; its first column names the culprit.
+/// Sums are made once per table and joined: a subquery per row would read the journal again for each call.
 const RULES: &[(&str, &str)] = &[
     (
         "a balance is the sum of its lots",
-        "SELECT w.account || ' ' || w.asset FROM wallet w WHERE w.posted <>
-             (SELECT coalesce(sum(rem), 0) FROM lot l WHERE l.account = w.account AND l.asset = w.asset)",
+        "WITH lots AS (SELECT account, asset, sum(rem) AS rem FROM lot WHERE rem > 0 GROUP BY account, asset)
+         SELECT w.account || ' ' || w.asset FROM wallet w LEFT JOIN lots l ON l.account = w.account AND l.asset = w.asset
+         WHERE w.posted <> coalesce(l.rem, 0)",
     ),
     (
         "what is held is the sum of the open holds",
-        "SELECT w.account || ' ' || w.asset FROM wallet w WHERE w.held <> (
-             SELECT coalesce(sum(CASE WHEN w.asset = 'CNY' THEN h.money
-                                      WHEN w.asset = 'TOK:' || h.model THEN h.tokens_milli ELSE 0 END), 0)
-             FROM hold h WHERE h.account = w.account AND h.state = 'open')",
+        "WITH held AS (
+             SELECT account, 'CNY' AS asset, money AS amount FROM hold WHERE state = 'open'
+             UNION ALL SELECT account, 'TOK:' || model, tokens_milli FROM hold WHERE state = 'open'),
+         sums AS (SELECT account, asset, sum(amount) AS amount FROM held GROUP BY account, asset)
+         SELECT w.account || ' ' || w.asset FROM wallet w LEFT JOIN sums s ON s.account = w.account AND s.asset = w.asset
+         WHERE w.held <> coalesce(s.amount, 0)",
     ),
     (
         "the journal gives the balance and what is being refunded",
-        "SELECT w.account || ' ' || w.asset FROM wallet w WHERE
-             w.posted + (SELECT coalesce(sum(refunding), 0) FROM lot l WHERE l.account = w.account AND l.asset = w.asset) <> (
-             SELECT coalesce(sum(CASE WHEN credit LIKE 'w:%' THEN amount ELSE 0 END)
-                           - sum(CASE WHEN debit LIKE 'w:%' THEN amount ELSE 0 END), 0)
-             FROM entry e WHERE e.account = w.account AND e.asset = w.asset)",
+        "WITH moved AS (
+             SELECT account, asset,
+                    sum(CASE WHEN credit LIKE 'w:%' THEN amount ELSE 0 END - CASE WHEN debit LIKE 'w:%' THEN amount ELSE 0 END)
+                        AS amount
+             FROM entry WHERE account IS NOT NULL GROUP BY account, asset),
+         refunding AS (SELECT account, asset, sum(refunding) AS amount FROM lot GROUP BY account, asset)
+         SELECT w.account || ' ' || w.asset FROM wallet w
+         LEFT JOIN moved m ON m.account = w.account AND m.asset = w.asset
+         LEFT JOIN refunding r ON r.account = w.account AND r.asset = w.asset
+         WHERE w.posted + coalesce(r.amount, 0) <> coalesce(m.amount, 0)",
     ),
     (
         "what calls cost is what was taken for them",
-        "SELECT h.id FROM hold h JOIN account a ON a.id = h.account WHERE a.role = 'customer' AND h.cost <> (
-             SELECT coalesce(sum(amount), 0) FROM entry e
-             WHERE e.account = h.account AND e.hold = h.id AND e.asset = 'CNY' AND e.kind = 'settle')",
+        "WITH taken AS (
+             SELECT hold, sum(amount) AS amount FROM entry
+             WHERE hold IS NOT NULL AND asset = 'CNY' AND kind = 'settle' GROUP BY hold)
+         SELECT h.id FROM hold h JOIN account a ON a.id = h.account LEFT JOIN taken t ON t.hold = h.id
+         WHERE a.role = 'customer' AND h.cost <> coalesce(t.amount, 0)",
     ),
     (
         "a paid order has exactly one credit of its amount",
-        "SELECT o.id FROM pay_order o WHERE
-             (SELECT count(*) FROM entry e WHERE e.account = o.account AND e.pay_order = o.id AND e.kind = 'pay_credit')
-                 <> (CASE WHEN o.state IN ('paid', 'partially_refunded', 'refunded') THEN 1 ELSE 0 END)
-          OR (SELECT coalesce(sum(amount), 0) FROM entry e
-              WHERE e.account = o.account AND e.pay_order = o.id AND e.kind = 'pay_credit')
-                 <> (CASE WHEN o.state IN ('paid', 'partially_refunded', 'refunded') THEN o.amount_fen * 10000000 ELSE 0 END)",
+        "WITH credits AS (
+             SELECT pay_order, count(*) AS times, sum(amount) AS amount FROM entry
+             WHERE pay_order IS NOT NULL AND kind = 'pay_credit' GROUP BY pay_order),
+         due AS (
+             SELECT id, amount_fen, state IN ('paid', 'partially_refunded', 'refunded') AS paid FROM pay_order)
+         SELECT d.id FROM due d LEFT JOIN credits c ON c.pay_order = d.id
+         WHERE coalesce(c.times, 0) <> d.paid OR coalesce(c.amount, 0) <> d.paid * d.amount_fen * 10000000",
     ),
     (
         "no payment gives back more than came in",
@@ -480,4 +492,24 @@ fn verify_chain(db: &Connection, findings: &mut Vec<String>) -> rusqlite::Result
         findings.push("the journal has lines that no link of the chain covers".to_owned());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_rule_reads_the_journal_once_per_row() {
+        let mut db = Connection::open_in_memory().unwrap();
+        super::super::schema::migrate_ledger(&mut db).unwrap();
+        for (rule, query) in RULES {
+            let plan =
+                many(&db, &format!("EXPLAIN QUERY PLAN {query}"), [], |row| row.get::<_, String>(3)).unwrap();
+            let plan = plan.join("\n");
+            assert!(!plan.contains("CORRELATED"), "{rule}:\n{plan}");
+            let scans =
+                plan.lines().filter(|line| line.contains("SCAN") && !line.contains("AUTOMATIC")).count();
+            assert!(scans <= 5, "{rule}:\n{plan}");
+        }
+    }
 }

@@ -1,0 +1,65 @@
+//! Admin: the HTTP face of operations.
+//!
+//! On a listener of its own. `/metrics` needs no login there; everything else the administrator's token, which stands in
+//! a file that only this process's user may read. Speaks to `payments` and `keys`.
+
+mod accounts;
+mod ledger;
+mod token;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::State,
+    http::header,
+    response::IntoResponse,
+    routing::{get, post},
+};
+use payments::store::Store;
+use units::Clock;
+
+pub use self::{
+    accounts::{CreatedKey, NewAccount, NewKey, account_view, create_account, create_key},
+    ledger::trial_balance,
+    token::{AdminToken, secret_file},
+};
+use crate::telemetry::Metrics;
+
+/// What the operations endpoints need.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// The books.
+    pub store: Store,
+    /// What keys are digested with.
+    pub key_secret: Arc<[u8]>,
+    /// Who may.
+    pub token: AdminToken,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Admin {
+    /// The operations endpoints.
+    pub fn router(self) -> Router {
+        let guarded = Router::new()
+            .route("/admin/v1/ledger/trial-balance", get(ledger::show))
+            .route("/admin/v1/accounts", post(accounts::post_account).get(accounts::list))
+            .route("/admin/v1/keys", post(accounts::post_key))
+            .layer(axum::middleware::from_fn_with_state(self.token.clone(), token::require));
+        Router::new()
+            .route("/metrics", get(metrics))
+            .route("/healthz", get(|| async { "ok" }))
+            .merge(guarded)
+            .with_state(Arc::new(self))
+    }
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    if let Ok(open) = admin.store.open_holds().await {
+        admin.metrics.holds_open.set(open);
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], admin.metrics.render())
+}

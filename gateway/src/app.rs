@@ -1,0 +1,445 @@
+//! App: how do the rooms fit?
+//!
+//! Builds the store, the stacks and the tasks, hands each room what it needs, and takes everything down in order:
+//! listeners first, then calls whose clients are gone, then the background, the books last. Decides nothing.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use axum::Router;
+use payments::{
+    admission::Admission,
+    channel::wechat::v3,
+    fx::{Fx, FxSettings, FxSource},
+    holds::Holds,
+    journal::Journal,
+    ledger::AccountRole,
+    reconcile,
+    refund::Refunds,
+    store::{Store, StoreSettings},
+    topup::{Merchant, Merchants, TopUpSettings, TopUps},
+    transport::Transport,
+};
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use units::{Clock, Livemode};
+
+use crate::{
+    admin::{Admin, AdminToken, NewAccount, create_account, secret_file},
+    cashier::{Cashier, LedgerTill, PaymentMetrics, StoredKeys, shape},
+    dispatch::TargetHealth,
+    edge::{self, ConnLimits},
+    inference::{Front, Parts},
+    keys::{KeyTable, Keys, Paces},
+    meter::Tails,
+    outbound::Outbound,
+    plan::Snapshots,
+    portal,
+    provider::Upstreams,
+    reload::{Publisher, follow_keys},
+    settings::{MerchantSettings, Secret, Settings},
+    telemetry::Metrics,
+};
+
+/// How long calls whose clients have gone may run on for their usage.
+const TAIL_MAX: Duration = Duration::from_secs(30);
+
+/// How long the books may take to close.
+const CLOSE_MAX: Duration = Duration::from_secs(10);
+
+/// The listeners, bound before anything else, so that a busy port is said first.
+#[derive(Debug)]
+pub struct Listeners {
+    /// Inference, account and payment endpoints, portal, callbacks.
+    pub public: TcpListener,
+    /// Operations.
+    pub admin: TcpListener,
+}
+
+impl Listeners {
+    /// Binds both.
+    ///
+    /// # Errors
+    /// Names the address and what to do.
+    pub async fn bind(public: SocketAddr, admin: SocketAddr) -> anyhow::Result<Self> {
+        Ok(Self { public: bind(public, "server.listen").await?, admin: bind(admin, "admin.listen").await? })
+    }
+}
+
+/// Binds one address.
+///
+/// # Errors
+/// Names the address, the setting it came from and what to do.
+pub async fn bind(addr: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(addr)
+        .await
+        .with_context(|| format!("cannot listen on {addr}: free that port, or change `{setting}`"))
+}
+
+/// A process at work.
+#[derive(Debug)]
+pub struct Running {
+    /// Where clients reach it.
+    pub public_url: String,
+    /// Where operators reach it.
+    pub admin_url: String,
+    /// What operators show.
+    pub admin_token: AdminToken,
+    /// What keys are digested with.
+    pub key_secret: Arc<[u8]>,
+    /// The books.
+    pub store: Store,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    stop_listening: CancellationToken,
+    stop_tails: CancellationToken,
+    stop_background: CancellationToken,
+    connections: TaskTracker,
+    tails: TaskTracker,
+    background: TaskTracker,
+}
+
+/// Opens the books, settles what an earlier run left open, and begins to serve.
+///
+/// # Errors
+/// If the store, a credential or a provider cannot be used. Nothing is served then.
+pub async fn start(
+    settings: Settings,
+    listeners: Listeners,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Running> {
+    let folder = settings.store.path.clone();
+    let transport: Arc<dyn Transport> = Arc::new(Outbound::new().context("TLS for outgoing calls")?);
+    let books = open_books(&folder, &*clock).await?;
+    house_accounts(&books.store, &settings, &*clock).await?;
+    let key_secret = key_secret(&settings, &folder)?;
+    let admin_token = admin_token(&settings, &folder)?;
+    let public_addr = listeners.public.local_addr()?;
+    let public_url = settings.server.public_url.clone().unwrap_or_else(|| format!("http://{public_addr}"));
+    let admin_url = format!("http://{}", listeners.admin.local_addr()?);
+
+    let metrics = Metrics::new(Registry::new())?;
+    metrics.expect(settings.table.models.keys().map(String::as_str));
+    let payment_metrics = PaymentMetrics::new(metrics.registry())?;
+
+    let fx = Fx::new(fx_settings(&settings), transport.clone(), clock.clone());
+    let publisher = Publisher::new(books.store.clone(), fx, settings.table.clone(), clock.clone());
+    publisher.publish().await.context("the price list cannot be published")?;
+    let snapshots = publisher.snapshots();
+
+    let (key_table, keys) = keys(&books.store, &key_secret, &snapshots).await?;
+    let holds =
+        Holds::new(books.store.clone(), books.admission.clone(), books.journal.clone(), clock.clone());
+    let merchants = Arc::new(merchants(&settings, &public_url, &transport, &clock)?);
+    let topups = TopUps::new(
+        books.store.clone(),
+        merchants.clone(),
+        topup_settings(&settings),
+        clock.clone(),
+        payment_metrics.observer(clock.clone()),
+    );
+    let refunds = Refunds::new(books.store.clone(), books.admission.clone(), merchants, clock.clone());
+
+    let (stop_listening, stop_tails, stop_background) =
+        (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+    let (connections, tails, background) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
+
+    let provider_keys: BTreeMap<String, &str> =
+        settings.provider_keys.iter().map(|(id, key)| (id.clone(), key.expose())).collect();
+    let upstreams = Upstreams::new(&settings.table, &provider_keys, &clock)?;
+    let parts = Parts {
+        clock: clock.clone(),
+        keys: keys.clone(),
+        snapshots: snapshots.clone(),
+        upstreams: Arc::new(ArcSwap::from_pointee(upstreams)),
+        health: Arc::new(TargetHealth::new(clock.clone())),
+        till: Arc::new(LedgerTill::new(holds.clone(), clock.clone())),
+        tails: Tails::new(tails.clone(), stop_tails.clone(), TAIL_MAX),
+        metrics: metrics.clone(),
+        topup_url: format!("{public_url}/portal/topup").into(),
+    };
+    let store = books.store.clone();
+    let ready = Arc::new({
+        let (store, snapshots) = (store.clone(), snapshots.clone());
+        move || readiness(&store, &snapshots)
+    });
+    let cashier = Cashier {
+        store: store.clone(),
+        topups: topups.clone(),
+        refunds: refunds.clone(),
+        holds,
+        keys,
+        snapshots,
+        clock: clock.clone(),
+        metrics: payment_metrics,
+    };
+    let elsewhere = shaped(cashier.router().merge(portal::router()), &clock);
+    let front: Front<hyper::body::Incoming, Router> = Front::new(&parts, ready, elsewhere);
+    let admin = Admin {
+        store: store.clone(),
+        key_secret: key_secret.clone(),
+        token: admin_token.clone(),
+        metrics,
+        clock: clock.clone(),
+    };
+
+    let limits = ConnLimits { drain_max: settings.server.drain_max, ..ConnLimits::default() };
+    let serving = Serving { tasks: &connections, stop: &stop_listening, limits };
+    serving.begin(listeners.public, front);
+    serving.begin(listeners.admin, shaped(admin.router(), &clock));
+    background.spawn({
+        let (topups, stop) = (topups.clone(), stop_background.clone());
+        async move { topups.watch(stop).await }
+    });
+    background.spawn({
+        let stop = stop_background.clone();
+        async move { refunds.work(stop).await }
+    });
+    background.spawn(follow_keys(store.clone(), key_table, stop_background.clone()));
+    background.spawn({
+        let stop = stop_background.clone();
+        async move { publisher.run(stop).await }
+    });
+    Ok(Running {
+        public_url,
+        admin_url,
+        admin_token,
+        key_secret,
+        store,
+        clock,
+        stop_listening,
+        stop_tails,
+        stop_background,
+        connections,
+        tails,
+        background,
+    })
+}
+
+impl Running {
+    /// True while nobody but ourselves has an account.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn has_no_customer(&self) -> anyhow::Result<bool> {
+        Ok(self.store.accounts().await?.iter().all(|account| account.role == AccountRole::House))
+    }
+
+    /// Stops taking calls, lets those in flight end, settles them, and closes the books.
+    pub async fn stop(self) {
+        self.stop_listening.cancel();
+        self.connections.close();
+        self.connections.wait().await;
+        self.stop_tails.cancel();
+        self.tails.close();
+        self.tails.wait().await;
+        self.stop_background.cancel();
+        self.background.close();
+        self.background.wait().await;
+        // Whatever still holds a place in the queue by now is a bug; the next start settles it.
+        if tokio::time::timeout(CLOSE_MAX, self.store.close()).await.is_err() {
+            tracing::error!("a call never ended; its hold is settled at the next start");
+        }
+    }
+}
+
+/// What the listeners' loops share.
+struct Serving<'a> {
+    tasks: &'a TaskTracker,
+    stop: &'a CancellationToken,
+    limits: ConnLimits,
+}
+
+impl Serving<'_> {
+    fn begin<S, B>(&self, listener: TcpListener, service: S)
+    where
+        S: tower::Service<
+                http::Request<hyper::body::Incoming>,
+                Response = http::Response<B>,
+                Error = std::convert::Infallible,
+            > + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+        B::Error: Into<crate::body::BodyError>,
+    {
+        let (tasks, stop, limits) = (self.tasks.clone(), self.stop.clone(), self.limits);
+        self.tasks.spawn(async move {
+            if let Err(error) = edge::serve(listener, service, &tasks, stop, limits).await {
+                tracing::error!(%error, "a listener ended");
+            }
+        });
+    }
+}
+
+/// The books and what stands before them.
+struct Books {
+    store: Store,
+    admission: Arc<Admission>,
+    journal: Arc<Journal>,
+}
+
+async fn open_books(folder: &Path, clock: &dyn Clock) -> anyhow::Result<Books> {
+    std::fs::create_dir_all(folder).with_context(|| format!("the store's folder {}", folder.display()))?;
+    let admission = Arc::new(Admission::default());
+    // The store's lock comes before the journal: a second process must not touch its files.
+    if payments::store::is_in_use(folder)? {
+        anyhow::bail!("{} is in use by another tollgate process", folder.display());
+    }
+    let (journal, marks) = Journal::open(&folder.join("journal")).context("the journal")?;
+    let journal = Arc::new(journal);
+    let settings =
+        StoreSettings { folder: folder.to_owned(), admission: admission.clone(), journal: journal.clone() };
+    let store = tokio::task::spawn_blocking(move || Store::open(settings)).await??;
+    let settled = reconcile::recover(&store, &marks, &journal, clock).await.context("recovery")?;
+    if settled > 0 {
+        tracing::warn!(holds = settled, "calls that an earlier run left open were settled");
+    }
+    Ok(Books { store, admission, journal })
+}
+
+/// Our own calls run on an account of ours, one for each kind of money that is served.
+async fn house_accounts(store: &Store, settings: &Settings, clock: &dyn Clock) -> anyhow::Result<()> {
+    let there = store.accounts().await?;
+    let served: BTreeSet<Livemode> = settings.table.models.values().map(|model| model.livemode).collect();
+    for livemode in served {
+        let has_one =
+            there.iter().any(|account| account.role == AccountRole::House && account.livemode == livemode);
+        if !has_one {
+            let new = NewAccount { name: "house".to_owned(), livemode: Some(livemode), house: true };
+            let made = create_account(store, clock, &new, livemode).await;
+            made.map_err(|error| anyhow::anyhow!("the house account: {}", error.error.message))?;
+        }
+    }
+    Ok(())
+}
+
+fn key_secret(settings: &Settings, folder: &Path) -> anyhow::Result<Arc<[u8]>> {
+    let secret = match &settings.server.key_secret {
+        Some(secret) => secret.expose().to_owned(),
+        None => secret_file(&folder.join("key_secret"), "tgsec").context("the key secret")?,
+    };
+    Ok(secret.into_bytes().into())
+}
+
+/// Where the administrator's token stands.
+pub fn admin_token_file(settings: &Settings) -> PathBuf {
+    settings.admin.token_file.clone().unwrap_or_else(|| settings.store.path.join("admin_token"))
+}
+
+fn admin_token(settings: &Settings, _folder: &Path) -> anyhow::Result<AdminToken> {
+    let path = admin_token_file(settings);
+    AdminToken::read_or_make(&path).with_context(|| format!("the admin token in {}", path.display()))
+}
+
+async fn keys(
+    store: &Store,
+    secret: &Arc<[u8]>,
+    snapshots: &Snapshots,
+) -> anyhow::Result<(Arc<KeyTable>, Keys)> {
+    let source = StoredKeys(store.clone());
+    let known: HashMap<_, _> = source.all().await?.into_iter().collect();
+    let snapshots = snapshots.clone();
+    let paces = Paces::new(move || {
+        let limits = &snapshots.load().table.limits;
+        (limits.requests_per_minute, limits.tokens_per_minute)
+    });
+    let table = Arc::new(KeyTable::from_pointee(known));
+    Ok((table.clone(), Keys::new(table, secret, Arc::new(source), paces)))
+}
+
+fn readiness(store: &Store, snapshots: &Snapshots) -> Result<(), String> {
+    if !store.is_running() {
+        return Err("the ledger cannot be written".to_owned());
+    }
+    if snapshots.load().prices.quotes.is_empty() {
+        return Err("no prices are published".to_owned());
+    }
+    Ok(())
+}
+
+fn shaped(router: Router, clock: &Arc<dyn Clock>) -> Router {
+    router.layer(axum::middleware::from_fn_with_state(clock.clone(), shape))
+}
+
+fn fx_settings(settings: &Settings) -> FxSettings {
+    let mut sources: HashMap<String, Vec<FxSource>> = HashMap::new();
+    for source in &settings.fx.sources {
+        sources.entry(source.pair.to_string()).or_default().push(FxSource {
+            name: source.name.clone(),
+            url: source.url.clone(),
+            pointer: source.pointer.clone(),
+        });
+    }
+    FxSettings {
+        sources,
+        pinned: settings.fx.pinned.iter().map(|(pair, rate)| (pair.to_string(), rate.get())).collect(),
+        cache: settings.fx.cache,
+        max_stale: settings.fx.max_stale,
+    }
+}
+
+fn topup_settings(settings: &Settings) -> TopUpSettings {
+    let topup = &settings.payments.topup;
+    TopUpSettings {
+        min: topup.min,
+        max: topup.max,
+        expires: topup.expires,
+        description: topup.description.clone(),
+    }
+}
+
+fn merchants(
+    settings: &Settings,
+    public_url: &str,
+    transport: &Arc<dyn Transport>,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Merchants> {
+    let merchant = |(name, merchant): (&String, &MerchantSettings)| -> anyhow::Result<Merchant> {
+        let credentials = credentials(merchant).with_context(|| format!("[payments.wechat.{name}]"))?;
+        let callback = |what: &str| format!("{public_url}/pay/wechat/v3/{name}/{what}");
+        Ok(Merchant {
+            name: name.clone(),
+            livemode: merchant.mode.livemode(),
+            channel: v3::Channel::new(
+                merchant.base_url.clone(),
+                credentials,
+                transport.clone(),
+                clock.clone(),
+            ),
+            notify_url: callback("notify"),
+            refund_notify_url: callback("refund-notify"),
+        })
+    };
+    settings.payments.merchants.iter().map(merchant).collect::<anyhow::Result<Vec<_>>>().map(Merchants::new)
+}
+
+fn credentials(merchant: &MerchantSettings) -> Result<v3::Credentials, v3::CredentialsError> {
+    let public_key = merchant
+        .platform_public_key
+        .iter()
+        .map(|key| v3::PlatformKeyPart::PublicKey { id: key.id.clone(), pem: key.pem.clone() });
+    let certificates = merchant
+        .platform_certificates
+        .iter()
+        .map(|pem| v3::PlatformKeyPart::Certificate { pem: pem.clone() });
+    let text = |secret: &Secret| secret.expose().to_owned();
+    v3::Credentials::new(v3::CredentialParts {
+        mchid: merchant.mchid.clone(),
+        appid: merchant.appid.clone(),
+        merchant_serial: merchant.merchant_serial.clone(),
+        merchant_private_key_pem: text(&merchant.private_key),
+        api_v3_key: text(&merchant.api_v3_key),
+        previous_api_v3_key: None,
+        platform_keys: public_key.chain(certificates).collect(),
+    })
+}

@@ -1,0 +1,173 @@
+//! How a failure at the cashier's looks: the same error shape as everywhere, with the field named.
+
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use payments::{ledger::Refusal, refund::RefundRequestError, store::SubmitError, topup::CreateError};
+use serde_json::Value;
+
+use crate::{dialect::openai::ErrorBody, keys::AuthError};
+
+/// A refusal by the account, payment and operations endpoints. It travels to [`super::shape`], which puts the request's
+/// id on it.
+#[derive(Debug, Clone)]
+pub struct PayError {
+    /// The true status.
+    pub status: StatusCode,
+    /// What the client reads.
+    pub error: Box<ErrorBody>,
+}
+
+impl PayError {
+    fn new(status: StatusCode, kind: &str, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, error: Box::new(ErrorBody::new(kind, code, message)) }
+    }
+
+    fn at(mut self, param: &str) -> Self {
+        self.error.param = Some(param.to_owned());
+        self
+    }
+
+    fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.error.extra.insert(name.to_owned(), value.into());
+        self
+    }
+
+    fn bad(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", code, message)
+    }
+
+    /// A field that must be there.
+    pub fn missing(param: &'static str, message: impl Into<String>) -> Self {
+        Self::bad("missing_required_parameter", message).at(param)
+    }
+
+    /// A field whose value will not do.
+    pub fn invalid(param: &'static str, message: impl Into<String>) -> Self {
+        Self::bad("invalid_value", message).at(param)
+    }
+
+    /// A body that is no JSON object of the expected form.
+    pub fn body(message: impl Into<String>) -> Self {
+        Self::bad("invalid_json", message)
+    }
+
+    /// Nothing of that name, or not the caller's.
+    pub fn not_found(param: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "invalid_request_error", "not_found", message).at(param)
+    }
+
+    /// In conflict with what was done before.
+    pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "invalid_request_error", code, message)
+    }
+
+    /// Not the administrator.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "authentication_error", "invalid_admin_token", message)
+    }
+
+    /// Ours to mend; trying again later may help.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "ledger_unavailable", message)
+    }
+}
+
+impl IntoResponse for PayError {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// A JSON answer.
+pub fn reply(status: StatusCode, body: &Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+impl From<AuthError> for PayError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Unavailable(down) => Self::unavailable(down.to_string()),
+            refused => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_request_error",
+                "invalid_api_key",
+                refused.to_string(),
+            ),
+        }
+    }
+}
+
+impl From<SubmitError> for PayError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Refused(refusal) => refusal.into(),
+            other => Self::unavailable(other.to_string()),
+        }
+    }
+}
+
+impl From<Refusal> for PayError {
+    fn from(refusal: Refusal) -> Self {
+        let words = refusal.to_string();
+        match refusal {
+            Refusal::KeyReused => Self::conflict(
+                "idempotency_key_reused",
+                "This Idempotency-Key was used before with another content. Use a new key for a new request.",
+            ),
+            Refusal::RefundTooMuch { requested, refundable } => {
+                Self::conflict("refund_exceeds_unused", words)
+                    .at("amount")
+                    .with("requested", requested.to_string())
+                    .with("refundable", refundable.to_string())
+                    .with("currency", "CNY")
+            }
+            Refusal::NothingRefundable(_) => Self::conflict("nothing_refundable", words),
+            Refusal::NotPositive => Self::invalid("amount", words),
+            Refusal::UnknownAccount(_) => Self::not_found("account", words),
+            Refusal::AccountStopped(_) => {
+                Self::new(StatusCode::FORBIDDEN, "permission_error", "account_stopped", words)
+            }
+            Refusal::LivemodeMismatch => Self::invalid("livemode", words),
+            Refusal::KeyExists | Refusal::AccountExists(_) => Self::conflict("exists_already", words),
+            _ => Self::conflict("refused_by_ledger", words),
+        }
+    }
+}
+
+impl From<CreateError> for PayError {
+    fn from(error: CreateError) -> Self {
+        let words = error.to_string();
+        match error {
+            CreateError::Amount { min, max } => Self::invalid("amount", words)
+                .with("min", min.to_string())
+                .with("max", max.to_string())
+                .with("currency", "CNY"),
+            CreateError::NoTokens(_) => Self::invalid("amount", words),
+            CreateError::PriceMoved { ours, .. } => {
+                Self::conflict("price_moved", words).at("expect_tokens").with("tokens", ours.to_string())
+            }
+            CreateError::NoChannel(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "no_payment_channel", words)
+            }
+            CreateError::Store(error) => error.into(),
+            CreateError::Refused(_) => {
+                Self::new(StatusCode::BAD_GATEWAY, "upstream_error", "payment_channel_refused", words)
+            }
+            CreateError::Unclear { order, .. } => {
+                Self::new(StatusCode::BAD_GATEWAY, "upstream_error", "payment_channel_unclear", words)
+                    .with("order", order.to_string())
+            }
+        }
+    }
+}
+
+impl From<RefundRequestError> for PayError {
+    fn from(error: RefundRequestError) -> Self {
+        match error {
+            RefundRequestError::UnknownOrder(_) => Self::not_found("order", error.to_string()),
+            RefundRequestError::Store(error) => error.into(),
+        }
+    }
+}

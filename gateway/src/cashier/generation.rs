@@ -1,0 +1,76 @@
+//! What was this call, and what did it cost?
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Query, State},
+    http::HeaderMap,
+    response::Response,
+};
+use payments::ledger::Hold;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use units::RequestId;
+
+use super::{Cashier, PayError, reply, views};
+
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    id: Option<String>,
+}
+
+/// `GET /v1/generation?id=req_...`: the receipt, with the ledger's own word on the charge.
+pub(super) async fn one(
+    State(cashier): State<Arc<Cashier>>,
+    Query(wanted): Query<Wanted>,
+    headers: HeaderMap,
+) -> Result<Response, PayError> {
+    let caller = cashier.keys.authenticate(&headers).await?;
+    let id = wanted.id.ok_or_else(|| PayError::missing("id", "name the call: ?id=req_..."))?;
+    let id: RequestId =
+        id.parse().map_err(|error: units::BadId| PayError::invalid("id", error.to_string()))?;
+    // A call that just ended may still be in the queue.
+    cashier.store.flushed().await?;
+    let hold = cashier.store.hold(id).await?.filter(|hold| hold.account == caller.account);
+    let Some(hold) = hold else { return Err(PayError::not_found("id", format!("No call {id}"))) };
+    let receipt = cashier.store.receipt(id, caller.account).await?;
+    let receipt = receipt.and_then(|body| serde_json::from_str(&body).ok());
+    let mut shown: Value = receipt.unwrap_or_else(|| from_hold(&hold));
+    shown["hold"] = hold_of(&hold);
+    Ok(reply(http::StatusCode::OK, &json!({"data": shown})))
+}
+
+fn hold_of(hold: &Hold) -> Value {
+    json!({
+        "state": hold.state.as_str(),
+        "amount_cny": hold.money.to_string(),
+        "tokens_milli": hold.tokens_milli,
+        "cost_cny": hold.cost.to_string(),
+        "cost_tokens_milli": hold.cost_tokens_milli,
+        "overrun_cny": hold.overrun.to_string(),
+        "estimated": hold.estimated,
+        "opened_at": views::time(hold.opened_at),
+        "ended_at": hold.ended_at.map(views::time),
+    })
+}
+
+/// The receipt of a call whose own was lost with its process: what the ledger knows.
+fn from_hold(hold: &Hold) -> Value {
+    let usage = hold.usage.unwrap_or_default();
+    json!({
+        "id": hold.id.to_string(),
+        "account": hold.account.to_string(),
+        "key": hold.key.to_string(),
+        "model": hold.model,
+        "created_at": views::time(hold.opened_at),
+        "ended_at": hold.ended_at.map(views::time),
+        "usage": views::usage_of(&usage),
+        "estimated": hold.estimated,
+        "price_version": hold.quote.price_version,
+        "fx_id": hold.quote.fx_id,
+        "cost_cny": hold.cost.to_string(),
+        "cost_tokens_milli": hold.cost_tokens_milli,
+        "currency": "CNY",
+        "recovered": true,
+    })
+}

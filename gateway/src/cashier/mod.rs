@@ -1,0 +1,78 @@
+//! Cashier: the HTTP face of payments, and the till behind the meter.
+//!
+//! Speaks JSON to customers and WeChat Pay's own protocol to WeChat Pay; decides nothing about money itself. Knows
+//! `payments`, `keys` for who asks, and `telemetry`.
+
+mod account;
+mod callbacks;
+mod errors;
+mod generation;
+mod key_source;
+mod metrics;
+mod refunds;
+mod shape;
+mod till;
+mod topups;
+mod views;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use payments::{holds::Holds, refund::Refunds, store::Store, topup::TopUps};
+use units::Clock;
+
+pub use self::{
+    errors::{PayError, reply},
+    key_source::StoredKeys,
+    metrics::PaymentMetrics,
+    shape::shape,
+    till::LedgerTill,
+};
+use crate::{keys::Keys, plan::Snapshots};
+
+/// What the account and payment endpoints need.
+#[derive(Debug, Clone)]
+pub struct Cashier {
+    /// The books.
+    pub store: Store,
+    /// Orders.
+    pub topups: TopUps,
+    /// Refunds.
+    pub refunds: Refunds,
+    /// What is set aside.
+    pub holds: Holds,
+    /// Who asks.
+    pub keys: Keys,
+    /// Prices of the moment.
+    pub snapshots: Snapshots,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: PaymentMetrics,
+}
+
+/// The largest body of these endpoints and of a notification, in bytes.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+impl Cashier {
+    /// The account and payment endpoints, and WeChat Pay's callbacks.
+    pub fn router(self) -> Router {
+        let callback = post(callbacks::report).get(callbacks::probe).head(callbacks::probe);
+        Router::new()
+            .route("/v1/credits", get(account::credits))
+            .route("/v1/key", get(account::key))
+            .route("/v1/generation", get(generation::one))
+            .route("/v1/topups", post(topups::create).get(topups::list))
+            .route("/v1/topups/{id}", get(topups::one))
+            .route("/v1/topups/{id}/close", post(topups::close))
+            .route("/v1/refunds", post(refunds::create).get(refunds::list))
+            .route("/v1/refunds/{id}", get(refunds::one))
+            .route("/pay/wechat/v3/{merchant}/notify", callback.clone())
+            .route("/pay/wechat/v3/{merchant}/refund-notify", callback)
+            .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
+            .with_state(Arc::new(self))
+    }
+}

@@ -1,0 +1,111 @@
+//! Asking for unused money back.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Path, State},
+    http::HeaderMap,
+    response::Response,
+};
+use bytes::Bytes;
+use http::StatusCode;
+use payments::{
+    ledger::{Actor, Role},
+    refund::RefundRequest,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use units::{OrderId, RefundBatchId};
+
+use super::{
+    Cashier, PayError, reply,
+    topups::{idempotency_key, object, yuan},
+    views,
+};
+
+/// WeChat Pay shows the payer at most this many bytes of a reason.
+const REASON_BYTES_MAX: usize = 80;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewRefund {
+    amount: Option<Value>,
+    order: Option<String>,
+    reason: Option<String>,
+}
+
+/// `POST /v1/refunds`
+pub(super) async fn create(
+    State(cashier): State<Arc<Cashier>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, PayError> {
+    let caller = cashier.keys.authenticate(&headers).await?;
+    let idempotency_key = idempotency_key(&headers)?;
+    let wanted: NewRefund = object(&body)?;
+    let amount = match &wanted.amount {
+        None | Some(Value::Null) => None,
+        Some(value) => Some(yuan(value, "amount")?),
+    };
+    let order: Option<OrderId> = match &wanted.order {
+        None => None,
+        Some(id) => Some(id.parse().map_err(|_| PayError::not_found("order", format!("No top-up `{id}`")))?),
+    };
+    if wanted.reason.as_ref().is_some_and(|reason| reason.is_empty() || reason.len() > REASON_BYTES_MAX) {
+        return Err(PayError::invalid("reason", "reason has 1 to 80 bytes"));
+    }
+    if wanted.reason.as_ref().is_some_and(|reason| reason.chars().any(|c| c.len_utf8() > 3 || c.is_control()))
+    {
+        return Err(PayError::invalid("reason", "WeChat Pay shows neither emoji nor control characters"));
+    }
+    let request = RefundRequest {
+        account: caller.account,
+        actor: Actor { id: caller.key.to_string(), role: Role::Customer },
+        amount,
+        order,
+        reason: wanted.reason,
+        idempotency_key,
+    };
+    let (batch, items) = cashier.refunds.request(request).await?;
+    cashier.metrics.refund("queued");
+    Ok(reply(StatusCode::CREATED, &views::refund(&batch, &items)))
+}
+
+/// `GET /v1/refunds`
+pub(super) async fn list(
+    State(cashier): State<Arc<Cashier>>,
+    headers: HeaderMap,
+) -> Result<Response, PayError> {
+    let caller = cashier.keys.authenticate(&headers).await?;
+    let refunds = cashier.store.refunds_of(caller.account).await?;
+    let shown: Vec<Value> = refunds.iter().map(|(batch, items)| views::refund(batch, items)).collect();
+    let open = cashier.refunds.refundable(caller.account).await?;
+    let refundable: Vec<Value> = open
+        .iter()
+        .flat_map(|(asset, payments)| {
+            payments.iter().map(move |payment| {
+                json!({
+                    "order": payment.order.to_string(),
+                    "balance": asset.to_string(),
+                    "refundable": payment.cap.to_string(),
+                    "currency": "CNY",
+                })
+            })
+        })
+        .collect();
+    Ok(reply(StatusCode::OK, &json!({"object": "list", "data": shown, "refundable": refundable})))
+}
+
+/// `GET /v1/refunds/{id}`
+pub(super) async fn one(
+    State(cashier): State<Arc<Cashier>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, PayError> {
+    let caller = cashier.keys.authenticate(&headers).await?;
+    let unknown = || PayError::not_found("id", format!("No refund `{id}`"));
+    let parsed: RefundBatchId = id.parse().map_err(|_| unknown())?;
+    let found = cashier.store.refund(parsed).await?;
+    let (batch, items) = found.filter(|(batch, _)| batch.account == caller.account).ok_or_else(unknown)?;
+    Ok(reply(StatusCode::OK, &views::refund(&batch, &items)))
+}

@@ -1,0 +1,234 @@
+//! What customers are shown: JSON of balances, orders, refunds and receipts. Amounts are decimal strings with the
+//! currency beside them; times RFC 3339.
+
+use payments::{
+    holds::Charged,
+    ledger::{
+        Asset, LotClass, Order, OrderKind, OrderState, RefundBatch, RefundBatchState, RefundItem,
+        RefundItemState,
+    },
+    store::Balance,
+};
+use serde_json::{Value, json};
+use units::{NanoCny, Timestamp, Tokens};
+
+use crate::{chat::Outcome, meter::HoldAsk};
+
+/// RFC 3339 in UTC, with milliseconds.
+pub(crate) fn time(at: Timestamp) -> String {
+    jiff::Timestamp::from_microsecond(at.0).map_or_else(|_| at.0.to_string(), |at| format!("{at:.3}"))
+}
+
+fn cny(nano: i64) -> String {
+    NanoCny::new(nano).to_string()
+}
+
+/// Whole tokens of thousandths, rounded down: what the customer can count on.
+fn whole_tokens(milli: i64) -> String {
+    (milli / 1_000).to_string()
+}
+
+/// Everything an account has.
+pub(super) fn credits(account: &str, livemode: &str, balances: &[Balance]) -> Value {
+    let money = balances.iter().find(|balance| balance.wallet.asset == Asset::Cny);
+    let (posted, held) = money.map_or((0, 0), |balance| (balance.wallet.posted, balance.wallet.held));
+    let lots = || money.iter().flat_map(|balance| &balance.lots);
+    let of_class = |class: LotClass| cny(lots().filter(|lot| lot.class == class).map(|lot| lot.rem).sum());
+    let sum = |part: fn(&payments::ledger::Lot) -> i64| lots().map(part).sum::<i64>();
+    let tokens: Vec<Value> = balances
+        .iter()
+        .filter_map(|balance| {
+            let Asset::Tokens(model) = &balance.wallet.asset else { return None };
+            Some(json!({
+                "model": model,
+                "tokens": whole_tokens(balance.wallet.posted),
+                "available": whole_tokens(balance.wallet.available()),
+                "held": whole_tokens(balance.wallet.held),
+            }))
+        })
+        .collect();
+    json!({
+        "object": "credits",
+        "account": account,
+        "livemode": livemode,
+        "currency": "CNY",
+        "balance": cny(posted),
+        "available": cny(posted - held),
+        "held": cny(held),
+        "promo": of_class(LotClass::Promo),
+        "paid": of_class(LotClass::Paid),
+        "spent": cny(sum(|lot| lot.consumed)),
+        "refunding": cny(sum(|lot| lot.refunding)),
+        "refunded": cny(sum(|lot| lot.refunded)),
+        "tokens": tokens,
+        "data": {
+            "total_credits": cny(sum(|lot| lot.orig)),
+            "total_usage": cny(sum(|lot| lot.consumed)),
+        },
+    })
+}
+
+/// A top-up.
+pub(super) fn topup(order: &Order) -> Value {
+    let credited =
+        matches!(order.state, OrderState::Paid | OrderState::PartiallyRefunded | OrderState::Refunded);
+    let (kind, buys) = match &order.kind {
+        OrderKind::Wallet => ("wallet", json!({"cny": order.amount.to_string()})),
+        OrderKind::Tokens { model, tokens, rate, price_version, fx_id } => (
+            "tokens",
+            json!({
+                "tokens": tokens.to_string(),
+                "model": model,
+                "price_cny_per_million": units::Rate::new(*rate).unwrap_or_default().to_string(),
+                "price_version": price_version,
+                "fx_id": fx_id,
+            }),
+        ),
+    };
+    let payable = order.state == OrderState::Pending;
+    let qr = order.code_url.as_deref().filter(|_| payable).and_then(qr_svg);
+    let timeline: Vec<Value> = order
+        .timeline
+        .iter()
+        .map(|step| json!({"at": time(step.at), "event": step.event, "source": step.source, "detail": step.detail}))
+        .collect();
+    json!({
+        "object": "topup",
+        "id": order.id.to_string(),
+        "out_trade_no": order.out_trade_no(),
+        "kind": kind,
+        "livemode": order.livemode.as_str(),
+        "amount": order.amount.to_string(),
+        "currency": "CNY",
+        "status": order.state.as_str(),
+        "buys": buys,
+        "credited": if credited { buys.clone() } else { Value::Null },
+        "refunded": order.refunded.to_string(),
+        "code_url": if payable { json!(order.code_url) } else { Value::Null },
+        "qr_svg": qr,
+        "transaction_id": order.transaction_id,
+        "grant": Value::Null,
+        "created_at": time(order.created_at),
+        "expires_at": time(order.expires_at),
+        "paid_at": order.paid_at.map(time),
+        "timeline": timeline,
+    })
+}
+
+/// The code as a picture made here, so that the pay link never leaves us.
+fn qr_svg(content: &str) -> Option<String> {
+    let code = qrcode::QrCode::with_error_correction_level(content, qrcode::EcLevel::M).ok()?;
+    Some(code.render::<qrcode::render::svg::Color<'_>>().min_dimensions(220, 220).quiet_zone(true).build())
+}
+
+/// A request to refund.
+pub(super) fn refund(batch: &RefundBatch, items: &[RefundItem]) -> Value {
+    let items_shown: Vec<Value> = items
+        .iter()
+        .map(|item| {
+            json!({
+                "id": item.id.to_string(),
+                "out_refund_no": item.id.bare(),
+                "order": item.order.to_string(),
+                "amount": item.amount.to_string(),
+                "currency": "CNY",
+                "status": item.state.as_str(),
+                "detail": item.detail,
+                "created_at": time(item.created_at),
+                "ended_at": item.ended_at.map(time),
+            })
+        })
+        .collect();
+    json!({
+        "object": "refund",
+        "id": batch.id.to_string(),
+        "status": batch_status(batch, items),
+        "amount": batch.amount.to_string(),
+        "currency": "CNY",
+        "reason": batch.reason,
+        "created_at": time(batch.created_at),
+        "items": items_shown,
+    })
+}
+
+/// One word for the whole: the least advanced of its items while it runs, then how it ended.
+fn batch_status(batch: &RefundBatch, items: &[RefundItem]) -> &'static str {
+    match batch.state {
+        RefundBatchState::Done => "success",
+        RefundBatchState::Partial => "partial",
+        RefundBatchState::Running => {
+            let order = [
+                RefundItemState::Abnormal,
+                RefundItemState::Queued,
+                RefundItemState::Sent,
+                RefundItemState::Processing,
+            ];
+            order
+                .into_iter()
+                .find(|state| items.iter().any(|item| item.state == *state))
+                .unwrap_or(RefundItemState::Processing)
+                .as_str()
+        }
+    }
+}
+
+/// Tokens as the OpenAI wire counts them.
+pub(super) fn usage_of(usage: &units::Usage) -> Value {
+    json!({
+        "prompt_tokens": usage.prompt().0,
+        "completion_tokens": usage.output.0,
+        "total_tokens": usage.total().0,
+        "cached_tokens": usage.cached_input.0,
+        "reasoning_tokens": usage.reasoning.0,
+    })
+}
+
+/// A call's receipt, as it is kept.
+pub(super) fn receipt(
+    ask: &HoldAsk,
+    outcome: &Outcome,
+    held: NanoCny,
+    charged: &Charged,
+    opened_at: Timestamp,
+    ended_at: Timestamp,
+) -> String {
+    let served = outcome.attempts.last();
+    let usage = outcome.usage.unwrap_or_default();
+    let line = |class: &str, tokens: Tokens, rate: units::Rate| {
+        json!({
+            "class": class,
+            "tokens": tokens.0,
+            "price_cny_per_million": rate.to_string(),
+            "cost_cny": rate.charge(tokens).unwrap_or_default().to_string(),
+        })
+    };
+    let rates = &ask.quote.rates;
+    json!({
+        "id": ask.request.to_string(),
+        "account": ask.account.to_string(),
+        "key": ask.key.to_string(),
+        "model": ask.model,
+        "provider": served.map(|attempt| attempt.provider.as_str()),
+        "upstream_model": served.map(|attempt| attempt.upstream_model.as_str()),
+        "ending": outcome.ending,
+        "created_at": time(opened_at),
+        "ended_at": time(ended_at),
+        "attempts": outcome.attempts,
+        "usage": usage_of(&usage),
+        "estimated": outcome.estimated,
+        "price_version": ask.quote.price_version,
+        "fx_id": ask.quote.fx_id,
+        "lines": [
+            line("input", usage.input, rates.input),
+            line("cached_input", usage.cached_input, rates.cached_input),
+            line("cache_write", usage.cache_write, rates.cache_write),
+            line("output", usage.output, rates.output),
+        ],
+        "held_cny": held.to_string(),
+        "cost_cny": charged.cost.to_string(),
+        "cost_tokens_milli": charged.tokens_milli,
+        "currency": "CNY",
+        "balance_after_cny": charged.available.to_string(),
+    })
+    .to_string()
+}

@@ -1,0 +1,67 @@
+//! What comes back from an upstream, piece by piece.
+
+use bytes::Bytes;
+use units::Usage;
+
+/// What an upstream said about usage, after every check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UsageSeen {
+    /// Nothing.
+    Absent,
+    /// Counts that can be believed.
+    Counted {
+        /// The counts, disjoint.
+        usage: Usage,
+        /// The object as sent, for the client.
+        raw: Bytes,
+    },
+    /// Something that cannot be a usage: negative, fractional, beyond measure, or at odds with itself.
+    Refused,
+}
+
+/// One event of a streamed answer: a JSON object on one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// The object, valid UTF-8.
+    pub json: Bytes,
+    /// Bytes of text, reasoning, refusal and tool arguments in it.
+    pub text_bytes: u64,
+    /// Whether a choice ended with it.
+    pub finish: bool,
+    /// Whether it has choices; one that has none and a usage is only there for the usage.
+    pub has_choices: bool,
+    /// Whether the object has a `usage` member, be it null.
+    pub has_usage_member: bool,
+    /// What its usage says.
+    pub usage: UsageSeen,
+}
+
+/// A streamed answer ended before its end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{provider}: {reason}")]
+pub struct Break {
+    /// Who was answering.
+    pub provider: String,
+    /// Why it stopped.
+    pub reason: BreakReason,
+}
+
+/// Why a streamed answer stopped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BreakReason {
+    /// The connection was lost, or closed without a finish.
+    #[error("the connection ended before the answer did")]
+    Lost,
+    /// No chunk within the provider's idle time.
+    #[error("nothing came for {0} ms")]
+    Silent(u64),
+    /// The call's whole time is over.
+    #[error("the answer took longer than {0} ms")]
+    TooLong(u64),
+    /// The upstream sent an error among its chunks.
+    #[error("the upstream reported: {0}")]
+    Reported(String),
+    /// What came was not a chat completion chunk.
+    #[error("an unreadable event")]
+    Unreadable,
+}

@@ -1,0 +1,125 @@
+//! Where does a command work: in the store itself, or through the process that has it open?
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Context;
+use payments::{
+    admission::Admission,
+    journal::Journal,
+    store::{OpenError, Store, StoreSettings},
+};
+use serde_json::Value;
+use units::Clock;
+
+use super::{Exit, Failed};
+use crate::{
+    admin::{AdminToken, secret_file},
+    app,
+    cashier::PayError,
+    clock::ProcessClock,
+    settings::Settings,
+};
+
+/// A place to work at.
+pub(super) enum Desk {
+    /// Nobody has the store open.
+    Local { store: Store, key_secret: String, clock: Arc<dyn Clock> },
+    /// A process of ours has: it is asked.
+    Remote { client: reqwest::Client, url: String, token: AdminToken },
+}
+
+impl Desk {
+    pub(super) async fn open(settings: &Settings) -> Result<Self, Failed> {
+        let folder = settings.store.path.clone();
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("the store's folder {}", folder.display()))?;
+        if payments::store::is_in_use(&folder)? {
+            return Self::remote(settings);
+        }
+        let (journal, _) = Journal::open(&folder.join("journal")).context("the journal")?;
+        let opened = StoreSettings {
+            folder: folder.clone(),
+            admission: Arc::new(Admission::default()),
+            journal: Arc::new(journal),
+        };
+        let store = match tokio::task::spawn_blocking(move || Store::open(opened)).await? {
+            Ok(store) => store,
+            // Somebody was quicker.
+            Err(OpenError::InUse(_)) => return Self::remote(settings),
+            Err(error) => return Err(error.into()),
+        };
+        let key_secret = match &settings.server.key_secret {
+            Some(secret) => secret.expose().to_owned(),
+            None => secret_file(&folder.join("key_secret"), "tgsec").context("the key secret")?,
+        };
+        Ok(Self::Local { store, key_secret, clock: Arc::new(ProcessClock::default()) })
+    }
+
+    fn remote(settings: &Settings) -> Result<Self, Failed> {
+        let path = app::admin_token_file(settings);
+        let token = AdminToken::read_or_make(&path)
+            .with_context(|| format!("the admin token in {}", path.display()))?;
+        let url = match (&settings.server.ready_file, settings.admin.listen.port()) {
+            (Some(ready), 0) => admin_url(ready)?,
+            _ => format!("http://{}", settings.admin.listen),
+        };
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        Ok(Self::Remote { client, url, token })
+    }
+
+    pub(super) async fn close(self) {
+        if let Self::Local { store, .. } = self {
+            store.close().await;
+        }
+    }
+}
+
+/// Asks the running process.
+pub(super) async fn ask(
+    client: &reqwest::Client,
+    token: &AdminToken,
+    method: reqwest::Method,
+    url: String,
+    body: Option<&Value>,
+) -> Result<Value, Failed> {
+    let mut request = client.request(method, &url).bearer_auth(token.expose());
+    if let Some(body) = body {
+        request = request.json(body);
+    }
+    let unreachable = |error: reqwest::Error| Failed {
+        exit: Exit::Upstream,
+        error: anyhow::anyhow!("the running tollgate does not answer at {url}: {error}"),
+    };
+    let answer = request.send().await.map_err(unreachable)?;
+    let status = answer.status();
+    let says: Value = answer.json().await.map_err(unreachable)?;
+    if status.is_success() {
+        return Ok(says);
+    }
+    let message = says["error"]["message"].as_str().unwrap_or("no reason given").to_owned();
+    Err(Failed { exit: exit_of(status), error: anyhow::anyhow!(message) })
+}
+
+/// The exit code that goes with an answer.
+pub(super) fn exit_of(status: http::StatusCode) -> Exit {
+    match status.as_u16() {
+        404 => Exit::NotFound,
+        401 | 403 => Exit::NotAllowed,
+        409 => Exit::Conflict,
+        400 | 422 => Exit::Invalid,
+        503 => Exit::Temporary,
+        _ => Exit::Unexpected,
+    }
+}
+
+impl From<PayError> for Failed {
+    fn from(error: PayError) -> Self {
+        Self { exit: exit_of(error.status), error: anyhow::anyhow!(error.error.message) }
+    }
+}
+
+fn admin_url(ready_file: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(ready_file).with_context(|| format!("{}", ready_file.display()))?;
+    let says: Value = serde_json::from_str(&text)?;
+    says["admin_url"].as_str().map(str::to_owned).context("the ready file names no admin_url")
+}

@@ -1,0 +1,218 @@
+//! How was this process asked to run? The commands; alone in reading the arguments.
+//!
+//! Data goes to standard output, everything else to standard error; exit codes are in [`Exit`].
+
+mod books;
+mod check;
+mod demo;
+mod desk;
+mod exit;
+mod output;
+mod ready;
+mod serve;
+mod signals;
+mod sim;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+pub use self::exit::Exit;
+use self::output::Format;
+
+/// An LLM gateway that takes money.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate", version, propagate_version = true, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Verb,
+}
+
+const EXAMPLES: &str = "Examples:
+  tollgate demo                                     try everything, with simulated models and money
+  tollgate check-config tollgate.toml               is the file right?
+  tollgate serve -c tollgate.toml                   run
+  tollgate accounts create -c tollgate.toml --name alice
+  tollgate keys create -c tollgate.toml --account acct_...";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Start everything with simulated models and a simulated WeChat Pay: no account, no real money.
+    Demo(demo::DemoArgs),
+    /// Run the gateway.
+    Serve(ConfigFile),
+    /// Check a configuration file and say everything that is wrong with it.
+    CheckConfig {
+        /// The file.
+        file: PathBuf,
+    },
+    /// About the configuration.
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Accounts.
+    #[command(subcommand)]
+    Accounts(AccountsVerb),
+    /// API keys.
+    #[command(subcommand)]
+    Keys(KeysVerb),
+    /// The books.
+    #[command(subcommand)]
+    Ledger(LedgerVerb),
+    /// Run only the far side: simulated providers and WeChat Pay.
+    Sim(sim::SimArgs),
+    /// Measure.
+    #[command(subcommand)]
+    Bench(BenchVerb),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Clone, Args)]
+struct ConfigFile {
+    /// The configuration file.
+    #[arg(short, long = "config", value_name = "FILE", default_value = "tollgate.toml")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigVerb {
+    /// Print the JSON schema of the configuration file.
+    Schema,
+}
+
+#[derive(Debug, Subcommand)]
+enum AccountsVerb {
+    /// Open an account.
+    Create {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// What people call it.
+        #[arg(long)]
+        name: String,
+        /// Whether its money is real: `live` or `demo`. By default what the configured providers are.
+        #[arg(long)]
+        livemode: Option<units::Livemode>,
+        /// An account of our own, for internal calls: never refused for money.
+        #[arg(long)]
+        house: bool,
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysVerb {
+    /// Create a key. It is shown once.
+    Create {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Whose.
+        #[arg(long)]
+        account: units::AccountId,
+        /// What people call it.
+        #[arg(long)]
+        name: Option<String>,
+        /// Take over a secret that exists already, from this file (`-` for standard input).
+        #[arg(long, value_name = "FILE")]
+        secret_file: Option<PathBuf>,
+        /// Requests per minute.
+        #[arg(long)]
+        requests_per_minute: Option<u32>,
+        /// Tokens per minute.
+        #[arg(long)]
+        tokens_per_minute: Option<u64>,
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum LedgerVerb {
+    /// Sum every book and look for what must never be; exits with 8 if something is found.
+    TrialBalance {
+        #[command(flatten)]
+        config: ConfigFile,
+        #[command(flatten)]
+        format: Format,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum BenchVerb {
+    /// What does the gateway add to a call? The same load directly and through the gateway, in one run.
+    Overhead(load_tests::OverheadArgs),
+}
+
+/// Runs the command of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too, and are no failure.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() };
+        }
+    };
+    // Fails only if one was installed before, which does as well.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("tollgate: {error}");
+            return Exit::Unexpected.into();
+        }
+    };
+    let exit = match runtime.block_on(run(cli.command)) {
+        Ok(exit) => exit,
+        Err(error) => {
+            eprintln!("tollgate: {:#}", error.error);
+            error.exit
+        }
+    };
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    exit.into()
+}
+
+/// A command that failed, and how the process ends for it.
+#[derive(Debug)]
+struct Failed {
+    exit: Exit,
+    error: anyhow::Error,
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self { exit: Exit::Unexpected, error: error.into() }
+    }
+}
+
+async fn run(verb: Verb) -> Result<Exit, Failed> {
+    match verb {
+        Verb::Demo(args) => Box::pin(demo::run(args)).await,
+        Verb::Serve(file) => Box::pin(serve::run(&file.config)).await,
+        Verb::CheckConfig { file } => check::check(&file),
+        Verb::Config(ConfigVerb::Schema) => check::schema(),
+        Verb::Accounts(AccountsVerb::Create { config, name, livemode, house, format }) => {
+            books::create_account(&config.config, name, livemode, house, format).await
+        }
+        Verb::Keys(KeysVerb::Create {
+            config,
+            account,
+            name,
+            secret_file,
+            requests_per_minute,
+            tokens_per_minute,
+            format,
+        }) => {
+            let new = books::KeyWish { account, name, secret_file, requests_per_minute, tokens_per_minute };
+            books::create_key(&config.config, new, format).await
+        }
+        Verb::Ledger(LedgerVerb::TrialBalance { config, format }) => {
+            books::trial_balance(&config.config, format).await
+        }
+        Verb::Sim(args) => sim::run(args).await,
+        Verb::Bench(BenchVerb::Overhead(args)) => Ok(match load_tests::overhead(args).await? {
+            true => Exit::Ok,
+            false => Exit::BenchInvalid,
+        }),
+    }
+}

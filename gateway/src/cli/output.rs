@@ -1,0 +1,63 @@
+//! In which form is data shown?
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+/// `-o`.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Format {
+    /// How to show the result; by default a table on a terminal, JSON otherwise.
+    #[arg(short, long = "output", value_enum)]
+    output: Option<Form>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// One `name: value` a line.
+    Table,
+    /// Indented JSON.
+    Json,
+}
+
+impl Format {
+    /// Writes an object.
+    pub(super) fn show(self, value: &Value) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        let form = self.output.unwrap_or(if out.is_terminal() { Form::Table } else { Form::Json });
+        match (form, value) {
+            (Form::Table, Value::Object(members)) => {
+                let width = members.keys().map(String::len).max().unwrap_or(0);
+                for (name, value) in members {
+                    match value {
+                        Value::Array(rows) => {
+                            writeln!(out, "{name}:")?;
+                            for row in rows {
+                                writeln!(out, "  {}", row_text(row))?;
+                            }
+                        }
+                        value => writeln!(out, "{name:width$}  {}", text(value))?,
+                    }
+                }
+                Ok(())
+            }
+            _ => writeln!(out, "{value:#}"),
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn row_text(row: &Value) -> String {
+    match row {
+        Value::Object(members) => members.values().map(|value| format!("{:>22}", text(value))).collect(),
+        other => text(other),
+    }
+}

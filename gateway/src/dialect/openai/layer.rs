@@ -1,0 +1,174 @@
+//! Request bytes in, answer bytes out: the one layer that sees the client's wire.
+
+use std::{
+    future::Future,
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tower::{Layer, Service};
+
+use super::{
+    head::{limit_headers, put},
+    read::{DecodeError, read},
+    stream::Encoder,
+};
+use crate::{
+    body::{Body, BodyError},
+    chat::{Call, Kind, Standing},
+    keys::Authed,
+    meter::{Reply, ReplyBody},
+};
+
+/// A body has this long to arrive.
+const BODY_READ_MAX: Duration = Duration::from_secs(120);
+
+type BytesMax = Arc<dyn Fn() -> usize + Send + Sync>;
+
+/// Turns authenticated requests into calls, and replies into answers.
+#[derive(Clone)]
+pub struct DecodeLayer {
+    body_max_bytes: BytesMax,
+}
+
+impl DecodeLayer {
+    /// `body_max_bytes` is asked at every call, so that it may change while the process runs.
+    pub fn new(body_max_bytes: impl Fn() -> usize + Send + Sync + 'static) -> Self {
+        Self { body_max_bytes: Arc::new(body_max_bytes) }
+    }
+}
+
+impl std::fmt::Debug for DecodeLayer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DecodeLayer")
+    }
+}
+
+impl<S> Layer<S> for DecodeLayer {
+    type Service = Decode<S>;
+
+    fn layer(&self, inner: S) -> Decode<S> {
+        Decode { inner, body_max_bytes: Arc::clone(&self.body_max_bytes) }
+    }
+}
+
+/// See [`DecodeLayer`].
+#[derive(Clone)]
+pub struct Decode<S> {
+    inner: S,
+    body_max_bytes: BytesMax,
+}
+
+impl<S> std::fmt::Debug for Decode<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Decode")
+    }
+}
+
+impl<S, B> Service<Authed<B>> for Decode<S>
+where
+    S: Service<Call, Response = Reply> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: From<DecodeError>,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BodyError>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, authed: Authed<B>) -> Self::Future {
+        let clone = self.inner.clone();
+        let mut ready = mem::replace(&mut self.inner, clone);
+        let max = (self.body_max_bytes)();
+        Box::pin(async move {
+            let requests = authed.requests;
+            let call = decode(authed, max).await?;
+            let wants_usage = call.wants_usage;
+            let reply = ready.call(call).await?;
+            Ok(encode(reply, requests, wants_usage))
+        })
+    }
+}
+
+async fn decode<B>(authed: Authed<B>, max: usize) -> Result<Call, DecodeError>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BodyError>,
+{
+    let Authed { incoming, caller, .. } = authed;
+    let announced = incoming.head.headers.get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > max as u64) {
+        return Err(DecodeError::TooLarge { max });
+    }
+    let reading = Box::pin(Limited::new(incoming.body, max).collect());
+    let body = match tokio::time::timeout(BODY_READ_MAX, reading).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(DecodeError::TooLarge { max }),
+        Ok(Err(error)) => return Err(DecodeError::Broken(error.to_string())),
+        Err(_) => return Err(DecodeError::TooSlow(BODY_READ_MAX.as_secs())),
+    };
+    let wanted = read(&body)?;
+    Ok(Call {
+        id: incoming.id,
+        received: incoming.received,
+        caller,
+        model: wanted.model,
+        stream: wanted.stream,
+        wants_usage: wanted.wants_usage,
+        output_max: wanted.output_max,
+        n: wanted.n,
+        input_bound: wanted.input.bound,
+        input_estimate: wanted.input.estimate,
+        body,
+        members: wanted.members,
+        seen: incoming.seen,
+    })
+}
+
+fn encode(reply: Reply, requests: Standing, wants_usage: bool) -> Response<Body> {
+    let Reply { head, body } = reply;
+    let (mut answer, bill) = match body {
+        ReplyBody::Whole { json, bill } => (Response::new(Body::whole(json)), Some(bill)),
+        ReplyBody::Stream(metered) => (Response::new(Body::wrap(Encoder::new(metered, wants_usage))), None),
+    };
+    let headers = answer.headers_mut();
+    match bill {
+        Some(bill) => {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            let settled = bill.settled;
+            put(headers, HeaderName::from_static("x-tollgate-cost-cny"), &settled.cost.to_string());
+            put(headers, HeaderName::from_static("x-tollgate-balance-cny"), &settled.balance.to_string());
+        }
+        None => {
+            let stream = HeaderValue::from_static("text/event-stream; charset=utf-8");
+            headers.insert(header::CONTENT_TYPE, stream);
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            let unbuffered = HeaderName::from_static("x-accel-buffering");
+            headers.insert(unbuffered, HeaderValue::from_static("no"));
+        }
+    }
+    put(headers, HeaderName::from_static("x-tollgate-provider"), &head.provider);
+    put(headers, HeaderName::from_static("x-tollgate-model"), &head.model);
+    put(headers, HeaderName::from_static("x-tollgate-price-version"), &head.price_version);
+    headers.insert(HeaderName::from_static("x-tollgate-attempts"), (head.attempts as u64).into());
+    if let Some(cap) = head.output_cap {
+        headers.insert(HeaderName::from_static("x-tollgate-max-tokens"), cap.0.into());
+    }
+    let ms = u64::try_from(head.overhead.as_millis()).unwrap_or(u64::MAX);
+    headers.insert(HeaderName::from_static("x-tollgate-overhead-ms"), ms.into());
+    limit_headers(headers, Kind::Requests, &requests);
+    limit_headers(headers, Kind::Tokens, &head.tokens);
+    answer
+}

@@ -1,0 +1,27 @@
+//! The tollgate gateway: rooms on the way of a call, from the socket to the upstream and back.
+//!
+//! `inference` composes the path of a chat call and is the place to start reading.
+
+pub mod admin;
+pub mod app;
+pub mod body;
+pub mod cashier;
+pub mod chat;
+pub mod cli;
+pub mod clock;
+pub mod dialect;
+pub mod dispatch;
+pub mod edge;
+pub mod inference;
+pub mod json;
+pub mod keys;
+pub mod meter;
+pub mod models;
+pub mod outbound;
+pub mod plan;
+pub mod portal;
+pub mod provider;
+pub mod reload;
+pub mod rescue;
+pub mod settings;
+pub mod telemetry;

@@ -1,0 +1,24 @@
+//! Why a call was not served.
+
+use super::{HoldLost, Refusal};
+use crate::{chat::TooFast, dispatch::DispatchError};
+
+/// No answer, and nothing charged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MeterError {
+    /// The key used up its tokens per minute.
+    #[error(transparent)]
+    TooFast(#[from] TooFast),
+    /// No money was set aside.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Money was set aside and could not be written down.
+    #[error(transparent)]
+    HoldLost(#[from] HoldLost),
+    /// Nobody answered.
+    #[error(transparent)]
+    Dispatch(#[from] DispatchError),
+    /// The client is gone; nobody will read this.
+    #[error("the client went away")]
+    Gone,
+}

@@ -1,0 +1,66 @@
+//! What the meter hands back: an answer with its price on it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use units::{RequestId, Tokens, Usage};
+
+use super::{Metered, Settled};
+use crate::chat::Standing;
+
+/// A metered answer.
+#[derive(Debug)]
+pub struct Reply {
+    /// Who served it, and how.
+    pub head: ReplyHead,
+    /// The answer.
+    pub body: ReplyBody,
+}
+
+/// What the answer's headers tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyHead {
+    /// Who served it.
+    pub provider: String,
+    /// The model it was charged as.
+    pub model: String,
+    /// How many attempts there were, this one included.
+    pub attempts: usize,
+    /// Which price list.
+    pub price_version: String,
+    /// The maximum of output we set because the client had not.
+    pub output_cap: Option<Tokens>,
+    /// Our own share of the time until now.
+    pub overhead: Duration,
+    /// Where the key stands with its tokens per minute.
+    pub tokens: Standing,
+}
+
+/// The answer itself.
+#[derive(Debug)]
+pub enum ReplyBody {
+    /// All of it, paid.
+    Whole {
+        /// As the upstream sent it.
+        json: Bytes,
+        /// What it cost.
+        bill: Bill,
+    },
+    /// Its chunks, paid when they end.
+    Stream(Metered),
+}
+
+/// The end of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bill {
+    /// The call.
+    pub request: RequestId,
+    /// What was charged for; `None` if nothing was.
+    pub usage: Option<Usage>,
+    /// Whether we had to reckon it.
+    pub estimated: bool,
+    /// The upstream's own usage object, if that is what was charged for.
+    pub raw: Option<Bytes>,
+    /// What it came to.
+    pub settled: Settled,
+}

@@ -1,0 +1,200 @@
+//! What happens on a call: tokens, hold, upstream and disk at once, answer.
+
+use std::{
+    future::Future,
+    mem,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use futures_util::{FutureExt, TryFutureExt, future::try_join};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+use units::Tokens;
+
+use super::{HoldAsk, MeterError, MeterLayer, Metered, Reply, ReplyBody, ReplyHead, Tails, tab::Tab};
+use crate::{
+    chat::{Ending, Reservation, Trail},
+    dispatch::{Answer, DispatchError},
+    plan::{Covered, Planned},
+    provider::Answered,
+};
+
+/// See [`MeterLayer`].
+#[derive(Debug, Clone)]
+pub struct Meter<S> {
+    pub(super) inner: S,
+    pub(super) layer: MeterLayer,
+}
+
+impl<S> Service<Planned> for Meter<S>
+where
+    S: Service<Covered, Response = Answer, Error = DispatchError> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Reply;
+    type Error = MeterError;
+    type Future = Calling;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeterError>> {
+        self.inner.poll_ready(cx).map_err(MeterError::from)
+    }
+
+    fn call(&mut self, planned: Planned) -> Calling {
+        let clone = self.inner.clone();
+        let ready = mem::replace(&mut self.inner, clone);
+        let gone = CancellationToken::new();
+        let tails = self.layer.tails.clone();
+        let trail = Trail::default();
+        let work = Box::pin(serve(self.layer.clone(), ready, planned, trail.clone(), gone.clone()));
+        Calling { work: Some(work), gone, trail, tails }
+    }
+}
+
+type Work = Pin<Box<dyn Future<Output = Result<Reply, MeterError>> + Send>>;
+
+/// A call that waits for its answer. Dropped before, it is told that the client is gone and ends by itself.
+pub struct Calling {
+    work: Option<Work>,
+    gone: CancellationToken,
+    trail: Trail,
+    tails: Tails,
+}
+
+impl std::fmt::Debug for Calling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Calling")
+    }
+}
+
+impl Future for Calling {
+    type Output = Result<Reply, MeterError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(work) = &mut self.work else { return Poll::Ready(Err(MeterError::Gone)) };
+        let done = std::task::ready!(work.as_mut().poll(cx));
+        self.work = None;
+        Poll::Ready(done)
+    }
+}
+
+impl Drop for Calling {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            self.trail.abandon();
+            self.gone.cancel();
+            self.tails.spawn(work.map(drop));
+        }
+    }
+}
+
+async fn serve<S>(
+    layer: MeterLayer,
+    mut ready: S,
+    planned: Planned,
+    trail: Trail,
+    gone: CancellationToken,
+) -> Result<Reply, MeterError>
+where
+    S: Service<Covered, Response = Answer, Error = DispatchError> + Send,
+    S::Future: Send,
+{
+    let MeterLayer { till, pace, tails, metrics } = layer;
+    let planned = Arc::new(planned);
+    let call = &planned.call;
+    let estimate = call.input_estimate.saturating_plus(planned.output_bound);
+    let reserved = pace.take(&call.caller, estimate)?;
+    let begun = Instant::now();
+    // No money: no upstream call.
+    let hold = match till.admit(ask(&planned)).await {
+        Ok(hold) => hold,
+        Err(refusal) => {
+            pace.correct(&call.caller, reserved.taken, Tokens(0));
+            return Err(refusal.into());
+        }
+    };
+    metrics.overhead_seconds.with_label_values(&["hold"]).observe(begun.elapsed().as_secs_f64());
+    let mut tab =
+        Tab::open(hold, Arc::clone(&planned), trail.clone(), Arc::clone(&pace), reserved, metrics.clone());
+    if gone.is_cancelled() {
+        tab.close(Ending::HungUp);
+        return Err(MeterError::Gone);
+    }
+
+    let covered = Covered { planned: Arc::clone(&planned), trail: trail.clone() };
+    let (asked, hung_up) = {
+        let asking = ready.call(covered).map_err(MeterError::from);
+        let durable = tab.durable().map_err(MeterError::from);
+        // The fsync overlaps the upstream call; no byte leaves before both are there.
+        let mut both = pin!(try_join(asking, durable).map_ok(|(answer, ())| answer));
+        tokio::select! {
+            biased;
+            asked = &mut both => (Some(asked), false),
+            () = gone.cancelled() => {
+                if trail.was_sent() && !trail.closing_stops_cost() {
+                    (tails.bounded(both).await, true)
+                } else {
+                    (None, true)
+                }
+            }
+        }
+    };
+    let answer = match asked {
+        Some(Ok(answer)) => answer,
+        Some(Err(error)) => {
+            if let MeterError::HoldLost(lost) = &error {
+                tracing::error!(request = %planned.call.id, %lost, "a hold was admitted and then lost: the call is cancelled");
+            }
+            tab.close(Ending::Failed);
+            return Err(error);
+        }
+        None => {
+            tab.close(Ending::HungUp);
+            return Err(MeterError::Gone);
+        }
+    };
+
+    let provider = answer.target.provider.id.clone();
+    tab.served_by(&provider);
+    let head = head(&planned, &provider, &trail, &reserved);
+    metrics.overhead_seconds.with_label_values(&["total"]).observe(head.overhead.as_secs_f64());
+    let body = match answer.answered {
+        Answered::Whole(whole) => {
+            tab.count(&whole.chunk, false);
+            let bill = tab.close(if hung_up { Ending::HungUp } else { Ending::Finished });
+            ReplyBody::Whole { json: whole.chunk.json, bill }
+        }
+        Answered::Stream(events) => {
+            ReplyBody::Stream(Metered::new(events, tab, tails, &planned, &provider, &metrics))
+        }
+    };
+    Ok(Reply { head, body })
+}
+
+fn ask(planned: &Planned) -> HoldAsk {
+    HoldAsk {
+        request: planned.call.id,
+        account: planned.call.caller.account,
+        key: planned.call.caller.key,
+        livemode: planned.route.model.livemode,
+        model: planned.route.model.id.clone(),
+        quote: planned.quote.clone(),
+        input_bound: planned.call.input_bound,
+        input_estimate: planned.call.input_estimate,
+        output_bound: planned.output_bound,
+    }
+}
+
+fn head(planned: &Planned, provider: &str, trail: &Trail, reserved: &Reservation) -> ReplyHead {
+    ReplyHead {
+        provider: provider.to_owned(),
+        model: planned.route.model.id.clone(),
+        attempts: trail.len(),
+        price_version: planned.quote.price_version.clone(),
+        output_cap: planned.output_cap,
+        overhead: planned.call.received.elapsed().saturating_sub(trail.waited()),
+        tokens: reserved.standing,
+    }
+}

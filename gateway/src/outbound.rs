@@ -1,0 +1,65 @@
+//! How do payments and FX reach the outside? Through reqwest, within bounds, following nothing and decoding nothing.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use payments::transport::{Sending, Transport, TransportError};
+
+/// The largest answer that is read.
+const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Carries whole requests and answers.
+#[derive(Debug, Clone)]
+pub struct Outbound(reqwest::Client);
+
+impl Outbound {
+    /// With time limits fit for a payment call.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up.
+    pub fn new() -> Result<Self, reqwest::Error> {
+        reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(Duration::from_secs(15))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map(Self)
+    }
+}
+
+impl Transport for Outbound {
+    fn send(&self, request: http::Request<Bytes>) -> Sending {
+        let client = self.0.clone();
+        Box::pin(async move {
+            let failed = |error: reqwest::Error| TransportError { reason: chain(&error) };
+            let request = reqwest::Request::try_from(request).map_err(failed)?;
+            let mut answer = client.execute(request).await.map_err(failed)?;
+            let mut head = http::Response::builder().status(answer.status());
+            if let Some(headers) = head.headers_mut() {
+                headers.clone_from(answer.headers());
+            }
+            let mut body = BytesMut::new();
+            while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+                if body.len() + chunk.len() > BODY_BYTES_MAX {
+                    return Err(TransportError {
+                        reason: format!("the answer is larger than {BODY_BYTES_MAX} bytes"),
+                    });
+                }
+                body.extend_from_slice(&chunk);
+            }
+            head.body(body.freeze()).map_err(|error| TransportError { reason: error.to_string() })
+        })
+    }
+}
+
+/// An error with its causes: reqwest's own words leave out why.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        words = format!("{words}: {inner}");
+        cause = inner.source();
+    }
+    words
+}

@@ -1,0 +1,66 @@
+//! The layer that decides.
+
+use std::{
+    future::Future,
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tower::{Layer, Service};
+
+use super::{Health, PlanError, Planned, Snapshots, plan};
+use crate::chat::Call;
+
+/// Plans each call from the snapshot of its moment.
+#[derive(Debug, Clone)]
+pub struct PlanLayer {
+    snapshots: Snapshots,
+    health: Arc<dyn Health>,
+}
+
+impl PlanLayer {
+    /// From `snapshots`, those first who are well according to `health`.
+    pub fn new(snapshots: Snapshots, health: Arc<dyn Health>) -> Self {
+        Self { snapshots, health }
+    }
+}
+
+impl<S> Layer<S> for PlanLayer {
+    type Service = Plan<S>;
+
+    fn layer(&self, inner: S) -> Plan<S> {
+        Plan { inner, layer: self.clone() }
+    }
+}
+
+/// See [`PlanLayer`].
+#[derive(Debug, Clone)]
+pub struct Plan<S> {
+    inner: S,
+    layer: PlanLayer,
+}
+
+impl<S> Service<Call> for Plan<S>
+where
+    S: Service<Planned> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Response: Send,
+    S::Error: From<PlanError> + Send,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        let clone = self.inner.clone();
+        let mut ready = mem::replace(&mut self.inner, clone);
+        let planned = plan(call, &self.layer.snapshots.load(), self.layer.health.as_ref());
+        Box::pin(async move { ready.call(planned?).await })
+    }
+}

@@ -1,0 +1,11 @@
+//! Plan: which candidates, in what order, at which rates? Pure: one call and one snapshot in, a [`Planned`] out.
+
+mod layer;
+mod planned;
+mod quote;
+mod snapshot;
+
+pub use layer::{Plan, PlanLayer};
+pub use planned::{Covered, Health, PlanError, Planned, plan};
+pub use quote::Quote;
+pub use snapshot::{PriceBook, PriceUnavailable, Snapshot, Snapshots};

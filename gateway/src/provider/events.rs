@@ -1,0 +1,245 @@
+//! An answer in pieces.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::HeaderMap;
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use router_config::Provider;
+use tokio::time::{Instant, Sleep, sleep_until};
+use units::Clock;
+
+use super::{
+    Fault, Quirks, Scanner,
+    chunk::{Heard, hear},
+};
+use crate::chat::{AttemptResult, Break, BreakReason, Chunk};
+
+/// The first event has to come within so many bytes of comments.
+const OPENING_MAX_BYTES: usize = 256 * 1024;
+
+/// The chunks of a streamed answer, checked one by one.
+pub struct Events {
+    provider: String,
+    body: Incoming,
+    scanner: Scanner,
+    ready: VecDeque<Chunk>,
+    choices: Choices,
+    state: State,
+    /// When the last byte came that was part of an event; comments are no progress.
+    last: Instant,
+    idle_max: Duration,
+    ends: Instant,
+    total_max: Duration,
+    timer: Pin<Box<Sleep>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Running,
+    /// `[DONE]` was read; the body may not have said its last yet.
+    Done,
+    Over,
+}
+
+/// Which choices were seen and which have ended, by bit.
+#[derive(Debug, Default, Clone, Copy)]
+struct Choices {
+    named: u128,
+    ended: u128,
+}
+
+impl Choices {
+    const fn all_ended(self) -> bool {
+        self.ended != 0 && self.named & !self.ended == 0
+    }
+
+    /// Whether none was seen begun: chunks of an unknown shape name no choice.
+    const fn none_named(self) -> bool {
+        self.named == 0
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("provider", &self.provider).field("state", &self.state).finish()
+    }
+}
+
+impl Events {
+    pub(super) fn new(body: Incoming, provider: &Provider, ends: Instant) -> Self {
+        let now = Instant::now();
+        Self {
+            provider: provider.id.clone(),
+            body,
+            scanner: Scanner::default(),
+            ready: VecDeque::new(),
+            choices: Choices::default(),
+            state: State::Running,
+            last: now,
+            idle_max: provider.idle_max,
+            ends,
+            total_max: provider.total_max,
+            timer: Box::pin(sleep_until(ends.min(now + provider.idle_max))),
+        }
+    }
+
+    /// Reads until the first event and makes sure that it belongs to an answer.
+    pub(super) async fn open(
+        mut self,
+        headers: &HeaderMap,
+        quirks: &Quirks,
+        clock: &dyn Clock,
+    ) -> Result<Self, Fault> {
+        let malformed = |message: &str| Fault::of(AttemptResult::Malformed, Some(200), message);
+        let mut read = 0;
+        loop {
+            if let Some(event) = self.scanner.next_event() {
+                match hear(event.data, event.is_error) {
+                    Heard::Chunk { chunk, named, ended } => {
+                        self.note(named, ended);
+                        self.ready.push_back(chunk);
+                        self.last = Instant::now();
+                        return Ok(self);
+                    }
+                    Heard::Error(said) => return Err(Fault::inside(headers, said, quirks, clock)),
+                    Heard::Done => return Err(malformed("the stream ended before it began")),
+                    Heard::Unreadable => return Err(malformed("the stream began with something unreadable")),
+                }
+            }
+            if self.state == State::Over {
+                return Err(malformed("the stream was empty"));
+            }
+            match self.body.frame().await {
+                Some(Ok(frame)) => {
+                    let Ok(data) = frame.into_data() else { continue };
+                    read += data.len();
+                    let too_large = self.scanner.push(&data).is_err() || read > OPENING_MAX_BYTES;
+                    // One large first event that is complete is welcome, endless comments are not.
+                    if too_large && !self.scanner.has_event() {
+                        return Err(malformed("no event came within 256 KiB"));
+                    }
+                }
+                Some(Err(_)) => {
+                    let message = "the connection was lost before the stream began";
+                    return Err(Fault::of(AttemptResult::Unreachable, Some(200), message));
+                }
+                None => {
+                    self.scanner.finish();
+                    self.state = State::Over;
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, named: u128, ended: u128) {
+        self.choices.named |= named;
+        self.choices.ended |= ended;
+    }
+
+    /// The next chunk; `None` after a whole answer, a [`Break`] after anything less.
+    pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Break>>> {
+        loop {
+            if let Some(chunk) = self.ready.pop_front() {
+                return Poll::Ready(Some(Ok(chunk)));
+            }
+            if self.state == State::Done {
+                return Poll::Ready(None);
+            }
+            if let Some(event) = self.scanner.next_event() {
+                self.last = Instant::now();
+                match hear(event.data, event.is_error) {
+                    Heard::Chunk { chunk, named, ended } => {
+                        self.note(named, ended);
+                        return Poll::Ready(Some(Ok(chunk)));
+                    }
+                    // `[DONE]` after an unfinished choice is how some relays end what they cut.
+                    Heard::Done if self.choices.all_ended() || self.choices.none_named() => {
+                        self.state = State::Done;
+                        return Poll::Ready(None);
+                    }
+                    Heard::Done => return self.broke(BreakReason::Lost),
+                    Heard::Error(said) => return self.broke(BreakReason::Reported(said.message)),
+                    Heard::Unreadable => return self.broke(BreakReason::Unreadable),
+                }
+            }
+            if self.state == State::Over {
+                if self.choices.all_ended() {
+                    self.state = State::Done;
+                    return Poll::Ready(None);
+                }
+                return self.broke(BreakReason::Lost);
+            }
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Ok(data) = frame.into_data()
+                        && self.scanner.push(&data).is_err()
+                    {
+                        return self.broke(BreakReason::Unreadable);
+                    }
+                }
+                // A connection lost after every choice has ended took nothing with it but the usage.
+                Poll::Ready(Some(Err(_)) | None) => {
+                    self.scanner.finish();
+                    self.state = State::Over;
+                }
+                Poll::Pending => match self.poll_patience(cx) {
+                    Poll::Ready(_) if self.choices.all_ended() => {
+                        self.state = State::Done;
+                        return Poll::Ready(None);
+                    }
+                    Poll::Ready(reason) => return self.broke(reason),
+                    Poll::Pending => return Poll::Pending,
+                },
+            }
+        }
+    }
+
+    fn broke(&mut self, reason: BreakReason) -> Poll<Option<Result<Chunk, Break>>> {
+        self.state = State::Done;
+        Poll::Ready(Some(Err(Break { provider: self.provider.clone(), reason })))
+    }
+
+    /// Ready when it has been silent, or has gone on, for too long. The timer is set once per silence, not per chunk.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<BreakReason> {
+        loop {
+            std::task::ready!(self.timer.as_mut().poll(cx));
+            let now = Instant::now();
+            if now >= self.ends {
+                return Poll::Ready(BreakReason::TooLong(ms(self.total_max)));
+            }
+            let due = self.ends.min(self.last + self.idle_max);
+            if due <= now {
+                return Poll::Ready(BreakReason::Silent(ms(self.idle_max)));
+            }
+            self.timer.as_mut().reset(due);
+        }
+    }
+
+    /// Whether every choice has ended, so that only usage can still come.
+    pub const fn is_answered(&self) -> bool {
+        self.choices.all_ended()
+    }
+
+    /// Reads the body to its end so that the connection can be used again; to be bounded by whoever calls.
+    pub async fn rest(mut self) {
+        while let Some(Ok(_)) = self.body.frame().await {}
+    }
+
+    /// Whether there is nothing left to read.
+    pub fn is_exhausted(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

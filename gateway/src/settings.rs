@@ -1,0 +1,327 @@
+//! How was this process asked to run? Alone in reading the file and, with `cli/`, the environment.
+//!
+//! [`Settings`] is the checked form: every address parsed, every amount an integer, every secret at hand. Reading goes
+//! in four steps, and each says all it has to say: syntax; keys and types, against the published [`schema`]; the
+//! meaning, with router-config's own rules; the secrets. What is wrong is shown with line and column
+//! ([`ConfigErrors`]). Relative paths in the file start where the process was started.
+
+mod check; // is what the file says possible?
+mod cidr; // whose forwarded address counts
+mod errors; // what is wrong, with line and column
+mod payments; // merchants and top-ups
+mod raw; // the file as written
+mod secret; // where secrets are, and how they stay out of logs
+mod shape; // unknown, missing and mistyped keys, all at once
+mod spans; // which line is this?
+
+use std::{
+    collections::BTreeMap, fmt, net::SocketAddr, path::Path, path::PathBuf, str::FromStr, sync::Arc,
+    time::Duration,
+};
+
+use router_config::RouteTable;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use units::{Fen, Livemode};
+
+pub use self::{
+    cidr::Cidr,
+    errors::{ConfigError, ConfigErrors, Place},
+    secret::{Environment, Secret, SecretError, Secrets},
+};
+use self::{raw::RawFile, spans::Document};
+
+/// How this process was asked to run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The listener of clients and payment notices.
+    pub server: ServerSettings,
+    /// The listener of operators.
+    pub admin: AdminSettings,
+    /// Where money is kept.
+    pub store: StoreSettings,
+    /// Who is paid, and how top-ups are bounded.
+    pub payments: PaymentSettings,
+    /// Where exchange rates come from.
+    pub fx: FxSettings,
+    /// What is logged, and how.
+    pub telemetry: TelemetrySettings,
+    /// Providers, models, routes and limits.
+    pub table: Arc<RouteTable>,
+    /// The key of each provider that has one, by the provider's id.
+    pub provider_keys: BTreeMap<String, Secret>,
+}
+
+/// `[server]`
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Where WeChat and browsers reach us, without a trailing slash; the app derives it from the bound address where
+    /// it is absent.
+    pub public_url: Option<String>,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Cidr>,
+    /// How long calls in flight may take to finish after a request to stop.
+    pub drain_max: Duration,
+    /// Written once the listeners are bound.
+    pub ready_file: Option<PathBuf>,
+    /// Keys are stored as HMACs under this secret; the app keeps one of its own in the store's folder where it is
+    /// absent.
+    pub key_secret: Option<Secret>,
+}
+
+/// `[admin]`
+#[derive(Debug, Clone)]
+pub struct AdminSettings {
+    /// Where operators connect.
+    pub listen: SocketAddr,
+    /// The file that holds the administrator's token.
+    pub token_file: Option<PathBuf>,
+}
+
+/// `[store]`
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// The store's folder.
+    pub path: PathBuf,
+}
+
+/// `[payments]`
+#[derive(Debug, Clone)]
+pub struct PaymentSettings {
+    /// WeChat Pay merchants by the name that stands in their callback path.
+    pub merchants: BTreeMap<String, MerchantSettings>,
+    /// What a top-up may be.
+    pub topup: TopupSettings,
+}
+
+/// `[payments.wechat.<name>]`, its keys read.
+#[derive(Debug, Clone)]
+pub struct MerchantSettings {
+    /// Real money, or the simulator's.
+    pub mode: MerchantMode,
+    /// Which of WeChat Pay's APIs is spoken.
+    pub api: WechatApi,
+    /// Where that API lives, without a trailing slash.
+    pub base_url: String,
+    /// The merchant number.
+    pub mchid: String,
+    /// The official account or Mini Program that is bound to it.
+    pub appid: String,
+    /// The serial of the merchant's certificate: 40 upper-case hex digits.
+    pub merchant_serial: String,
+    /// The merchant's private key, PKCS#8 PEM.
+    pub private_key: Secret,
+    /// The 32 bytes that notices and certificates are encrypted with.
+    pub api_v3_key: Secret,
+    /// The platform's public key, which new merchants have instead of certificates.
+    pub platform_public_key: Option<PlatformPublicKey>,
+    /// The platform's certificates, PEM. There is at least one where there is no public key.
+    pub platform_certificates: Vec<String>,
+}
+
+/// What the platform signs with, by id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlatformPublicKey {
+    /// `PUB_KEY_ID_` and digits, as `Wechatpay-Serial` carries it.
+    pub id: String,
+    /// SPKI PEM.
+    pub pem: String,
+}
+
+/// Whose money a merchant takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MerchantMode {
+    /// Real money, from WeChat Pay.
+    Live,
+    /// The simulator's.
+    Sandbox,
+}
+
+impl MerchantMode {
+    /// The mode of the orders it takes.
+    pub const fn livemode(self) -> Livemode {
+        match self {
+            Self::Live => Livemode::Live,
+            Self::Sandbox => Livemode::Demo,
+        }
+    }
+}
+
+/// Which of WeChat Pay's APIs is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WechatApi {
+    /// JSON, RSA and AES-GCM.
+    V3,
+}
+
+/// `[payments.topup]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopupSettings {
+    /// The smallest top-up.
+    pub min: Fen,
+    /// The largest.
+    pub max: Fen,
+    /// How long an order can be paid.
+    pub expires: Duration,
+    /// What stands in the payer's bill.
+    pub description: String,
+}
+
+/// `[fx]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FxSettings {
+    /// Asked in this order.
+    pub sources: Vec<FxSource>,
+    /// How long a rate is served before it is asked for again.
+    pub cache: Duration,
+    /// How old a rate may become when no source answers; after that nothing is sold at it.
+    pub max_stale: Duration,
+    /// Rates set by hand, which no source is asked for.
+    pub pinned: BTreeMap<CurrencyPair, RateMicro>,
+}
+
+/// One source of one exchange rate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FxSource {
+    /// Its name in logs and receipts.
+    pub name: String,
+    /// What is fetched; `{base}` has been replaced.
+    pub url: String,
+    /// JSON pointer (RFC 6901) to the rate in the answer.
+    pub pointer: String,
+    /// Which rate it is.
+    pub pair: CurrencyPair,
+}
+
+/// How many `quote` one `base` is worth: `USD/CNY`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CurrencyPair {
+    /// The currency that is sold, three capital letters.
+    pub base: String,
+    /// The currency it is paid in.
+    pub quote: String,
+}
+
+/// A text that is no currency pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a pair of two different currencies like `USD/CNY`")]
+pub struct BadPair;
+
+impl FromStr for CurrencyPair {
+    type Err = BadPair;
+
+    fn from_str(text: &str) -> Result<Self, BadPair> {
+        let currency = |code: &str| code.len() == 3 && code.bytes().all(|b| b.is_ascii_uppercase());
+        match text.split_once('/') {
+            Some((base, quote)) if currency(base) && currency(quote) && base != quote => {
+                Ok(Self { base: base.to_owned(), quote: quote.to_owned() })
+            }
+            _ => Err(BadPair),
+        }
+    }
+}
+
+impl fmt::Display for CurrencyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.base, self.quote)
+    }
+}
+
+/// An exchange rate in millionths of the quote currency per unit of the base; always above zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RateMicro(i64);
+
+impl RateMicro {
+    /// Millionths.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+/// `[telemetry]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TelemetrySettings {
+    /// A filter such as `info` or `info,tollgate=debug`.
+    pub log: String,
+    /// How lines are written.
+    pub format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Settings {
+    /// Reads the file at `path` and the secrets it names.
+    ///
+    /// # Errors
+    /// [`ConfigErrors`] with everything that is wrong.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let origin = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, &origin, &Environment),
+            Err(error) => Err(ConfigErrors::unreadable(&origin, &error)),
+        }
+    }
+
+    /// Reads `text`; `origin` is its name in messages.
+    ///
+    /// # Errors
+    /// [`ConfigErrors`] with everything that is wrong.
+    pub fn parse(text: &str, origin: &str, secrets: &dyn Secrets) -> Result<Self, ConfigErrors> {
+        let mut errors = ConfigErrors::new(origin);
+        let mut document = match Document::parse(text) {
+            Ok(document) => document,
+            Err(error) => {
+                errors.add(spans::place(text, error.span()), error.message(), None);
+                return Err(errors);
+            }
+        };
+        let findings = shape::check(&schema(), &mut document);
+        let readable = findings.iter().all(|finding| finding.harmless);
+        for finding in findings {
+            let place = spans::place(text, Some(finding.span));
+            errors.add(place, finding.message, finding.help);
+        }
+        if !readable {
+            return Err(errors.sorted());
+        }
+        let raw: RawFile = match document.deserialize() {
+            Ok(raw) => raw,
+            Err(error) => {
+                errors.add(spans::place(text, error.span()), error.message(), None);
+                return Err(errors.sorted());
+            }
+        };
+        match check::settings(raw, secrets) {
+            Ok(settings) if errors.is_empty() => return Ok(settings),
+            Ok(_) => {}
+            Err(problems) => {
+                for problem in problems {
+                    let message = errors::with_path(&problem);
+                    errors.add(document.locate(&problem.path), message, problem.help);
+                }
+            }
+        }
+        Err(errors.sorted())
+    }
+}
+
+/// The JSON schema of the file, as `tollgate config schema` prints it.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(RawFile).to_value()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,237 @@
+//! Is what the file says possible? From raw tables to [`Settings`], every problem collected.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use router_config::{
+    Currency, KeyPath, Problems, RawModel, RawProvider, RawTables, SecretRef, check_http_url, is_loopback,
+};
+
+use super::{
+    AdminSettings, Cidr, CurrencyPair, FxSettings, FxSource, RateMicro, Secret, Secrets, ServerSettings,
+    Settings, StoreSettings, TelemetrySettings, payments,
+    raw::{RawAdmin, RawFile, RawFx, RawFxSource, RawServer, RawStore, RawTelemetry},
+};
+
+/// An hour: whoever drains longer has forgotten to stop.
+const DRAIN_MS_MAX: u64 = 3_600_000;
+/// A week-old rate is no rate.
+const STALE_SECS_MAX: u64 = 604_800;
+
+/// What a check works with: where secrets are, and what was found wrong so far.
+pub(super) struct Checks<'a> {
+    pub(super) secrets: &'a dyn Secrets,
+    pub(super) problems: Problems,
+}
+
+/// Checks every table, and says everything that is wrong with any.
+pub(super) fn settings(raw: RawFile, secrets: &dyn Secrets) -> Result<Settings, Problems> {
+    let mut checks = Checks { secrets, problems: Problems::default() };
+    let server = checks.server(raw.server);
+    let admin = checks.admin(raw.admin, server.as_ref());
+    let store = checks.store(raw.store);
+    let payments = payments::check(raw.payments, &mut checks);
+    let fx = checks.fx(raw.fx);
+    let telemetry = checks.telemetry(raw.telemetry);
+    if let Some(fx) = &fx {
+        checks.dollars_can_be_converted(&raw.models, fx);
+    }
+    let provider_keys = checks.provider_keys(&raw.providers);
+    let tables =
+        RawTables { providers: raw.providers, models: raw.models, routes: raw.routes, limits: raw.limits };
+    let table = match tables.validate() {
+        Ok(table) => Some(Arc::new(table)),
+        Err(more) => {
+            checks.problems.append(more);
+            None
+        }
+    };
+    match (server, admin, store, payments, fx, telemetry, table) {
+        (Some(server), Some(admin), Some(store), Some(payments), Some(fx), Some(telemetry), Some(table))
+            if checks.problems.is_empty() =>
+        {
+            Ok(Settings { server, admin, store, payments, fx, telemetry, table, provider_keys })
+        }
+        _ => Err(checks.problems),
+    }
+}
+
+impl Checks<'_> {
+    /// The text that `reference` leads to.
+    pub(super) fn secret(&mut self, path: &KeyPath, reference: &str) -> Option<Secret> {
+        let reference = self.problems.catch(path.clone(), reference.parse::<SecretRef>())?;
+        self.problems.catch(path.clone(), self.secrets.read(&reference))
+    }
+
+    /// The address as text without a trailing slash.
+    pub(super) fn url(&mut self, path: &KeyPath, text: &str) -> Option<String> {
+        let url = self.problems.catch(path.clone(), check_http_url(text))?;
+        Some(url.as_str().trim_end_matches('/').to_owned())
+    }
+
+    /// Notes a problem unless the number lies within both bounds.
+    pub(super) fn within(&mut self, path: KeyPath, number: u64, least: u64, most: u64) {
+        if !(least..=most).contains(&number) {
+            self.problems.add(path, format!("must be from {least} to {most}"));
+        }
+    }
+
+    fn listen(&mut self, path: &KeyPath, text: &str) -> Option<SocketAddr> {
+        let read = text.parse().map_err(|_| "not an address and a port like `127.0.0.1:8080` or `[::]:8080`");
+        self.problems.catch(path.key("listen"), read)
+    }
+
+    fn server(&mut self, raw: RawServer) -> Option<ServerSettings> {
+        let path = KeyPath::new("server");
+        let listen = self.listen(&path, &raw.listen);
+        let public_url = raw.public_url.and_then(|text| self.url(&path.key("public_url"), &text));
+        let blocks = path.key("trusted_proxies");
+        let trusted_proxies = (raw.trusted_proxies.iter().enumerate())
+            .filter_map(|(i, text)| self.problems.catch(blocks.index(i), text.parse::<Cidr>()))
+            .collect();
+        self.within(path.key("drain_ms_max"), raw.drain_ms_max, 0, DRAIN_MS_MAX);
+        let key_secret = raw.key_secret.and_then(|text| {
+            let path = path.key("key_secret");
+            let secret = self.secret(&path, &text)?;
+            if secret.expose().len() < 32 {
+                self.problems.add_with_help(
+                    path,
+                    "shorter than 32 characters, so it could be guessed",
+                    "make one with `openssl rand -hex 32`",
+                );
+            }
+            Some(secret)
+        });
+        if raw.ready_file.as_ref().is_some_and(|file| file.as_os_str().is_empty()) {
+            self.problems.add(path.key("ready_file"), "a path is needed here");
+        }
+        Some(ServerSettings {
+            listen: listen?,
+            public_url,
+            trusted_proxies,
+            drain_max: Duration::from_millis(raw.drain_ms_max),
+            ready_file: raw.ready_file,
+            key_secret,
+        })
+    }
+
+    fn admin(&mut self, raw: RawAdmin, server: Option<&ServerSettings>) -> Option<AdminSettings> {
+        let path = KeyPath::new("admin");
+        let listen = self.listen(&path, &raw.listen)?;
+        if server.is_some_and(|server| server.listen == listen) && listen.port() != 0 {
+            self.problems.add(path.key("listen"), "clients already connect here (`server.listen`)");
+        }
+        if raw.token_file.as_ref().is_some_and(|file| file.as_os_str().is_empty()) {
+            self.problems.add(path.key("token_file"), "a path is needed here");
+        }
+        Some(AdminSettings { listen, token_file: raw.token_file })
+    }
+
+    fn store(&mut self, raw: RawStore) -> Option<StoreSettings> {
+        if raw.path.as_os_str().is_empty() {
+            self.problems.add(KeyPath::new("store").key("path"), "a folder is needed here");
+        }
+        Some(StoreSettings { path: raw.path })
+    }
+
+    fn telemetry(&mut self, raw: RawTelemetry) -> Option<TelemetrySettings> {
+        if raw.log.trim().is_empty() {
+            let help = "write a level: `error`, `warn`, `info`, `debug` or `trace`";
+            self.problems.add_with_help(KeyPath::new("telemetry").key("log"), "nothing is asked for", help);
+        }
+        Some(TelemetrySettings { log: raw.log, format: raw.format })
+    }
+
+    fn fx(&mut self, raw: RawFx) -> Option<FxSettings> {
+        let path = KeyPath::new("fx");
+        self.within(path.key("cache_secs"), raw.cache_secs, 1, STALE_SECS_MAX);
+        self.within(path.key("max_stale_secs"), raw.max_stale_secs, 1, STALE_SECS_MAX);
+        if raw.max_stale_secs < raw.cache_secs {
+            self.problems
+                .add(path.key("max_stale_secs"), "shorter than `cache_secs`: rates would always be stale");
+        }
+        let mut sources: Vec<FxSource> = Vec::new();
+        for (i, source) in raw.sources.iter().enumerate() {
+            let path = path.key("sources").index(i);
+            let source = self.fx_source(&path, source);
+            if let Some(source) = &source
+                && sources.iter().any(|other| other.name == source.name && other.pair == source.pair)
+            {
+                let what = format!("`{}` is already a source of {}", source.name, source.pair);
+                self.problems.add(path.key("name"), what);
+            }
+            sources.extend(source);
+        }
+        let mut pinned = BTreeMap::new();
+        for (pair, rate) in &raw.pinned {
+            let path = path.key("pinned").key(pair);
+            let pair = self.problems.catch(path.clone(), pair.parse::<CurrencyPair>());
+            let rate = self.problems.catch(path.clone(), router_config::parse_micro(rate));
+            if rate == Some(0) {
+                self.problems.add(path, "a rate is above zero");
+            } else if let (Some(pair), Some(rate)) = (pair, rate) {
+                pinned.insert(pair, RateMicro(rate));
+            }
+        }
+        Some(FxSettings {
+            sources,
+            cache: Duration::from_secs(raw.cache_secs),
+            max_stale: Duration::from_secs(raw.max_stale_secs),
+            pinned,
+        })
+    }
+
+    fn fx_source(&mut self, path: &KeyPath, raw: &RawFxSource) -> Option<FxSource> {
+        if raw.name.trim().is_empty() {
+            self.problems.add(path.key("name"), "a name is needed here");
+        }
+        let pair = self.problems.catch(path.key("pair"), raw.pair.parse::<CurrencyPair>());
+        if !raw.pointer.starts_with('/') {
+            let help = "write `/rates/CNY` for {\"rates\": {\"CNY\": 7.12}}";
+            self.problems.add_with_help(path.key("pointer"), "a JSON pointer begins with `/`", help);
+        }
+        let base = pair.as_ref().map_or("USD", |pair| pair.base.as_str());
+        let url = raw.url.replace("{base}", base);
+        if url.contains(['{', '}']) {
+            self.problems.add(path.key("url"), "only `{base}` is filled in");
+        } else {
+            // Sources are asked with a query, which an API's base address may not have.
+            let address = url.split(['?', '#']).next().unwrap_or_default();
+            let address = self.problems.catch(path.key("url"), check_http_url(address))?;
+            if address.scheme() != "https" && !is_loopback(&address) {
+                self.problems.add(path.key("url"), "prices depend on the answer: use https");
+            }
+        }
+        Some(FxSource { name: raw.name.clone(), url, pointer: raw.pointer.clone(), pair: pair? })
+    }
+
+    /// A model nobody could ever be charged for is refused here, not at its first call.
+    fn dollars_can_be_converted(&mut self, models: &[RawModel], fx: &FxSettings) {
+        let dollars = CurrencyPair { base: "USD".to_owned(), quote: "CNY".to_owned() };
+        if fx.pinned.contains_key(&dollars) || fx.sources.iter().any(|source| source.pair == dollars) {
+            return;
+        }
+        for (i, _) in models.iter().enumerate().filter(|(_, model)| model.price.currency == Currency::Usd) {
+            self.problems.add_with_help(
+                KeyPath::new("models").index(i).key("price").key("currency"),
+                "priced in USD, but there is no rate for USD/CNY",
+                "add a [[fx.sources]] table, or a rate under [fx.pinned]",
+            );
+        }
+    }
+
+    fn provider_keys(&mut self, providers: &[RawProvider]) -> BTreeMap<String, Secret> {
+        let mut keys = BTreeMap::new();
+        for (i, provider) in providers.iter().enumerate() {
+            let path = KeyPath::new("providers").index(i).key("api_key");
+            let Some(key) = provider.api_key.as_ref().and_then(|text| self.secret(&path, text)) else {
+                continue;
+            };
+            if !key.expose().bytes().all(|b| b.is_ascii_graphic()) {
+                self.problems
+                    .add(path, "what is kept there is no API key: it holds spaces or other such characters");
+            }
+            keys.insert(provider.id.clone(), key);
+        }
+        keys
+    }
+}

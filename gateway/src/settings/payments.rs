@@ -1,0 +1,190 @@
+//! Who is paid, and how are top-ups bounded? A mistake here costs money, so what is doubtful is refused.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use router_config::KeyPath;
+use units::Fen;
+
+use super::{
+    MerchantMode, MerchantSettings, PaymentSettings, PlatformPublicKey, Secret, TopupSettings,
+    check::Checks,
+    raw::{RawMerchant, RawPayments, RawTopup},
+};
+
+/// The host of the real API, and of its stand-by.
+const WECHAT_PAY_DOMAIN: &str = "mch.weixin.qq.com";
+
+/// Checks `[payments]`.
+pub(super) fn check(raw: RawPayments, checks: &mut Checks<'_>) -> Option<PaymentSettings> {
+    let path = KeyPath::new("payments");
+    let mut merchants = BTreeMap::new();
+    for (name, merchant) in &raw.wechat {
+        let path = path.key("wechat").key(name);
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+        if name.is_empty() || name.len() > 32 || !name.bytes().all(plain) {
+            let what = "a merchant's name stands in a URL: up to 32 of a-z, 0-9, `-` and `_`";
+            checks.problems.add(path.clone(), what);
+        }
+        if let Some(merchant) = self::merchant(&path, merchant, checks) {
+            merchants.insert(name.clone(), merchant);
+        }
+    }
+    let topup = topup(&path.key("topup"), raw.topup, checks);
+    Some(PaymentSettings { merchants, topup: topup? })
+}
+
+fn topup(path: &KeyPath, raw: RawTopup, checks: &mut Checks<'_>) -> Option<TopupSettings> {
+    let min = checks.problems.catch(path.key("min"), raw.min.parse::<Fen>());
+    let max = checks.problems.catch(path.key("max"), raw.max.parse::<Fen>());
+    if let Some(min) = min {
+        checks.problems.catch(path.key("min"), min.at_least_one());
+    }
+    if let (Some(min), Some(max)) = (min, max)
+        && min > max
+    {
+        checks.problems.add(path.key("max"), format!("less than the smallest top-up, `min` = {min}"));
+    }
+    checks.within(path.key("expires_secs"), raw.expires_secs, 60, 7_200);
+    let length = raw.description.chars().count();
+    if !(1..=127).contains(&length) || raw.description.chars().any(char::is_control) {
+        checks.problems.add(path.key("description"), "must be 1 to 127 characters on one line");
+    }
+    Some(TopupSettings {
+        min: min?,
+        max: max?,
+        expires: Duration::from_secs(raw.expires_secs),
+        description: raw.description,
+    })
+}
+
+fn merchant(path: &KeyPath, raw: &RawMerchant, checks: &mut Checks<'_>) -> Option<MerchantSettings> {
+    let base_url = checks.url(&path.key("base_url"), &raw.base_url);
+    if let Some(base_url) = &base_url {
+        right_address(path, raw.mode, base_url, checks);
+    }
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if raw.mchid.is_empty() || raw.mchid.len() > 32 || !digits(&raw.mchid) {
+        checks.problems.add(path.key("mchid"), "a merchant number is about ten digits");
+    }
+    if !raw.appid.starts_with("wx")
+        || raw.appid.len() > 32
+        || !raw.appid.bytes().all(|b| b.is_ascii_alphanumeric())
+    {
+        checks.problems.add(path.key("appid"), "an app id is `wx` and 16 hex digits");
+    }
+    let merchant_serial = raw.merchant_serial.to_ascii_uppercase();
+    if merchant_serial.is_empty()
+        || merchant_serial.len() > 40
+        || !merchant_serial.bytes().all(|b| b.is_ascii_hexdigit())
+    {
+        checks.problems.add(path.key("merchant_serial"), "a certificate's serial is 40 hex digits");
+    }
+    let private_key = pem(&path.key("private_key"), &raw.private_key, "PRIVATE KEY", checks);
+    let api_v3_key = checks.secret(&path.key("api_v3_key"), &raw.api_v3_key);
+    if let Some(key) = &api_v3_key
+        && key.expose().len() != 32
+    {
+        checks.problems.add_with_help(
+            path.key("api_v3_key"),
+            format!("an APIv3 key has 32 characters; there are {} here", key.expose().len()),
+            "set and copy it in the merchant console, under API security",
+        );
+    }
+    let platform_public_key = public_key(path, raw, checks);
+    let certificates = path.key("platform_certificates");
+    let platform_certificates: Vec<_> = (raw.platform_certificates.iter().enumerate())
+        .filter_map(|(i, at)| pem(&certificates.index(i), at, "CERTIFICATE", checks))
+        .map(|secret| secret.expose().to_owned())
+        .collect();
+    if raw.platform_public_key.is_none() && raw.platform_certificates.is_empty() {
+        checks.problems.add_with_help(
+            path.clone(),
+            "without the platform's key no notice can be verified",
+            "set `platform_public_key_id` and `platform_public_key`, or `platform_certificates`",
+        );
+    }
+    Some(MerchantSettings {
+        mode: raw.mode,
+        api: raw.api,
+        base_url: base_url?,
+        mchid: raw.mchid.clone(),
+        appid: raw.appid.clone(),
+        merchant_serial,
+        private_key: private_key?,
+        api_v3_key: api_v3_key?,
+        platform_public_key,
+        platform_certificates,
+    })
+}
+
+/// Simulated payments must not become real balance, nor real ones go to a simulator.
+fn right_address(path: &KeyPath, mode: MerchantMode, base_url: &str, checks: &mut Checks<'_>) {
+    let path = path.key("base_url");
+    let host = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
+    let host = host.split(['/', ':']).next().unwrap_or_default();
+    let is_wechat_pay =
+        host.strip_suffix(WECHAT_PAY_DOMAIN).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    match mode {
+        MerchantMode::Live if !base_url.starts_with("https://") => {
+            checks.problems.add(path, "a live merchant is reached over https only");
+        }
+        MerchantMode::Sandbox if is_wechat_pay => checks.problems.add_with_help(
+            path,
+            "WeChat Pay has no sandbox for API v3, and this would take real money",
+            "name the simulator: base_url = \"http://127.0.0.1:8082\"",
+        ),
+        _ => {}
+    }
+}
+
+fn public_key(path: &KeyPath, raw: &RawMerchant, checks: &mut Checks<'_>) -> Option<PlatformPublicKey> {
+    if let Some(id) = &raw.platform_public_key_id {
+        let digits = id.strip_prefix("PUB_KEY_ID_");
+        if !digits.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric())) {
+            checks
+                .problems
+                .add(path.key("platform_public_key_id"), "a public key's id is `PUB_KEY_ID_` and digits");
+        }
+    }
+    match (&raw.platform_public_key_id, &raw.platform_public_key) {
+        (None, None) => None,
+        (Some(id), Some(at)) => {
+            let pem = pem(&path.key("platform_public_key"), at, "PUBLIC KEY", checks)?;
+            Some(PlatformPublicKey { id: id.clone(), pem: pem.expose().to_owned() })
+        }
+        (Some(_), None) => {
+            let what = "the id is there, the key is not: set `platform_public_key` too";
+            checks.problems.add(path.key("platform_public_key_id"), what);
+            None
+        }
+        (None, Some(_)) => {
+            let what = "the key is there, its id is not: set `platform_public_key_id` too";
+            checks.problems.add(path.key("platform_public_key"), what);
+            None
+        }
+    }
+}
+
+/// A PEM text with a block of the wanted kind. Whether its inside is right is for the channel to say.
+fn pem(path: &KeyPath, reference: &str, wanted: &'static str, checks: &mut Checks<'_>) -> Option<Secret> {
+    let secret = checks.secret(path, reference)?;
+    let begins = |kind: &str| secret.expose().contains(&format!("-----BEGIN {kind}-----"));
+    if begins(wanted) {
+        return Some(secret);
+    }
+    let kinds = ["PRIVATE KEY", "PUBLIC KEY", "CERTIFICATE", "RSA PRIVATE KEY", "RSA PUBLIC KEY"];
+    let found = kinds.into_iter().find(|kind| begins(kind));
+    let message = match found {
+        Some(found) => format!("expected a PEM block `{wanted}`, found `{found}`"),
+        None => format!("expected a PEM block `-----BEGIN {wanted}-----`, found none"),
+    };
+    match found {
+        Some("RSA PRIVATE KEY") => checks.problems.add_with_help(
+            path.clone(),
+            message,
+            "convert it: openssl pkcs8 -topk8 -nocrypt -in old.pem -out apiclient_key.pem",
+        ),
+        _ => checks.problems.add(path.clone(), message),
+    }
+    None
+}

@@ -1,0 +1,237 @@
+//! The file as written. The comments on the fields are published: they are the descriptions of the JSON schema.
+//!
+//! No shape here shows itself with `Debug`, for a secret may have been pasted where its name belongs.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use router_config::{RawLimits, RawModel, RawProvider, RawRoute};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{LogFormat, MerchantMode, WechatApi};
+
+/// How Tollgate is asked to run. A secret never stands here: its place does, as `env:NAME` or `file:PATH`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "tollgate.toml")]
+pub(super) struct RawFile {
+    /// The listener of clients and payment notices.
+    #[serde(default)]
+    pub(super) server: RawServer,
+    /// The listener of operators: console, admin API, metrics.
+    #[serde(default)]
+    pub(super) admin: RawAdmin,
+    /// Where money is kept.
+    #[serde(default)]
+    pub(super) store: RawStore,
+    /// Who is paid, and how top-ups are bounded.
+    #[serde(default)]
+    pub(super) payments: RawPayments,
+    /// Where exchange rates come from, for models priced in other currencies than yuan.
+    #[serde(default)]
+    pub(super) fx: RawFx,
+    /// What is logged, and how.
+    #[serde(default)]
+    pub(super) telemetry: RawTelemetry,
+    /// Accounts at upstream providers.
+    #[serde(default)]
+    pub(super) providers: Vec<RawProvider>,
+    /// Models that clients may ask for, and what they cost the customer.
+    #[serde(default)]
+    pub(super) models: Vec<RawModel>,
+    /// Which providers serve each model; every model has exactly one route.
+    #[serde(default)]
+    pub(super) routes: Vec<RawRoute>,
+    /// Bounds on what callers may ask.
+    #[serde(default)]
+    pub(super) limits: RawLimits,
+}
+
+/// The listener of clients and payment notices.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawServer {
+    /// Address and port where clients connect; port 0 takes a free one.
+    pub(super) listen: String,
+    /// Where WeChat and browsers reach this server: `https://llm.example.com`. Derived from the bound address where
+    /// absent.
+    pub(super) public_url: Option<String>,
+    /// Proxies whose `X-Forwarded-For` is believed, as blocks of addresses: `["10.0.0.0/8"]`.
+    pub(super) trusted_proxies: Vec<String>,
+    /// Milliseconds that calls in flight may take to finish after a request to stop.
+    pub(super) drain_ms_max: u64,
+    /// A file that is written once the listeners are bound, for scripts that wait.
+    pub(super) ready_file: Option<PathBuf>,
+    /// Where the secret that API keys are hashed with is kept: `env:NAME` or `file:PATH`. Generated into the file
+    /// `key_secret` in the store's folder where absent. Whoever loses it must issue every key anew.
+    pub(super) key_secret: Option<String>,
+}
+
+impl Default for RawServer {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            public_url: None,
+            trusted_proxies: Vec::new(),
+            drain_ms_max: 30_000,
+            ready_file: None,
+            key_secret: None,
+        }
+    }
+}
+
+/// The listener of operators: console, admin API, metrics.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAdmin {
+    /// Address and port where operators connect; port 0 takes a free one. Keep it off the internet.
+    pub(super) listen: String,
+    /// The file that holds the administrator's token.
+    pub(super) token_file: Option<PathBuf>,
+}
+
+impl Default for RawAdmin {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:8081".to_owned(), token_file: None }
+    }
+}
+
+/// Where money is kept.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawStore {
+    /// The store's folder, on a local disk.
+    pub(super) path: PathBuf,
+}
+
+impl Default for RawStore {
+    fn default() -> Self {
+        Self { path: PathBuf::from("./tollgate-data") }
+    }
+}
+
+/// Who is paid, and how top-ups are bounded.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawPayments {
+    /// WeChat Pay merchants by a name of your choice, which stands in the path of their notices.
+    pub(super) wechat: BTreeMap<String, RawMerchant>,
+    /// What a top-up may be.
+    pub(super) topup: RawTopup,
+}
+
+/// One WeChat Pay merchant.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMerchant {
+    /// `live` takes real money, `sandbox` the simulator's.
+    pub(super) mode: MerchantMode,
+    /// Which of WeChat Pay's APIs is spoken.
+    #[serde(default = "v3")]
+    #[schemars(extend("default" = "v3"))]
+    pub(super) api: WechatApi,
+    /// Where that API lives. A sandbox must name its simulator.
+    #[serde(default = "wechat_pay")]
+    pub(super) base_url: String,
+    /// The merchant number, digits only.
+    pub(super) mchid: String,
+    /// The official account or Mini Program bound to it: `wx` and 16 hex digits.
+    pub(super) appid: String,
+    /// The serial of the merchant's certificate: 40 hex digits.
+    pub(super) merchant_serial: String,
+    /// Where the merchant's private key (`apiclient_key.pem`) is kept: `file:PATH` or `env:NAME`.
+    pub(super) private_key: String,
+    /// Where the APIv3 key (32 characters) is kept: `env:NAME` or `file:PATH`.
+    pub(super) api_v3_key: String,
+    /// The id of the platform's public key: `PUB_KEY_ID_` and digits.
+    pub(super) platform_public_key_id: Option<String>,
+    /// Where the platform's public key (PEM) is kept: `file:PATH` or `env:NAME`.
+    pub(super) platform_public_key: Option<String>,
+    /// Where the platform's certificates (PEM) are kept: `["file:PATH"]`. Needed where there is no public key.
+    #[serde(default)]
+    pub(super) platform_certificates: Vec<String>,
+}
+
+/// What a top-up may be.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawTopup {
+    /// The smallest, in yuan: a decimal string.
+    pub(super) min: String,
+    /// The largest, in yuan: a decimal string.
+    pub(super) max: String,
+    /// Seconds in which an order can be paid: 60 to 7200, the life of WeChat's QR code.
+    pub(super) expires_secs: u64,
+    /// What stands in the payer's bill: 1 to 127 characters.
+    pub(super) description: String,
+}
+
+impl Default for RawTopup {
+    fn default() -> Self {
+        Self {
+            min: "1.00".to_owned(),
+            max: "50000.00".to_owned(),
+            expires_secs: 900,
+            description: "Tollgate top-up".to_owned(),
+        }
+    }
+}
+
+/// Where exchange rates come from.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawFx {
+    /// Asked in this order.
+    pub(super) sources: Vec<RawFxSource>,
+    /// Seconds that a rate is served before it is asked for again.
+    pub(super) cache_secs: u64,
+    /// Seconds that the last rate may be used while no source answers; then nothing is sold at it.
+    pub(super) max_stale_secs: u64,
+    /// Rates set by hand, as decimal strings; no source is asked for these pairs: `{ "USD/CNY" = "7.12" }`.
+    pub(super) pinned: BTreeMap<String, String>,
+}
+
+impl Default for RawFx {
+    fn default() -> Self {
+        Self { sources: Vec::new(), cache_secs: 300, max_stale_secs: 43_200, pinned: BTreeMap::new() }
+    }
+}
+
+/// One source of one exchange rate.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawFxSource {
+    /// Its name in logs and receipts.
+    pub(super) name: String,
+    /// What is fetched with GET. `{base}` stands for the pair's first currency.
+    pub(super) url: String,
+    /// JSON pointer to the rate in the answer: `/rates/CNY`.
+    pub(super) pointer: String,
+    /// Which rate it is: `USD/CNY` is yuan per dollar.
+    pub(super) pair: String,
+}
+
+/// What is logged, and how.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawTelemetry {
+    /// A filter: a level, or levels by module, such as `info,gateway::dispatch=debug`.
+    pub(super) log: String,
+    /// `text` for people, `json` for machines.
+    #[schemars(extend("default" = "text"))]
+    pub(super) format: LogFormat,
+}
+
+impl Default for RawTelemetry {
+    fn default() -> Self {
+        Self { log: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+fn v3() -> WechatApi {
+    WechatApi::V3
+}
+
+fn wechat_pay() -> String {
+    "https://api.mch.weixin.qq.com".to_owned()
+}

@@ -1,0 +1,152 @@
+//! Merchants, top-ups and exchange rates: what is doubtful here costs money.
+
+use super::*;
+
+/// What is said about a good merchant with `from` replaced; always in the merchant's table.
+#[track_caller]
+fn merchant_refused(from: &str, to: &str, expected: &str) {
+    assert!(MERCHANT.contains(from), "{from}");
+    let said = said_of(&format!("{SMALL}{}", MERCHANT.replacen(from, to, 1)));
+    let words = said.split_once(": ").map_or("", |(_place, words)| words);
+    assert_eq!(words, format!("payments.wechat.{expected}"));
+}
+
+#[test]
+fn dollars_need_a_rate() {
+    let dollars = SMALL.replace("CNY", "USD");
+    assert_eq!(
+        said_of(&dollars),
+        "t.toml:11:22: models[0].price.currency: priced in USD, but there is no rate for USD/CNY — \
+         add a [[fx.sources]] table, or a rate under [fx.pinned]"
+    );
+    let pinned = read(&format!("{dollars}[fx.pinned]\n\"USD/CNY\" = \"7.1234\"\n")).unwrap();
+    let pair = "USD/CNY".parse().unwrap();
+    assert_eq!(pinned.fx.pinned[&pair].get(), 7_123_400);
+}
+
+#[test]
+fn rates_and_their_sources_are_checked() {
+    refused(
+        "[fx.pinned]\n\"usd/cny\" = \"7\"\n\"EUR/CNY\" = \"0\"\n",
+        "t.toml:2:13: fx.pinned.\"usd/cny\": not a pair of two different currencies like `USD/CNY`\n\
+         t.toml:3:13: fx.pinned.\"EUR/CNY\": a rate is above zero",
+    );
+    refused(
+        "[fx]\ncache_secs = 0\nmax_stale_secs = 604_801\n[[fx.sources]]\nname = \"a\"\n\
+         url = \"http://fx.example.com/{quote}\"\npointer = \"rates.CNY\"\npair = \"USD/CNY\"\n",
+        "t.toml:2:14: fx.cache_secs: must be from 1 to 604800\n\
+         t.toml:3:18: fx.max_stale_secs: must be from 1 to 604800\n\
+         t.toml:6:7: fx.sources[0].url: only `{base}` is filled in\n\
+         t.toml:7:11: fx.sources[0].pointer: a JSON pointer begins with `/` — write `/rates/CNY` for \
+         {\"rates\": {\"CNY\": 7.12}}",
+    );
+    refused(
+        "[[fx.sources]]\nname = \"a\"\nurl = \"http://fx.example.com\"\npointer = \"/r\"\npair = \"USD/CNY\"\n",
+        "t.toml:3:7: fx.sources[0].url: prices depend on the answer: use https",
+    );
+    refused(
+        "[fx]\ncache_secs = 600\nmax_stale_secs = 300\n",
+        "t.toml:3:18: fx.max_stale_secs: shorter than `cache_secs`: rates would always be stale",
+    );
+}
+
+#[test]
+fn a_merchant_is_read_with_its_keys() {
+    let settings = read(&format!("{SMALL}{MERCHANT}")).unwrap();
+    let merchant = &settings.payments.merchants["main"];
+    assert_eq!(merchant.merchant_serial, "0123456789ABCDEF0123456789ABCDEF01234567");
+    assert!(merchant.private_key.expose().starts_with("-----BEGIN PRIVATE KEY-----"));
+    assert_eq!(merchant.platform_public_key.as_ref().map(|key| key.id.as_str()), Some("PUB_KEY_ID_0119"));
+    assert_eq!(merchant.platform_certificates.len(), 1);
+}
+
+#[test]
+fn a_merchant_that_could_not_be_paid_or_trusted_is_refused() {
+    for (from, to, expected) in [
+        ("1900000001", "19000-1", "main.mchid: a merchant number is about ten digits"),
+        ("wx0123456789abcdef", "gh_1", "main.appid: an app id is `wx` and 16 hex digits"),
+        (
+            "0123456789abcdef01234567\"",
+            "xyz\"",
+            "main.merchant_serial: a certificate's serial is 40 hex digits",
+        ),
+        (
+            "wechat.main",
+            "wechat.Main",
+            "Main: a merchant's name stands in a URL: up to 32 of a-z, 0-9, `-` and `_`",
+        ),
+        (
+            "env:V3_KEY",
+            "env:SHORT",
+            "main.api_v3_key: an APIv3 key has 32 characters; there are 5 here — set and copy it in the merchant \
+             console, under API security",
+        ),
+        (
+            "file:key.pem",
+            "file:old-key.pem",
+            "main.private_key: expected a PEM block `PRIVATE KEY`, found `RSA PRIVATE KEY` — convert it: openssl pkcs8 \
+             -topk8 -nocrypt -in old.pem -out apiclient_key.pem",
+        ),
+        (
+            "file:wechat.pem",
+            "file:cert.pem",
+            "main.platform_public_key: expected a PEM block `PUBLIC KEY`, found `CERTIFICATE`",
+        ),
+        (
+            "file:cert.pem",
+            "env:SHORT",
+            "main.platform_certificates[0]: expected a PEM block `-----BEGIN CERTIFICATE-----`, found none",
+        ),
+        (
+            "platform_public_key = \"file:wechat.pem\"\n",
+            "",
+            "main.platform_public_key_id: the id is there, the key is not: set `platform_public_key` too",
+        ),
+        (
+            "platform_public_key_id = \"PUB_KEY_ID_0119\"\n",
+            "",
+            "main.platform_public_key: the key is there, its id is not: set `platform_public_key_id` too",
+        ),
+        (
+            "PUB_KEY_ID_0119",
+            "0119",
+            "main.platform_public_key_id: a public key's id is `PUB_KEY_ID_` and digits",
+        ),
+        (
+            "mode = \"live\"",
+            "mode = \"live\"\nbase_url = \"http://127.0.0.1:8082\"",
+            "main.base_url: a live merchant is reached over https only",
+        ),
+        (
+            "mode = \"live\"",
+            "mode = \"sandbox\"",
+            "main.base_url: WeChat Pay has no sandbox for API v3, and this would take real money — name the simulator: \
+             base_url = \"http://127.0.0.1:8082\"",
+        ),
+    ] {
+        merchant_refused(from, to, expected);
+    }
+    let unverified: String =
+        MERCHANT.lines().filter(|line| !line.starts_with("platform")).map(|l| format!("{l}\n")).collect();
+    let said = said_of(&format!("{SMALL}{unverified}"));
+    assert!(said.contains("without the platform's key no notice can be verified"), "{said}");
+}
+
+#[test]
+fn top_ups_are_bounded_in_yuan() {
+    refused(
+        "[payments.topup]\nmin = \"0.001\"\nmax = \"-1\"\nexpires_secs = 7_201\ndescription = \"\"\n",
+        "t.toml:2:7: payments.topup.min: more than 2 decimals\n\
+         t.toml:3:7: payments.topup.max: out of range\n\
+         t.toml:4:16: payments.topup.expires_secs: must be from 60 to 7200\n\
+         t.toml:5:15: payments.topup.description: must be 1 to 127 characters on one line",
+    );
+    refused(
+        "[payments.topup]\nmin = \"0\"\n",
+        "t.toml:2:7: payments.topup.min: the amount must be at least 0.01 yuan",
+    );
+    refused(
+        "[payments.topup]\nmin = \"10\"\nmax = \"9.99\"\n",
+        "t.toml:3:7: payments.topup.max: less than the smallest top-up, `min` = 10.00",
+    );
+}

@@ -1,0 +1,21 @@
+//! Telemetry: what are metrics, labels and buckets called?
+//!
+//! Labels are bounded: models and providers of the table, words of our own; never a key, an account or a request.
+
+mod metrics;
+
+pub use metrics::Metrics;
+
+/// The `route` label of chat completions.
+pub const CHAT: &str = "chat";
+
+/// The values of the `outcome` label.
+pub const OUTCOMES: [&str; 7] = [
+    "ok",
+    "client_error",
+    "insufficient_funds",
+    "rate_limited",
+    "upstream_error",
+    "gateway_error",
+    "cancelled",
+];

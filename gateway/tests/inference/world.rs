@@ -1,0 +1,339 @@
+//! Everything around the path: keys, prices, upstreams, a till, and a client with a socket.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use gateway::{
+    chat::KeyLimits,
+    dispatch::TargetHealth,
+    edge::{ConnLimits, serve},
+    inference::{Front, Parts},
+    keys::{KeyDigest, KeyRecord, KeySource, KeyTable, Keys, Paces, SourceDown, digest},
+    meter::Tails,
+    plan::{PriceBook, PriceUnavailable, Quote, Snapshot},
+    provider::Upstreams,
+    telemetry::Metrics,
+};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use prometheus::Registry;
+use router_config::{
+    Currency, Limits, ListPrice, MicroPerMillion, Model, Provider, ProviderKind, Route, RouteTable, Target,
+};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use units::{AccountId, Clock, KeyId, Livemode, Rate, Rates, Timestamp, Tokens, Wake};
+
+use crate::{
+    till::{FakeTill, SharedTill},
+    upstream::Upstream,
+};
+
+pub(crate) const KEY: &str = "sk-test";
+const SECRET: &[u8] = b"server secret";
+
+#[derive(Debug)]
+pub(crate) struct HandClock(AtomicI64);
+
+impl HandClock {
+    pub(crate) fn forward(&self, by: Duration) {
+        self.0.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+
+    fn sleep_until(&self, _: Timestamp) -> Wake {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Keys that only the store knows.
+#[derive(Debug)]
+struct Store(HashMap<KeyDigest, KeyRecord>);
+
+impl KeySource for Store {
+    fn lookup(&self, digest: &KeyDigest) -> gateway::keys::Later<'_, Result<Option<KeyRecord>, SourceDown>> {
+        let found = self.0.get(digest).cloned();
+        Box::pin(std::future::ready(Ok(found)))
+    }
+}
+
+pub(crate) struct Setup {
+    pub(crate) kinds: Vec<ProviderKind>,
+    pub(crate) first_byte_max: Duration,
+    pub(crate) idle_max: Duration,
+    pub(crate) limits: Limits,
+    pub(crate) key_limits: KeyLimits,
+    pub(crate) attempts_max: u32,
+    pub(crate) drain_max: Duration,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            kinds: vec![ProviderKind::Openai],
+            first_byte_max: Duration::from_secs(20),
+            idle_max: Duration::from_secs(20),
+            limits: Limits { body_max_bytes: 100_000, ..Limits::default() },
+            key_limits: KeyLimits::default(),
+            attempts_max: 3,
+            drain_max: Duration::from_secs(20),
+        }
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) upstreams: Vec<Arc<Upstream>>,
+    pub(crate) till: Arc<FakeTill>,
+    pub(crate) clock: Arc<HandClock>,
+    pub(crate) metrics: Metrics,
+    pub(crate) tails: Tails,
+    pub(crate) shutdown: CancellationToken,
+    port: u16,
+}
+
+pub(crate) type Rest = Response<hyper::body::Incoming>;
+
+/// An answer read to its end.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) status: u16,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Read {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
+    }
+
+    pub(crate) fn error(&self, member: &str) -> Value {
+        self.json()["error"][member].clone()
+    }
+
+    /// The data of every event, and that nothing else is in the stream but comments.
+    pub(crate) fn events(&self) -> Vec<String> {
+        assert!(self.text.ends_with("\n\n"), "{:?}", self.text);
+        let blocks = self.text.trim_end().split("\n\n").filter(|block| !block.starts_with(": "));
+        blocks.map(|block| block.strip_prefix("data: ").expect("an event").to_owned()).collect()
+    }
+
+    pub(crate) fn spoken(&self) -> String {
+        let events = self.events().into_iter().filter_map(|event| serde_json::from_str::<Value>(&event).ok());
+        events
+            .filter_map(|event| event["choices"][0]["delta"]["content"].as_str().map(str::to_owned))
+            .collect()
+    }
+}
+
+impl World {
+    pub(crate) async fn open() -> Self {
+        Self::with(Setup::default()).await
+    }
+
+    pub(crate) async fn with(setup: Setup) -> Self {
+        let tasks = TaskTracker::new();
+        let clock = Arc::new(HandClock(AtomicI64::new(1_800_000_000_000_000)));
+        let shared_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
+        let mut upstreams = Vec::new();
+        let mut providers = BTreeMap::new();
+        let mut targets = Vec::new();
+        for (i, kind) in setup.kinds.iter().enumerate() {
+            let upstream = Upstream::start(&tasks).await;
+            let provider = Arc::new(Provider {
+                id: format!("p{i}"),
+                kind: *kind,
+                base_url: format!("http://127.0.0.1:{}/v1", upstream.port),
+                api_key: None,
+                livemode: Livemode::Demo,
+                connect_max: Duration::from_secs(5),
+                first_byte_max: setup.first_byte_max,
+                idle_max: setup.idle_max,
+                total_max: setup.first_byte_max.max(setup.idle_max),
+            });
+            targets.push(Target { provider: Arc::clone(&provider), upstream_model: format!("up-{i}") });
+            providers.insert(provider.id.clone(), provider);
+            upstreams.push(upstream);
+        }
+        let price = |n| MicroPerMillion(n);
+        let list = ListPrice {
+            currency: Currency::Cny,
+            input: price(1_000_000),
+            cached_input: None,
+            output: price(2_000_000),
+        };
+        let model = |id: &str, livemode| {
+            Arc::new(Model {
+                id: id.to_owned(),
+                owned_by: "sim".to_owned(),
+                livemode,
+                context: Tokens(100_000),
+                output_max: Tokens(8_000),
+                price: list.clone(),
+            })
+        };
+        let models = [
+            model("chatty", Livemode::Demo),
+            model("unpriced/x", Livemode::Demo),
+            model("real", Livemode::Live),
+        ];
+        let route = |model: &Arc<Model>| Route {
+            model: Arc::clone(model),
+            targets: targets.clone(),
+            hold_output_tokens: Tokens(4_096),
+            attempts_max: setup.attempts_max,
+        };
+        let table = Arc::new(RouteTable {
+            providers,
+            routes: models.iter().map(|m| (m.id.clone(), Arc::new(route(m)))).collect(),
+            models: models.iter().map(|m| (m.id.clone(), Arc::clone(m))).collect(),
+            limits: setup.limits.clone(),
+        });
+        let rate = |n| Rate::new(n).unwrap();
+        let rates = Rates {
+            input: rate(1_000),
+            cached_input: rate(100),
+            cache_write: rate(1_000),
+            output: rate(2_000),
+        };
+        let quote = Quote { price_version: "2026-11".to_owned(), fx_id: None, rates };
+        let prices = PriceBook {
+            version: "2026-11".to_owned(),
+            quotes: HashMap::from([
+                ("chatty".to_owned(), Ok(quote.clone())),
+                ("real".to_owned(), Ok(quote)),
+                ("unpriced/x".to_owned(), Err(PriceUnavailable("no fresh USD rate".to_owned()))),
+            ]),
+        };
+        let secrets: BTreeMap<String, String> =
+            BTreeMap::from([("p0".to_owned(), "upstream-key".to_owned())]);
+        let ready = Upstreams::new(&table, &secrets, &shared_clock).unwrap();
+        let snapshots = Arc::new(ArcSwap::from_pointee(Snapshot { table, prices: Arc::new(prices) }));
+
+        let at = clock.now();
+        let account = AccountId::new(at);
+        let record = |name: &str, revoked| KeyRecord {
+            key: KeyId::new(at),
+            account,
+            livemode: Livemode::Demo,
+            name: name.to_owned(),
+            limits: setup.key_limits,
+            revoked,
+        };
+        let known = HashMap::from([
+            (digest(SECRET, KEY), record("test", false)),
+            (digest(SECRET, "sk-revoked"), record("old", true)),
+        ]);
+        let stored = HashMap::from([(digest(SECRET, "sk-new"), record("new", false))]);
+        let limits = setup.limits.clone();
+        let paces = Paces::new(move || (limits.requests_per_minute, limits.tokens_per_minute));
+        let table = Arc::new(KeyTable::from_pointee(known));
+        let keys = Keys::new(table, SECRET, Arc::new(Store(stored)), paces);
+
+        let till = FakeTill::new();
+        let metrics = Metrics::new(Registry::new()).unwrap();
+        let shutdown = CancellationToken::new();
+        let stop = CancellationToken::new();
+        let tails = Tails::new(tasks.clone(), stop, setup.drain_max);
+        let parts = Parts {
+            clock: Arc::clone(&shared_clock),
+            keys,
+            snapshots,
+            upstreams: Arc::new(ArcSwap::from_pointee(ready)),
+            health: Arc::new(TargetHealth::new(shared_clock)),
+            till: Arc::new(SharedTill(Arc::clone(&till))),
+            tails: tails.clone(),
+            metrics: metrics.clone(),
+            topup_url: "https://tollgate.example/topup".into(),
+        };
+        let fallback = tower::service_fn(|_| async {
+            Ok::<_, Infallible>(
+                Response::builder().status(418).body(Full::<Bytes>::from("elsewhere")).unwrap(),
+            )
+        });
+        let front = Front::new(&parts, Arc::new(|| Err("still warming up".to_owned())), fallback);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (served, token) = (tasks.clone(), shutdown.clone());
+        tasks.spawn(async move {
+            serve(listener, front, &served, token, ConnLimits::default()).await.unwrap();
+        });
+        Self { upstreams, till, clock, metrics, tails, shutdown, port }
+    }
+
+    pub(crate) fn upstream(&self) -> &Upstream {
+        &self.upstreams[0]
+    }
+
+    pub(crate) fn request(&self, method: &str, path: &str) -> http::request::Builder {
+        Request::builder().method(method).uri(format!("http://127.0.0.1:{}{path}", self.port))
+    }
+
+    /// Sends, on a connection of its own, and gives back the answer as far as its head.
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Rest {
+        let client: Client<HttpConnector, Full<Bytes>> =
+            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1).build(HttpConnector::new());
+        tokio::time::timeout(Duration::from_secs(30), client.request(request))
+            .await
+            .expect("an answer")
+            .unwrap()
+    }
+
+    pub(crate) async fn read(&self, request: Request<Full<Bytes>>) -> Read {
+        read(self.send(request).await).await
+    }
+
+    pub(crate) fn chat_request(&self, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+        let request =
+            self.request("POST", "/v1/chat/completions").header("authorization", format!("Bearer {KEY}"));
+        request.body(Full::new(body.into())).unwrap()
+    }
+
+    pub(crate) async fn chat(&self, body: impl Into<Bytes>) -> Read {
+        self.read(self.chat_request(body)).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Read {
+        let request = self.request("GET", path).header("api-key", KEY);
+        self.read(request.body(Full::default()).unwrap()).await
+    }
+
+    pub(crate) fn counted(&self, series: &str) -> bool {
+        let text = self.metrics.render();
+        let line = text.lines().find(|line| line.starts_with(series));
+        line.is_some_and(|line| !line.ends_with(" 0"))
+    }
+}
+
+pub(crate) async fn read(answer: Rest) -> Read {
+    let (head, body) = answer.into_parts();
+    let body = tokio::time::timeout(Duration::from_secs(30), body.collect()).await.expect("an end").unwrap();
+    let text = String::from_utf8(body.to_bytes().to_vec()).unwrap();
+    Read { status: head.status.as_u16(), headers: head.headers, text }
+}
+
+pub(crate) fn body(rest: &str) -> String {
+    format!(r#"{{"model":"chatty","messages":[{{"role":"user","content":"hello there"}}]{rest}}}"#)
+}

@@ -1,12 +1,7 @@
 //! What do people look at while it runs? Grafana dashboards, and the names of the metrics they are drawn from.
 //!
 //! Knows metric names and nothing else of the product: that each name stands on `/metrics` is a journey's business.
-//!
-//! ```
-//! for (name, json) in dashboards::dashboards() {
-//!     assert!(dashboards::metric_names(json).iter().all(|metric| metric.starts_with("tollgate_")), "{name}");
-//! }
-//! ```
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;

@@ -46,7 +46,7 @@ pub struct RawProvider {
     /// Milliseconds that connecting may take.
     #[serde(default = "ms::<5_000>")]
     pub connect_ms_max: u64,
-    /// Milliseconds from the request to the first byte of the answer's body.
+    /// Milliseconds from the request to the first event of a stream; an answer in one piece has `total_ms_max`.
     #[serde(default = "ms::<60_000>")]
     pub first_byte_ms_max: u64,
     /// Milliseconds between two pieces of a stream.

@@ -122,7 +122,7 @@ pub struct Provider {
     pub livemode: Livemode,
     /// Connecting may take this long.
     pub connect_max: Duration,
-    /// From request to the first byte of the answer's body.
+    /// From request to the first event of a stream; an answer in one piece has `total_max`.
     pub first_byte_max: Duration,
     /// Between two chunks of a stream.
     pub idle_max: Duration,

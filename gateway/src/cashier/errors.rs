@@ -46,6 +46,18 @@ impl PayError {
         Self::bad("invalid_value", message).at(param)
     }
 
+    /// A field of the wrong type.
+    pub fn wrong_type(param: &str, expected: &str) -> Self {
+        Self::bad("invalid_type", format!("Invalid type for `{param}`: expected {expected}.")).at(param)
+    }
+
+    /// A field nobody knows.
+    pub fn unknown(param: &str, known: &[&str]) -> Self {
+        let nearest = router_config::nearest(param, known.iter().copied());
+        let hint = nearest.map(|name| format!(" Did you mean `{name}`?")).unwrap_or_default();
+        Self::bad("unknown_parameter", format!("Unknown parameter: `{param}`.{hint}")).at(param)
+    }
+
     /// A body that is no JSON object of the expected form.
     pub fn body(message: impl Into<String>) -> Self {
         Self::bad("invalid_json", message)

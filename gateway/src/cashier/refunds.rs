@@ -27,7 +27,6 @@ use super::{
 const REASON_BYTES_MAX: usize = 80;
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct NewRefund {
     amount: Option<Value>,
     order: Option<String>,
@@ -42,7 +41,7 @@ pub(super) async fn create(
 ) -> Result<Response, PayError> {
     let caller = cashier.keys.authenticate(&headers).await?;
     let idempotency_key = idempotency_key(&headers)?;
-    let wanted: NewRefund = object(&body)?;
+    let wanted: NewRefund = object(&body, &["amount", "order", "reason"])?;
     let amount = match &wanted.amount {
         None | Some(Value::Null) => None,
         Some(value) => Some(yuan(value, "amount")?),

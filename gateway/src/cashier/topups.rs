@@ -26,9 +26,8 @@ const DEVICE_ID_CHARS_MAX: usize = 32;
 const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct NewTopUp {
-    amount: Value,
+    amount: Option<Value>,
     kind: Option<String>,
     model: Option<String>,
     expect_tokens: Option<Value>,
@@ -43,8 +42,11 @@ pub(super) async fn create(
 ) -> Result<Response, PayError> {
     let caller = cashier.keys.authenticate(&headers).await?;
     let idempotency_key = idempotency_key(&headers)?;
-    let wanted: NewTopUp = object(&body)?;
-    let amount = yuan(&wanted.amount, "amount")?;
+    let wanted: NewTopUp = object(&body, &["amount", "kind", "model", "expect_tokens", "device_id"])?;
+    let amount = wanted.amount.as_ref().filter(|amount| !amount.is_null());
+    let amount = amount
+        .ok_or_else(|| PayError::missing("amount", "amount is missing: yuan as a string, e.g. \"10.00\""))?;
+    let amount = yuan(amount, "amount")?;
     if let Some(device) = &wanted.device_id
         && (device.is_empty() || device.chars().count() > DEVICE_ID_CHARS_MAX)
     {
@@ -164,10 +166,23 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pay
     Ok(Some(key.to_owned()))
 }
 
-/// Reads a JSON object; an empty body is an empty one.
-pub(super) fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, PayError> {
+/// Reads a JSON object with no other members than `known`; an empty body is an empty one.
+pub(super) fn object<T: DeserializeOwned>(body: &[u8], known: &[&str]) -> Result<T, PayError> {
     let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body)
+    let value: Value = serde_json::from_slice(body)
+        .map_err(|error| PayError::body(format!("The body is not valid JSON: {error}")))?;
+    let Value::Object(members) = &value else { return Err(PayError::body("The body is not a JSON object.")) };
+    if let Some(unknown) = members.keys().find(|name| !known.contains(&name.as_str())) {
+        return Err(PayError::unknown(unknown, known));
+    }
+    let wrong = members.iter().find(|(name, value)| {
+        // Amounts and counts are looked at where they are used; everything else is text.
+        !matches!(name.as_str(), "amount" | "expect_tokens") && !value.is_string() && !value.is_null()
+    });
+    if let Some((name, _)) = wrong {
+        return Err(PayError::wrong_type(name, "a string"));
+    }
+    serde_json::from_value(value)
         .map_err(|error| PayError::body(format!("The body is not as expected: {error}")))
 }
 

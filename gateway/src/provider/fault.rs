@@ -248,9 +248,12 @@ impl Said {
         {
             return 429;
         }
+        // By the type where there is one: DeepSeek writes `invalid_request_error` as the code of whatever goes wrong.
         let refusals =
             ["invalid_request_error", "invalid_parameter_error", "invalidparameter", "bad_request"];
-        if self.is_content_filter() || self.is_too_long() || self.code_is(&refusals) { 400 } else { 502 }
+        let class = self.kind.as_deref().or(self.code.as_deref()).unwrap_or_default();
+        let refused = refusals.iter().any(|refusal| class.eq_ignore_ascii_case(refusal));
+        if self.is_content_filter() || self.is_too_long() || refused { 400 } else { 502 }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower::{Layer, Service};
 
@@ -28,6 +28,10 @@ use crate::{
 
 /// A body has this long to arrive.
 const BODY_READ_MAX: Duration = Duration::from_secs(120);
+/// Of a body that is too large, this much more is taken, ...
+const DRAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// ... for at most so long.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 type BytesMax = Arc<dyn Fn() -> usize + Send + Sync>;
 
@@ -107,18 +111,7 @@ where
     B::Error: Into<BodyError>,
 {
     let Authed { incoming, caller, .. } = authed;
-    let announced = incoming.head.headers.get(header::CONTENT_LENGTH);
-    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|bytes| bytes > max as u64) {
-        return Err(DecodeError::TooLarge { max });
-    }
-    let reading = Box::pin(Limited::new(incoming.body, max).collect());
-    let body = match tokio::time::timeout(BODY_READ_MAX, reading).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(DecodeError::TooLarge { max }),
-        Ok(Err(error)) => return Err(DecodeError::Broken(error.to_string())),
-        Err(_) => return Err(DecodeError::TooSlow(BODY_READ_MAX.as_secs())),
-    };
+    let body = whole(&incoming.head.headers, incoming.body, max).await?;
     let wanted = read(&body)?;
     Ok(Call {
         id: incoming.id,
@@ -135,6 +128,44 @@ where
         members: wanted.members,
         seen: incoming.seen,
     })
+}
+
+/// Reads the body, up to `max` bytes.
+async fn whole<B>(headers: &HeaderMap, body: B, max: usize) -> Result<Bytes, DecodeError>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BodyError>,
+{
+    let announced = headers.get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let too_large = announced.is_some_and(|bytes| bytes > max as u64);
+    if too_large && headers.contains_key(header::EXPECT) {
+        // Whoever asks first has sent nothing yet, and now never will.
+        return Err(DecodeError::TooLarge { max });
+    }
+    let mut body = Box::pin(body);
+    if !too_large {
+        let reading = Limited::new(body.as_mut(), max).collect();
+        match tokio::time::timeout(BODY_READ_MAX, reading).await {
+            Ok(Ok(read)) => return Ok(read.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {}
+            Ok(Err(error)) => return Err(DecodeError::Broken(error.to_string())),
+            Err(_) => return Err(DecodeError::TooSlow(BODY_READ_MAX.as_secs())),
+        }
+    }
+    // A client that is still sending when the connection closes sees a broken pipe instead of the answer: what it
+    // sends is taken, within bounds, and dropped.
+    let mut left = DRAIN_BYTES_MAX;
+    let draining = async {
+        while let Some(Ok(frame)) = body.as_mut().frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN_MAX, draining).await;
+    Err(DecodeError::TooLarge { max })
 }
 
 fn encode(reply: Reply, requests: Standing, wants_usage: bool) -> Response<Body> {

@@ -1,0 +1,112 @@
+//! Would the books notice? Each rule of `verify` is broken once, behind the program's back, and has to say so.
+
+mod support;
+
+use payments::holds::Holds;
+use rusqlite::Connection;
+use support::{World, fen, receipt, token_kind, usage};
+use units::AccountId;
+
+/// Books with something of everything: a promotion aside, a payment partly used, tokens, an open hold, a refund.
+async fn some_trade() -> World {
+    let world = World::new();
+    let account = world.account().await;
+    world.pay(account, 1_000).await;
+    world.pay_for(account, 200, token_kind(1_000, 2_000)).await;
+    let spent = call(&world.holds, &world, account).await;
+    spent.settle(Some((usage(1_200, 300), false)), |_| {
+        receipt(units::RequestId::new(support::START), account)
+    });
+    let open = call(&world.holds, &world, account).await;
+    // Stays open: what a running call looks like to whoever verifies meanwhile.
+    std::mem::forget(open);
+    world.store.flushed().await.unwrap();
+    let wish = payments::refund::RefundRequest {
+        account,
+        actor: payments::ledger::Actor::system("test"),
+        amount: Some(fen(100)),
+        order: None,
+        reason: None,
+        idempotency_key: None,
+    };
+    world.refunds.request(wish).await.unwrap();
+    world
+}
+
+async fn call(holds: &Holds, world: &World, account: AccountId) -> payments::holds::OpenHold {
+    let mut hold = holds.admit(world.call(account, usage(2_000, 1_000))).await.unwrap();
+    hold.durable().await.unwrap();
+    hold
+}
+
+/// What is done to the file, and which rule has to notice.
+const TAMPERINGS: &[(&str, &str)] = &[
+    (
+        "UPDATE lot SET rem = rem - 1, consumed = consumed + 1 WHERE class = 'paid'",
+        "a balance is the sum of its lots: not so for",
+    ),
+    (
+        "UPDATE wallet SET held = held - 1 WHERE asset = 'CNY'",
+        "what is held is the sum of the open holds: not so for",
+    ),
+    (
+        "UPDATE hold SET tokens_milli = tokens_milli + 1 WHERE state = 'open'",
+        "what is held is the sum of the open holds",
+    ),
+    (
+        "UPDATE wallet SET posted = posted + 7 WHERE asset = 'CNY';
+         UPDATE lot SET rem = rem + 7, orig = orig + 7 WHERE class = 'paid'",
+        "the journal gives the balance and what is being refunded: not so for",
+    ),
+    (
+        "UPDATE lot SET refunding = refunding + 5, orig = orig + 5 WHERE class = 'paid'",
+        "the journal gives the balance and what is being refunded: not so for",
+    ),
+    (
+        "UPDATE hold SET cost = cost + 1 WHERE state = 'settled'",
+        "what calls cost is what was taken for them: not so for",
+    ),
+    (
+        "UPDATE pay_order SET state = 'pending'",
+        "a paid order has exactly one credit of its amount: not so for",
+    ),
+    (
+        "UPDATE pay_order SET amount_fen = amount_fen + 1",
+        "a paid order has exactly one credit of its amount: not so for",
+    ),
+    (
+        "UPDATE lot SET paid_fen = paid_fen - 1 WHERE class = 'paid'",
+        "no payment gives back more than came in: not so for",
+    ),
+    (
+        "DROP TRIGGER entry_keeps; UPDATE entry SET amount = amount + 1 WHERE seq = 1",
+        "the chain breaks at batch 1",
+    ),
+    (
+        "DROP TRIGGER entry_stays; DELETE FROM entry WHERE seq = (SELECT max(seq) FROM entry)",
+        "the chain breaks at batch",
+    ),
+    (
+        "DROP TRIGGER chain_keeps; UPDATE chain SET hash = zeroblob(32) WHERE batch = 2",
+        "the chain breaks at batch 2",
+    ),
+    (
+        "DROP TRIGGER chain_stays; DELETE FROM chain WHERE batch = (SELECT max(batch) FROM chain)",
+        "the journal has lines that no link of the chain covers",
+    ),
+];
+
+#[tokio::test]
+async fn every_rule_notices_when_it_is_broken() {
+    for (tampering, expected) in TAMPERINGS {
+        let world = some_trade().await;
+        assert_eq!(world.store.verify().await.unwrap().0, Vec::<String>::new(), "before: {tampering}");
+        let file = Connection::open(world.folder.path().join("ledger.db")).unwrap();
+        // The tables' own checks would stop most of this; a damaged file has none.
+        file.pragma_update(None, "ignore_check_constraints", "ON").unwrap();
+        file.execute_batch(tampering).unwrap();
+        drop(file);
+        let found = world.store.verify().await.unwrap().0;
+        assert!(found.iter().any(|finding| finding.starts_with(expected)), "{tampering}: {found:#?}");
+    }
+}

@@ -168,6 +168,7 @@ impl Books {
             account: self.account,
             asset,
             amount: amount.map(fen),
+            granted: i64::MAX,
             order,
             reason: None,
             item_ids: (0..8).map(|_| RefundId::new(START)).collect(),
@@ -893,4 +894,25 @@ fn a_large_promotion_never_overflows_a_balance() {
     let grant = || Body::GrantPromo { account, amount: NanoCny::new(i64::MAX), expires_at: None };
     books.act(grant()).unwrap();
     books.refuses(grant(), &Refusal::OutOfRange);
+}
+
+#[test]
+fn a_refund_takes_no_more_than_was_set_aside_for_it() {
+    let mut books = Books::new();
+    books.pay(1_000);
+    let granted = |books: &Books, amount, granted| {
+        let mut body = books.refund_of(Asset::Cny, amount, None);
+        if let Body::RequestRefund { granted: limit, .. } = &mut body {
+            *limit = granted;
+        }
+        body
+    };
+    // Calls that are still on their way to the ledger were admitted on the rest.
+    let named = granted(&books, Some(700), 5_000_000_000);
+    assert_eq!(books.act(named), Err(Refusal::RefundTooMuch { requested: fen(700), refundable: fen(500) }));
+    let nothing = granted(&books, None, 9_999_999);
+    assert!(matches!(books.act(nothing), Err(Refusal::NothingRefundable(_))));
+    let all = granted(&books, None, 5_001_000_000);
+    let Ok(Reply::Refund { batch, .. }) = books.act(all) else { panic!("refused") };
+    assert_eq!(batch.amount, fen(500));
 }

@@ -338,6 +338,7 @@ impl Cast {
                     account: self.accounts[*account],
                     asset: if *tokens { Asset::Tokens(MODEL.to_owned()) } else { Asset::Cny },
                     amount: amount.map(fen),
+                    granted: i64::MAX,
                     order: order.map(|order| self.orders[order]),
                     reason: None,
                     item_ids: self.items[*batch].to_vec(),

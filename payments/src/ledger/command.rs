@@ -278,6 +278,9 @@ pub enum Body {
         asset: super::Asset,
         /// How much; all that can be refunded where absent.
         amount: Option<Fen>,
+        /// What admission set aside for it, in the asset's unit: no more may leave the balance, since calls that were
+        /// admitted on the rest may still be on their way to the ledger.
+        granted: i64,
         /// Only this order, where given.
         order: Option<OrderId>,
         /// Shown to the payer.

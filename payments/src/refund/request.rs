@@ -80,6 +80,7 @@ impl Refunds {
                 account: request.account,
                 asset: asset.clone(),
                 amount: request.amount,
+                granted: taken,
                 order: request.order,
                 reason: request.reason,
                 item_ids: (0..ITEMS_MAX).map(|_| RefundId::new(now)).collect(),

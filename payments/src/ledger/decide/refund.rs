@@ -1,16 +1,44 @@
 //! Refunds: money leaves the lots when a refund is reserved, and comes back to them if it does not happen.
 
-use units::{Fen, RefundBatchId, RefundId};
+use units::{Fen, NanoCny, RefundBatchId, RefundId};
 
 use super::{Draft, Lot, Posting, Refusal, Reply, book_of};
 use crate::ledger::{
-    Asset, Body, Book, EntryKind, LotClass, NoticeResult, OrderState, RefundBatch, RefundBatchState,
-    RefundItem, RefundItemState, RefundNews, RowOp, plan_refund, refundable,
+    Asset, Body, Book, EntryKind, LotClass, NoticeResult, OrderState, PlannedItem, RefundBatch,
+    RefundBatchState, RefundItem, RefundItemState, RefundNews, Refundable, RowOp, plan_refund, refundable,
 };
+
+/// The plan, if no more leaves the balance than admission set aside for it. "All" means all but what calls that are on
+/// their way to the ledger were admitted on; an amount that was named is refused instead of cut.
+fn within_grant(
+    open: &[(Refundable, LotClass)],
+    plan: Vec<PlannedItem>,
+    asset: &Asset,
+    amount: Option<Fen>,
+    granted: i64,
+) -> Result<Vec<PlannedItem>, Refusal> {
+    let leaving: i128 = plan.iter().map(|item| i128::from(item.units)).sum();
+    if leaving <= i128::from(granted) {
+        return Ok(plan);
+    }
+    if *asset != Asset::Cny {
+        return Err(Refusal::NothingRefundable(
+            "calls in flight hold part of it: try again when they end".to_owned(),
+        ));
+    }
+    let refundable = Fen::new(NanoCny::new(granted).floor_fen())?;
+    match amount {
+        None if refundable > Fen::ZERO => Ok(plan_refund(open, Some(refundable))?),
+        None => Err(Refusal::NothingRefundable(
+            "calls in flight hold all of it: try again when they end".to_owned(),
+        )),
+        Some(requested) => Err(Refusal::RefundTooMuch { requested, refundable }),
+    }
+}
 
 impl Draft<'_> {
     pub(super) fn request_refund(&mut self) -> Result<Reply, Refusal> {
-        let Body::RequestRefund { batch, account, asset, amount, order, reason, item_ids } =
+        let Body::RequestRefund { batch, account, asset, amount, granted, order, reason, item_ids } =
             &self.command.body
         else {
             return Err(Refusal::NotPositive);
@@ -29,7 +57,7 @@ impl Draft<'_> {
         if open.is_empty() {
             return Err(Refusal::NothingRefundable("no payment has anything unused left".to_owned()));
         }
-        let plan = plan_refund(&open, *amount)?;
+        let plan = within_grant(&open, plan_refund(&open, *amount)?, asset, *amount, *granted)?;
         if plan.len() > item_ids.len() {
             return Err(Refusal::OutOfRange);
         }

@@ -284,3 +284,28 @@ async fn a_usage_no_ledger_can_hold_gives_the_hold_back_instead_of_leaving_it_op
     assert_eq!(world.store.hold(id).await.unwrap().unwrap().state, HoldState::Released);
     assert_eq!(world.journal.open_calls(), 0);
 }
+
+#[tokio::test]
+async fn what_an_ended_call_did_not_use_can_be_refunded_at_once() {
+    for _ in 0..20 {
+        let world = World::new();
+        let account = world.account().await;
+        world.pay(account, 100).await;
+        let call = world.call(account, usage(1_000, 100_000));
+        let id = call.id;
+        let mut hold = world.holds.admit(call).await.unwrap();
+        hold.durable().await.unwrap();
+        // The settlement is on its way to the disk when the refund is asked for.
+        settle_all(vec![hold], &[id], account);
+        let request = RefundRequest {
+            account,
+            actor: Actor::system("test"),
+            amount: Some(fen(90)),
+            order: None,
+            reason: None,
+            idempotency_key: None,
+        };
+        assert_eq!(world.refunds.request(request).await.unwrap().0.amount, fen(90));
+        world.assert_sound().await;
+    }
+}

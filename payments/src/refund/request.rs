@@ -58,6 +58,8 @@ impl Refunds {
             Some(key) => format!("refund:{}:{key}", request.account),
             None => format!("refund:{batch}"),
         };
+        // Calls that have ended gave back what they did not use, but memory knows it only once it is on disk.
+        self.store.flushed().await?;
         if self.admission.available(request.account, &asset).is_none() {
             self.store.load_balance(request.account, asset.clone()).await?;
         }

@@ -29,7 +29,7 @@ use crate::{
     settings::Settings,
 };
 
-/// What a new demo account is given: one fen short of nothing much, enough for a first call.
+/// What a new demo account is given: enough for first calls, too little for the dear model.
 const TRIAL: NanoCny = NanoCny::new(500_000_000);
 
 /// What `demo` is told.

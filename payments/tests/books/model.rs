@@ -1,9 +1,10 @@
 //! Random commands, the reference store beside SQLite: the same answers, and books that hold after every step.
 
-mod support;
-
 use std::collections::{BTreeMap, HashMap};
 
+use crate::support::{
+    APPID, MCHID, MODEL, START, api_key, command, fen, flat, new_order, quote, settings, token_kind, usage,
+};
 use payments::{
     ledger::{
         AccountRole, Asset, Body, Book, Command, CreditSource, EntryKind, Hold, HoldState, LotClass,
@@ -12,9 +13,6 @@ use payments::{
     store::{Applied, Outcome, Store, memory::MemoryStore},
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::FileFailurePersistence};
-use support::{
-    APPID, MCHID, MODEL, START, api_key, command, fen, flat, new_order, quote, settings, token_kind, usage,
-};
 use units::{AccountId, KeyId, Livemode, NanoCny, OrderId, RefundBatchId, RefundId, RequestId, Timestamp};
 
 const ACCOUNTS: usize = 3;

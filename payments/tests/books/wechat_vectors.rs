@@ -43,7 +43,7 @@ const NOW: Timestamp = Timestamp::from_secs(1_760_000_000);
 // ---- what the tests stand on ----
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/books/vectors")
 }
 
 fn pem(name: &str) -> String {

@@ -1,16 +1,14 @@
 //! Many at once: nothing is admitted that is not there, nothing is credited twice.
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{MODEL, RATE, World, fen, receipt, token_kind, trade_of, usage};
 use payments::{
     holds::{AdmitError, OpenHold},
     ledger::{Actor, Asset, HoldState, OrderKind},
     refund::RefundRequest,
     topup::PaidNews,
 };
-use support::{MODEL, RATE, World, fen, receipt, token_kind, trade_of, usage};
 use tokio::task::JoinSet;
 use units::{AccountId, NanoCny, Usage};
 
@@ -92,7 +90,7 @@ async fn a_notification_that_comes_fifty_times_at_once_credits_once() {
     let world = Arc::new(World::new());
     let account = world.account().await;
     let order = world.order(account, fen(500), OrderKind::Wallet).await;
-    let trade = trade_of(&order, "T1", support::START);
+    let trade = trade_of(&order, "T1", crate::support::START);
     let told = (0..50).map(|n| {
         let (world, trade) = (world.clone(), trade.clone());
         async move { world.paid(trade, Some(&format!("E{}", n % 3))).await }

@@ -87,7 +87,7 @@ impl std::fmt::Debug for FarSide {
 
 impl FarSide {
     pub fn new(clock: Arc<ManualClock>) -> Arc<Self> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/keys/merchant_key.pem");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/books/vectors/keys/merchant_key.pem");
         let PrivateKeyDer::Pkcs8(key) = PrivateKeyDer::from_pem_slice(&std::fs::read(path).unwrap()).unwrap()
         else {
             panic!("no PKCS#8")

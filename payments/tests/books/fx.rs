@@ -1,13 +1,12 @@
 //! Rates and prices: asked for once, believed within reason, never made up.
 
-mod support;
-
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use crate::support::{ManualClock, START};
 use bytes::Bytes;
 use payments::{
     fx::{Fx, FxError, FxSettings, FxSource, parse_micro},
@@ -15,7 +14,6 @@ use payments::{
     transport::{Sending, Transport, TransportError},
 };
 use proptest::prelude::*;
-use support::{ManualClock, START};
 use tokio::task::JoinSet;
 
 const PAIR: &str = "USD/CNY";

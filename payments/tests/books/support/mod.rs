@@ -1,6 +1,6 @@
 //! What the tests stand on: a clock that is moved by hand, books in a folder of their own, and a far side that answers
 //! like WeChat Pay.
-#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses its own part of this")]
+#![allow(unreachable_pub, reason = "a module of a test binary")]
 
 mod clock;
 mod far_side;
@@ -158,7 +158,7 @@ pub fn settings(folder: &Path) -> (StoreSettings, HashMap<RequestId, Mark>) {
 
 pub fn merchant(far: &Arc<FarSide>, clock: &Arc<ManualClock>, livemode: Livemode) -> Merchant {
     let pem = |name: &str| {
-        let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/keys");
+        let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/books/vectors/keys");
         std::fs::read_to_string(keys.join(name)).unwrap()
     };
     let credentials = Credentials::new(CredentialParts {

@@ -1,10 +1,8 @@
 //! Would the books notice? Each rule of `verify` is broken once, behind the program's back, and has to say so.
 
-mod support;
-
+use crate::support::{World, fen, receipt, token_kind, usage};
 use payments::holds::Holds;
 use rusqlite::Connection;
-use support::{World, fen, receipt, token_kind, usage};
 use units::AccountId;
 
 /// Books with something of everything: a promotion aside, a payment partly used, tokens, an open hold, a refund.
@@ -15,7 +13,7 @@ async fn some_trade() -> World {
     world.pay_for(account, 200, token_kind(1_000, 2_000)).await;
     let spent = call(&world.holds, &world, account).await;
     spent.settle(Some((usage(1_200, 300), false)), |_| {
-        receipt(units::RequestId::new(support::START), account)
+        receipt(units::RequestId::new(crate::support::START), account)
     });
     let open = call(&world.holds, &world, account).await;
     // Stays open: what a running call looks like to whoever verifies meanwhile.

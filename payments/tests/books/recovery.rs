@@ -1,9 +1,8 @@
 //! What a process leaves behind when it dies, and what the next one makes of it.
 
-mod support;
-
 use std::io::Write as _;
 
+use crate::support::{RATE, World, receipt, settings, usage};
 use payments::{
     holds::AdmitError,
     journal::{Journal, Mark},
@@ -11,7 +10,6 @@ use payments::{
     reconcile::recover,
     store::{OpenError, Receipt, Store, SubmitError, is_in_use},
 };
-use support::{RATE, World, receipt, settings, usage};
 use units::{AccountId, Livemode, NanoCny, RequestId};
 
 /// An open hold whose task died: it is neither settled nor does it keep the store from closing.
@@ -105,7 +103,7 @@ async fn a_torn_tail_of_the_journal_costs_only_the_torn_mark() {
 fn every_cut_through_the_journal_leaves_whole_records_and_never_a_wrong_one() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, _) = Journal::open(folder.path()).unwrap();
-    let id = RequestId::new(support::START);
+    let id = RequestId::new(crate::support::START);
     for output in 1..=5 {
         journal.note(id, &Mark::Progress(usage(0, output))).unwrap();
     }
@@ -141,7 +139,7 @@ fn every_cut_through_the_journal_leaves_whole_records_and_never_a_wrong_one() {
 fn opening_the_journal_a_second_time_touches_nothing_of_the_first() {
     let folder = tempfile::tempdir().unwrap();
     let (first, _) = Journal::open(folder.path()).unwrap();
-    let id = RequestId::new(support::START);
+    let id = RequestId::new(crate::support::START);
     first.note(id, &Mark::Progress(usage(0, 1))).unwrap();
     first.forget(id);
     // Turned away at the store's lock, the second is gone again.
@@ -155,7 +153,7 @@ fn opening_the_journal_a_second_time_touches_nothing_of_the_first() {
 #[test]
 fn files_of_ended_calls_are_cleared_away_by_the_next_run() {
     let folder = tempfile::tempdir().unwrap();
-    let id = RequestId::new(support::START);
+    let id = RequestId::new(crate::support::START);
     for _ in 0..5 {
         let (journal, _) = Journal::open(folder.path()).unwrap();
         journal.note(id, &Mark::Progress(usage(0, 1))).unwrap();
@@ -301,7 +299,7 @@ async fn a_settlement_after_the_doors_closed_is_still_written() {
                 .submit(
                     "late",
                     payments::ledger::Body::OrderNoted {
-                        order: units::OrderId::new(support::START),
+                        order: units::OrderId::new(crate::support::START),
                         event: String::new(),
                         source: String::new(),
                         detail: None,
@@ -327,7 +325,7 @@ async fn a_receipt_is_there_for_its_account_and_for_no_other() {
     let call = world.call(account, usage(5, 5));
     let id = call.id;
     let hold = world.holds.admit(call).await.unwrap();
-    let at = support::START;
+    let at = crate::support::START;
     let charged = hold.settle(Some((usage(5, 5), false)), |charged| Receipt {
         id,
         account,
@@ -346,7 +344,7 @@ async fn who_may_not_call_is_told_why_and_nothing_is_taken() {
     let world = World::new();
     let (account, live) =
         (world.account().await, world.account_of(AccountRole::Customer, Livemode::Live).await);
-    let nobody = AccountId::new(support::START);
+    let nobody = AccountId::new(crate::support::START);
     assert_eq!(world.holds.admit(world.call(nobody, usage(1, 1))).await.unwrap_err(), AdmitError::Inactive);
     let demo = world.holds.admit(world.call(live, usage(1, 1))).await.unwrap_err();
     assert_eq!(demo, AdmitError::Livemode(Livemode::Live));
@@ -372,7 +370,7 @@ async fn who_may_not_call_is_told_why_and_nothing_is_taken() {
 async fn two_keys_of_one_digest_do_not_stop_the_store() {
     let world = World::new();
     let account = world.account().await;
-    let key = || support::api_key(units::KeyId::new(support::START), account, "d");
+    let key = || crate::support::api_key(units::KeyId::new(crate::support::START), account, "d");
     world.submit("k1", payments::ledger::Body::AddKey(key())).await.unwrap();
     let refused = world.submit("k2", payments::ledger::Body::AddKey(key())).await;
     assert_eq!(refused, Err(SubmitError::Refused(Refusal::KeyExists)));

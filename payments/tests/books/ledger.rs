@@ -1,9 +1,10 @@
 //! The books by hand: the worked examples to the fen, and every edge that must not be taken.
 
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::{
+    APPID, MCHID, MODEL, START, api_key, command, fen, flat, new_order, quote, token_kind, usage, yuan,
+};
 use payments::{
     ledger::{
         AccountRole, Asset, Body, BonusShare, CreditSource, HoldState, NoticeResult, OrderKind, OrderState,
@@ -11,9 +12,6 @@ use payments::{
         SettleEnd, Wallet, refundable,
     },
     store::{Applied, memory::MemoryStore},
-};
-use support::{
-    APPID, MCHID, MODEL, START, api_key, command, fen, flat, new_order, quote, token_kind, usage, yuan,
 };
 use units::{
     AccountId, Fen, KeyId, Livemode, NanoCny, OrderId, Rates, RefundBatchId, RefundId, RequestId, Timestamp,

@@ -1,12 +1,11 @@
 //! Orders and refunds against a far side that answers late, twice, wrongly or not at all.
 
-mod support;
-
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
 
+use crate::support::{Answer, MODEL, Op, RATE, World, fen, token_kind, trade_of};
 use payments::{
     channel::{RefundReport, RefundState, TradeState},
     ledger::{
@@ -17,7 +16,6 @@ use payments::{
     store::SubmitError,
     topup::{Buy, CreateError, NewsError, PaidNews, QueryReport, TopUpRequest},
 };
-use support::{Answer, MODEL, Op, RATE, World, fen, token_kind, trade_of};
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use units::{AccountId, Clock, Livemode, NanoCny, Rate, Timestamp};
@@ -189,7 +187,7 @@ async fn news_of_nothing_of_ours_or_of_nothing_paid_credits_nothing() {
     let order = world.order(account, fen(500), OrderKind::Wallet).await;
     let trade = || trade_of(&order, "T1", world.clock.now());
     let told = async |trade| world.topups.paid(world.merchant(), trade, CreditSource::Notify, None).await;
-    for number in ["", "nonsense", &units::OrderId::new(support::START).bare()] {
+    for number in ["", "nonsense", &units::OrderId::new(crate::support::START).bare()] {
         let unknown = told(payments::channel::Trade { out_trade_no: number.to_owned(), ..trade() }).await;
         assert!(matches!(unknown, Err(NewsError::UnknownOrder(_))), "{unknown:?}");
     }
@@ -203,7 +201,7 @@ async fn news_of_nothing_of_ours_or_of_nothing_paid_credits_nothing() {
     assert!(matches!(numberless, Err(NewsError::NoTransaction(_))), "{numberless:?}");
     let stranger = payments::topup::Merchant {
         name: "other".to_owned(),
-        ..support::merchant(&world.far, &world.clock, Livemode::Demo)
+        ..crate::support::merchant(&world.far, &world.clock, Livemode::Demo)
     };
     let crossed = world.topups.paid(&stranger, trade(), CreditSource::Notify, None).await;
     assert!(matches!(crossed, Err(NewsError::UnknownOrder(_))), "one merchant's news moves no other's order");
@@ -565,11 +563,11 @@ async fn tokens_go_back_for_the_share_of_their_price_that_is_left() {
     let world = World::new();
     let account = world.account().await;
     let order = world.pay_for(account, 5_000, token_kind(1_000_000, 50_000)).await;
-    let call = world.call(account, support::usage(376_543, 0));
+    let call = world.call(account, crate::support::usage(376_543, 0));
     let id = call.id;
     let hold = world.holds.admit(call).await.unwrap();
     assert_eq!(hold.money(), NanoCny::ZERO, "the tokens cover it");
-    hold.settle(Some((support::usage(376_543, 0), false)), |_| support::receipt(id, account));
+    hold.settle(Some((crate::support::usage(376_543, 0), false)), |_| crate::support::receipt(id, account));
     world.assert_sound().await;
     assert_eq!(RATE, 2_000, "what a call costs in money has nothing to do with it");
     world.far.refunds_are("SUCCESS");

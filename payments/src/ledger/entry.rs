@@ -52,6 +52,10 @@ words! {
         WalletBonus = "w:bonus",
         /// Tokens bought.
         WalletTokens = "w:tokens",
+        /// Lent while a payment is under way.
+        WalletTemp = "w:temp",
+        /// Spent, and found refunded in WeChat Pay's bill: owed to us.
+        WalletDebt = "w:debt",
         /// Set aside for a refund under way.
         WalletRefunding = "w:refunding",
         /// What WeChat Pay holds for us.
@@ -72,6 +76,16 @@ words! {
         Suspense = "suspense",
         /// Corrections by hand.
         Adjust = "adjust",
+        /// Lent to payers whose payment is awaited.
+        TempReceivable = "temp_receivable",
+        /// Lent, used and never paid.
+        BadDebt = "bad_debt",
+        /// What WeChat Pay keeps for itself.
+        WechatFee = "wx:fee",
+        /// Goods sold for a merchant.
+        Sales = "sales",
+        /// Less than a fen, left when an account was closed.
+        Rounding = "rounding",
     }
 }
 

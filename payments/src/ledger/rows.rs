@@ -97,6 +97,8 @@ words! {
         Paid = "paid",
         /// Given with a payment: used right after it.
         Bonus = "bonus",
+        /// Lent while a payment is under way: used last.
+        Temp = "temp",
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use units::{AccountId, KeyId, OrderId, RefundBatchId, RefundId, RequestId};
 
 use super::{
-    Account, ApiKey, Asset, Entry, Hold, Lot, Notice, Order, PriceListRow, RefundBatch, RefundItem, Wallet,
+    Account, ApiKey, Asset, Entry, Hold, Lot, Notice, Order, PriceListRow, RefundBatch, RefundItem,
+    TokenTerms, Wallet,
 };
 
 /// Which rows a batch of commands names. Sorted, so that a store that locks does so in one order.
@@ -29,6 +30,8 @@ pub struct Needs {
     pub notices: BTreeSet<String>,
     /// WeChat Pay's payment numbers: which order has each, if any.
     pub transactions: BTreeSet<String>,
+    /// Terms of token balances.
+    pub terms: BTreeSet<String>,
 }
 
 impl Needs {
@@ -83,6 +86,7 @@ pub enum RowOp {
     Item(RefundItem),
     Entry(Entry),
     PriceList(PriceListRow),
+    Terms(TokenTerms),
 }
 
 /// The rows in memory: what was loaded, with the batch's changes on top.
@@ -100,6 +104,7 @@ pub struct Rows {
     pub(crate) transactions: HashMap<String, OrderId>,
     pub(crate) batches: HashMap<RefundBatchId, RefundBatch>,
     pub(crate) items: BTreeMap<RefundId, RefundItem>,
+    pub(crate) terms: HashMap<String, TokenTerms>,
 }
 
 impl Rows {
@@ -118,6 +123,7 @@ impl Rows {
             RowOp::Notice(row) => drop(self.notices.insert(row.id.clone(), row.clone())),
             RowOp::Batch(row) => drop(self.batches.insert(row.id, row.clone())),
             RowOp::Item(row) => drop(self.items.insert(row.id, row.clone())),
+            RowOp::Terms(row) => drop(self.terms.insert(row.id.clone(), row.clone())),
             RowOp::Entry(_) | RowOp::PriceList(_) => {}
         }
     }
@@ -171,6 +177,11 @@ impl Rows {
     /// Every loaded refund item, sorted by id.
     pub fn items(&self) -> impl Iterator<Item = &RefundItem> {
         self.items.values()
+    }
+
+    /// The terms of a kind of token balance.
+    pub fn terms(&self, id: &str) -> Option<&TokenTerms> {
+        self.terms.get(id)
     }
 
     /// The notification, if it was filed.

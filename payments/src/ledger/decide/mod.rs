@@ -229,6 +229,7 @@ const fn book_of(class: LotClass) -> Book {
         LotClass::Tokens => Book::WalletTokens,
         LotClass::Paid => Book::WalletPaid,
         LotClass::Bonus => Book::WalletBonus,
+        LotClass::Temp => Book::WalletTemp,
     }
 }
 

@@ -75,7 +75,8 @@ fn place(row: &RowOp) -> (u8, String) {
         RowOp::Batch(row) => (7, row.id.to_string()),
         RowOp::Item(row) => (8, row.id.to_string()),
         RowOp::PriceList(row) => (9, row.version.clone()),
-        RowOp::Entry(row) => (10, row.tx.clone()),
+        RowOp::Terms(row) => (10, row.id.clone()),
+        RowOp::Entry(row) => (11, row.tx.clone()),
     }
 }
 
@@ -91,7 +92,7 @@ fn put(tx: &Transaction<'_>, row: &RowOp) -> rusqlite::Result<()> {
         RowOp::Batch(row) => put_batch(tx, row),
         RowOp::Item(row) => put_item(tx, row),
         RowOp::PriceList(row) => put_price_list(tx, row),
-        RowOp::Entry(_) => Ok(()),
+        RowOp::Entry(_) | RowOp::Terms(_) => Ok(()),
     }
 }
 

@@ -52,6 +52,10 @@ words! {
         WalletBonus = "w:bonus",
         /// Tokens bought.
         WalletTokens = "w:tokens",
+        /// Lent while a payment is under way.
+        WalletTemp = "w:temp",
+        /// Spent, and found refunded in WeChat Pay's bill: owed to us.
+        WalletDebt = "w:debt",
         /// Set aside for a refund under way.
         WalletRefunding = "w:refunding",
         /// What WeChat Pay holds for us.
@@ -72,6 +76,26 @@ words! {
         Suspense = "suspense",
         /// Corrections by hand.
         Adjust = "adjust",
+        /// Lent to payers whose payment is awaited.
+        TempReceivable = "temp_receivable",
+        /// Lent, used and never paid.
+        BadDebt = "bad_debt",
+        /// What WeChat Pay keeps for itself.
+        WechatFee = "wx:fee",
+        /// Goods sold for a merchant.
+        Sales = "sales",
+        /// Less than a fen, left when an account was closed.
+        Rounding = "rounding",
+    }
+}
+
+impl Book {
+    /// True for the books that make up a balance: what lies in its lots and is not on its way out.
+    pub const fn is_spendable(self) -> bool {
+        matches!(
+            self,
+            Self::WalletPaid | Self::WalletPromo | Self::WalletBonus | Self::WalletTokens | Self::WalletTemp
+        )
     }
 }
 
@@ -126,6 +150,10 @@ pub struct Entry {
     pub hold: Option<RequestId>,
     /// For which order.
     pub order: Option<OrderId>,
-    /// When.
+    /// When: never before the line before it.
     pub at: Timestamp,
+    /// Its number among the lines of its account and asset, from 1. Given when it is applied.
+    pub n: i64,
+    /// What the account could spend or set aside of the asset after it. Given when it is applied.
+    pub balance: i64,
 }

@@ -13,6 +13,7 @@ mod decide;
 mod entry;
 mod refund_plan;
 mod rows;
+mod terms;
 mod tokens;
 mod view;
 
@@ -29,5 +30,6 @@ pub use rows::{
     OrderState, PriceListRow, RefundBatch, RefundBatchState, RefundItem, RefundItemState, TimelineEvent,
     Wallet,
 };
+pub use terms::{TokenTerms, Weights};
 pub use tokens::{split_charge, weight_milli};
 pub use view::{Needs, RowOp, Rows};

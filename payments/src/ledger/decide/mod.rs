@@ -113,6 +113,8 @@ pub enum Refusal {
     UnknownBatch(RefundBatchId),
     #[error("the command's key was used before with another content")]
     KeyReused,
+    #[error("the decision does not add up: {0}")]
+    DoesNotAddUp(String),
 }
 
 impl From<Overflow> for Refusal {
@@ -205,6 +207,8 @@ impl Draft<'_> {
             hold: posting.hold,
             order: posting.order,
             at: self.command.at,
+            n: 0,
+            balance: 0,
         }));
     }
 }
@@ -229,6 +233,7 @@ const fn book_of(class: LotClass) -> Book {
         LotClass::Tokens => Book::WalletTokens,
         LotClass::Paid => Book::WalletPaid,
         LotClass::Bonus => Book::WalletBonus,
+        LotClass::Temp => Book::WalletTemp,
     }
 }
 

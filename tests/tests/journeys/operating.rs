@@ -153,3 +153,24 @@ async fn too_fast_a_key_is_429_and_told_when_to_come_back() {
     world.advance(Duration::from_secs(60)).await;
     world.books_balance().await;
 }
+
+#[test]
+fn the_ledgers_bench_charges_what_it_told_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let few = ["--commands", "1000", "--accounts", "7", "--concurrency", "32", "--verify"];
+    let args = ["bench", "ledger", "--dir", ".", "--json", "ledger.json"];
+    run(&[&args[..], &few].concat(), dir.path()).ok();
+    let report = std::fs::read_to_string(dir.path().join("ledger.json")).unwrap();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let runs = report["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 2, "{report:#}");
+    for run in runs {
+        assert_eq!(run["requests"], 500);
+        assert_eq!(run["money"]["told_nano_cny"], run["money"]["charged_nano_cny"]);
+        for (kind, rows) in [("holds_inserted", 1.0), ("holds_updated", 1.0), ("receipts", 1.0)] {
+            assert_eq!(run["plain"]["rows_per_request"][kind], rows, "{kind}");
+        }
+    }
+    let left = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.collect::<Vec<_>>(), ["ledger.json"], "and nothing else stays");
+}

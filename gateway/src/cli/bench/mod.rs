@@ -35,9 +35,11 @@ use self::{
 };
 use super::{Exit, Failed, signals};
 
-/// Calls that are admitted while the writer cannot commit, and how often over.
+/// Calls that are admitted while the writer cannot commit; and how often over, at most.
 const BLOCKED_CALLS: usize = 1_000;
-const BLOCKED_ROUNDS: usize = 20;
+const BLOCKED_ROUNDS_MAX: u64 = 20;
+/// Measured commands for each of these rounds.
+const COMMANDS_A_ROUND: u64 = 5_000;
 
 /// What `bench ledger` is told.
 #[derive(Debug, Args)]
@@ -162,7 +164,8 @@ async fn measure(args: &LedgerArgs, scenario: &Scenario) -> anyhow::Result<Run> 
     let books = Books::open(&folder).await?;
     let callers = Callers::new(&books, &customers);
     callers.warm_up().await?;
-    let blocked = callers.while_blocked(&folder.join("ledger.db"), BLOCKED_ROUNDS, BLOCKED_CALLS).await?;
+    let rounds = usize::try_from((args.commands / COMMANDS_A_ROUND).clamp(1, BLOCKED_ROUNDS_MAX))?;
+    let blocked = callers.while_blocked(&folder.join("ledger.db"), rounds, BLOCKED_CALLS).await?;
     books.store.flushed().await?;
     let checked = check(&books, &folder, told, args.verify).await?;
     drop(callers);

@@ -37,7 +37,17 @@ pub fn apply(
     commands: &[&Command],
     floor: Timestamp,
 ) -> Vec<Applied> {
-    commands.iter().map(|command| apply_one(rows, known, command, floor)).collect()
+    let mut floor = floor;
+    let one = |command: &&Command| {
+        let applied = apply_one(rows, known, command, floor);
+        for op in &applied.ops {
+            if let RowOp::Entry(entry) = op {
+                floor = floor.max(entry.at);
+            }
+        }
+        applied
+    };
+    commands.iter().map(one).collect()
 }
 
 fn apply_one(

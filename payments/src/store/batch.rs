@@ -55,7 +55,8 @@ fn apply_one(rows: &mut Rows, known: &mut HashMap<String, Remembered>, command: 
     for op in &ops {
         rows.put(op);
     }
-    let remember = keyed.then(|| Remembered { payload_hash, outcome: outcome.clone() });
+    let settled = outcome.as_ref().err().is_none_or(Refusal::settles_the_key);
+    let remember = (keyed && settled).then(|| Remembered { payload_hash, outcome: outcome.clone() });
     if let Some(remembered) = &remember {
         known.insert(command.key.clone(), remembered.clone());
     }

@@ -10,7 +10,7 @@ async fn some_trade() -> World {
     let world = World::new();
     let account = world.account().await;
     world.pay(account, 1_000).await;
-    world.pay_for(account, 200, token_kind(1_000, 2_000)).await;
+    world.pay_for(account, 200, token_kind(1_000, 2_000_000)).await;
     let spent = call(&world.holds, &world, account).await;
     spent.settle(Some((usage(1_200, 300), false)), |_| {
         receipt(units::RequestId::new(crate::support::START), account)

@@ -53,11 +53,6 @@ pub(super) fn rows(db: &Connection, needs: &Needs, into: &mut Rows) -> rusqlite:
     }
     for id in &needs.orders {
         each.order("SELECT body FROM pay_order WHERE id = ?1", &id.to_string())?;
-        each.one(
-            &format!("SELECT {} FROM lot WHERE id = ?1", sql::LOT),
-            &[&format!("pay:{}", id.bare())],
-            |row| sql::lot(row).map(RowOp::Lot),
-        )?;
     }
     for number in &needs.transactions {
         each.order("SELECT body FROM pay_order WHERE transaction_id = ?1", number)?;
@@ -70,12 +65,17 @@ pub(super) fn rows(db: &Connection, needs: &Needs, into: &mut Rows) -> rusqlite:
         each.all("SELECT body FROM refund_item WHERE batch = ?1", &[&id], |row| {
             sql::item(row).map(RowOp::Item)
         })?;
-        let lots: Vec<String> = each.into.items.values().map(|item| item.lot.clone()).collect();
+        let lots: Vec<String> = each.into.items.values().filter_map(|item| item.lot.clone()).collect();
         for lot in lots {
             each.one(&format!("SELECT {} FROM lot WHERE id = ?1", sql::LOT), &[&lot], |row| {
                 sql::lot(row).map(RowOp::Lot)
             })?;
         }
+    }
+    for lot in &needs.lots {
+        each.one(&format!("SELECT {} FROM lot WHERE id = ?1", sql::LOT), &[lot], |row| {
+            sql::lot(row).map(RowOp::Lot)
+        })?;
     }
     for id in &needs.notices {
         each.one(

@@ -253,7 +253,7 @@ impl Store {
     /// See [`Store::account`].
     pub async fn open_refund_items(&self) -> Result<Vec<RefundItem>, SubmitError> {
         self.read(|db| {
-            let query = "SELECT body FROM refund_item WHERE state IN ('queued', 'sent', 'processing', 'abnormal') ORDER BY id";
+            let query = "SELECT body FROM refund_item WHERE state NOT IN ('success', 'closed', 'refused', 'cancelled') ORDER BY id";
             many(db, query, [], sql::item)
         })
         .await

@@ -68,6 +68,10 @@ pub(super) fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
         name: row.get(2)?,
         role: text(row, 3)?,
         stopped: row.get(4)?,
+        stop_reason: None,
+        flag: None,
+        debt: NanoCny::ZERO,
+        closed_at: None,
         created_at: Timestamp(row.get(5)?),
     })
 }

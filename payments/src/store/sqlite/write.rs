@@ -76,7 +76,10 @@ fn place(row: &RowOp) -> (u8, String) {
         RowOp::Item(row) => (8, row.id.to_string()),
         RowOp::PriceList(row) => (9, row.version.clone()),
         RowOp::Terms(row) => (10, row.id.clone()),
-        RowOp::Entry(row) => (11, row.tx.clone()),
+        RowOp::Code(row) => (11, row.terms.digest.clone()),
+        RowOp::Package(row) => (12, format!("{}@{}", row.offer.id, row.offer.version)),
+        RowOp::Suspense(row) => (13, row.transaction_id.clone()),
+        RowOp::Entry(row) => (14, row.tx.clone()),
     }
 }
 
@@ -92,7 +95,7 @@ fn put(tx: &Transaction<'_>, row: &RowOp) -> rusqlite::Result<()> {
         RowOp::Batch(row) => put_batch(tx, row),
         RowOp::Item(row) => put_item(tx, row),
         RowOp::PriceList(row) => put_price_list(tx, row),
-        RowOp::Entry(_) | RowOp::Terms(_) => Ok(()),
+        RowOp::Entry(_) | RowOp::Terms(_) | RowOp::Code(_) | RowOp::Package(_) | RowOp::Suspense(_) => Ok(()),
     }
 }
 

@@ -61,6 +61,14 @@ const TAMPERINGS: &[(&str, &str)] = &[
         "the journal gives the balance and what is being refunded: not so for",
     ),
     (
+        "UPDATE wallet SET lines = lines + 1 WHERE asset = 'CNY'",
+        "the last line of the journal says what the balance is: not so for",
+    ),
+    (
+        "DROP TRIGGER entry_keeps; UPDATE entry SET balance = balance + 1 WHERE account <> ''",
+        "the last line of the journal says what the balance is: not so for",
+    ),
+    (
         "UPDATE hold SET cost = cost + 1 WHERE state = 'settled'",
         "what calls cost is what was taken for them: not so for",
     ),
@@ -71,6 +79,11 @@ const TAMPERINGS: &[(&str, &str)] = &[
     (
         "UPDATE pay_order SET amount_fen = amount_fen + 1",
         "a paid order has exactly one credit of its amount: not so for",
+    ),
+    ("UPDATE account SET debt = debt + 1", "what an account owes is what the journal says: not so for"),
+    (
+        "INSERT INTO suspense_payment (transaction_id, state, amount_fen, body) VALUES ('T', 'open', 5, '{}')",
+        "what lies in suspense is what was put aside: not so for",
     ),
     (
         "UPDATE lot SET paid_fen = paid_fen - 1 WHERE class = 'paid'",
@@ -90,7 +103,7 @@ const TAMPERINGS: &[(&str, &str)] = &[
     ),
     (
         "DROP TRIGGER chain_stays; DELETE FROM chain WHERE batch = (SELECT max(batch) FROM chain)",
-        "the journal has lines that no link of the chain covers",
+        "the journal has lines in lane 0 that no link of the chain covers",
     ),
 ];
 

@@ -176,6 +176,8 @@ pub enum Refusal {
     PaymentState { payment: String, state: SuspenseState },
     #[error("refund {batch} is {state}")]
     BatchState { batch: RefundBatchId, state: RefundBatchState },
+    #[error("the decision does not add up: {0}")]
+    DoesNotAddUp(String),
 }
 
 impl Refusal {
@@ -294,6 +296,8 @@ impl Draft<'_> {
             hold: posting.hold,
             order: posting.order,
             at: self.command.at,
+            n: 0,
+            balance: 0,
         }));
     }
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use units::{AccountId, KeyId, OrderId, RefundBatchId, RefundId, RequestId};
 
 use super::{
-    Account, ApiKey, Asset, CreditCode, Entry, Hold, HoldState, Lot, Notice, Order, Package, PriceListRow, RefundBatch,
-    RefundItem, SuspensePayment, TokenTerms, Wallet,
+    Account, ApiKey, Asset, CreditCode, Entry, Hold, HoldState, Lot, Notice, Order, Package, PriceListRow,
+    RefundBatch, RefundItem, SuspensePayment, TokenTerms, Wallet,
     order::{bonus_lot, paid_lot},
 };
 

@@ -7,9 +7,9 @@ use crate::support::{
 };
 use payments::{
     ledger::{
-        AccountRole, Asset, Body, BonusShare, CreditSource, HoldState, NoticeResult, OrderKind, OrderState,
-        OrderStep, RefundBatch, RefundBatchState, RefundItem, RefundItemState, RefundNews, Refusal, Reply,
-        SettleEnd, Wallet, refundable,
+        AccountRole, Actor, Asset, Body, BonusShare, Command, CreditSource, HoldState, NoticeResult,
+        OrderKind, OrderState, OrderStep, RefundBatch, RefundBatchState, RefundItem, RefundItemState,
+        RefundNews, Refusal, Reply, Role, SettleEnd, Wallet, refundable,
     },
     store::{Applied, memory::MemoryStore},
 };
@@ -54,9 +54,26 @@ impl Books {
     }
 
     pub(crate) fn apply(&mut self, key: &str, body: Body) -> Applied {
+        self.submit(command(key, START, body))
+    }
+
+    /// As an operator, for a reason, with a second one who agrees.
+    pub(crate) fn by_two(&mut self, key: &str, body: Body) -> Result<Reply, Refusal> {
+        let operator = |id: &str| Actor { id: id.to_owned(), role: Role::Operator };
+        let command = Command {
+            actor: operator("ann"),
+            reason: Some("a ticket".to_owned()),
+            approver: Some(operator("bob")),
+            ..command(key, START, body)
+        };
+        self.submit(command).outcome
+    }
+
+    /// Carries out a command now, whenever it says.
+    pub(crate) fn submit(&mut self, command: Command) -> Applied {
         let (before, lines) = (self.store.rows().clone(), self.store.journal().len());
         self.now = Timestamp(self.now.0 + 1);
-        let applied = self.store.submit(&command(key, self.now, body));
+        let applied = self.store.submit(&Command { at: self.now, ..command });
         if applied.outcome.is_err() {
             assert_eq!(*self.store.rows(), before, "a refusal changes nothing");
             assert_eq!(self.store.journal().len(), lines);
@@ -136,6 +153,11 @@ impl Books {
             quote: quote(rates),
             epoch: 1,
         }
+    }
+
+    /// A hold that is charged at one nano-yuan a token.
+    pub(crate) fn hold_for(&self, id: RequestId, money: &str) -> Body {
+        self.hold_of(id, money, 0, flat(1))
     }
 
     pub(crate) fn hold(&mut self, money: &str) -> RequestId {

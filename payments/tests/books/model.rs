@@ -603,7 +603,7 @@ async fn on_disk(
     store.close().await;
 }
 
-fn config(cases: u32) -> ProptestConfig {
+pub(crate) fn config(cases: u32) -> ProptestConfig {
     ProptestConfig {
         cases,
         max_shrink_iters: 4_000,

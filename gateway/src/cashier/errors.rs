@@ -164,7 +164,9 @@ impl From<Refusal> for PayError {
             Refusal::CodeUsedUp => Self::conflict("code_used_up", words).at("code"),
             Refusal::CodeExpired { .. } => Self::conflict("code_expired", words).at("code"),
             Refusal::CodeRedeemed { .. } => Self::conflict("code_redeemed", words).at("code"),
-            Refusal::UnknownPackage { .. } | Refusal::PackageRetired { .. } => Self::not_found("package", words),
+            Refusal::UnknownPackage { .. } | Refusal::PackageRetired { .. } => {
+                Self::not_found("package", words)
+            }
             Refusal::KeyExists | Refusal::AccountExists(_) => Self::conflict("exists_already", words),
             _ => Self::conflict("refused_by_ledger", words),
         }

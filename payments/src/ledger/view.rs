@@ -329,6 +329,11 @@ impl Rows {
         self.suspense.get(transaction_id)
     }
 
+    /// Every loaded payment that was put aside, sorted by number.
+    pub fn suspended(&self) -> impl Iterator<Item = &SuspensePayment> {
+        self.suspense.values()
+    }
+
     /// Every loaded request to refund.
     pub fn batches(&self) -> impl Iterator<Item = &RefundBatch> {
         self.batches.values()

@@ -11,7 +11,7 @@ use payments::{
         OrderKind, OrderState, OrderStep, RefundBatch, RefundBatchState, RefundItem, RefundItemState,
         RefundNews, Refusal, Reply, Role, SettleEnd, Wallet, refundable,
     },
-    store::{Applied, memory::MemoryStore},
+    store::{Applied, Outcome, memory::MemoryStore},
 };
 use units::{
     AccountId, Fen, KeyId, Livemode, NanoCny, OrderId, Rates, RefundBatchId, RefundId, RequestId, Timestamp,
@@ -23,6 +23,8 @@ pub(crate) struct Books {
     pub(crate) store: MemoryStore,
     pub(crate) account: AccountId,
     pub(crate) now: Timestamp,
+    /// What was asked, and answered.
+    pub(crate) log: Vec<(Command, Outcome)>,
     keys: u32,
 }
 
@@ -33,7 +35,7 @@ impl Books {
 
     pub(crate) fn of(role: AccountRole) -> Self {
         let account = AccountId::new(START);
-        let mut books = Self { store: MemoryStore::default(), account, now: START, keys: 0 };
+        let mut books = Self { store: MemoryStore::default(), account, now: START, log: Vec::new(), keys: 0 };
         books.open(account, Livemode::Demo, role).unwrap();
         books
     }
@@ -73,7 +75,9 @@ impl Books {
     pub(crate) fn submit(&mut self, command: Command) -> Applied {
         let (before, lines) = (self.store.rows().clone(), self.store.journal().len());
         self.now = Timestamp(self.now.0 + 1);
-        let applied = self.store.submit(&Command { at: self.now, ..command });
+        let command = Command { at: self.now, ..command };
+        let applied = self.store.submit(&command);
+        self.log.push((command, applied.outcome.clone()));
         if applied.outcome.is_err() {
             assert_eq!(*self.store.rows(), before, "a refusal changes nothing");
             assert_eq!(self.store.journal().len(), lines);

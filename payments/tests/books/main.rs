@@ -2,6 +2,7 @@
 
 mod bonus;
 mod concurrency;
+mod desk;
 mod fx;
 mod gifts;
 mod hands;

@@ -23,8 +23,6 @@ pub struct Remembered {
 pub struct Applied {
     /// Its outcome.
     pub outcome: Outcome,
-    /// How each balance's available amount moved.
-    pub moved: Vec<(AccountId, Asset, i64)>,
     /// To be remembered under the command's key, if it was new and its rows do not remember it themselves.
     pub remember: Option<Remembered>,
     /// The rows it changed.
@@ -39,7 +37,17 @@ pub fn apply(
     commands: &[&Command],
     floor: Timestamp,
 ) -> Vec<Applied> {
-    commands.iter().map(|command| apply_one(rows, known, command, floor)).collect()
+    let mut floor = floor;
+    let one = |command: &&Command| {
+        let applied = apply_one(rows, known, command, floor);
+        for op in &applied.ops {
+            if let RowOp::Entry(entry) = op {
+                floor = floor.max(entry.at);
+            }
+        }
+        applied
+    };
+    commands.iter().map(one).collect()
 }
 
 fn apply_one(
@@ -48,7 +56,7 @@ fn apply_one(
     command: &Command,
     floor: Timestamp,
 ) -> Applied {
-    let silent = |outcome| Applied { outcome, moved: Vec::new(), remember: None, ops: Vec::new() };
+    let silent = |outcome| Applied { outcome, remember: None, ops: Vec::new() };
     let keyed = !command.remembered_by_its_row();
     let payload_hash = if keyed { command.payload_hash() } else { [0; 32] };
     if let Some(earlier) = known.get(&command.key).filter(|_| keyed) {
@@ -61,7 +69,6 @@ fn apply_one(
         tracing::error!(key = command.key, %refusal, "a decision was turned away: this is a mistake in the program");
     }
     let ops = decided.map(|decision| decision.ops).unwrap_or_default();
-    let moved = moved(rows, &ops);
     for op in &ops {
         rows.put(op);
     }
@@ -70,7 +77,7 @@ fn apply_one(
     if let Some(remembered) = &remember {
         known.insert(command.key.clone(), remembered.clone());
     }
-    Applied { outcome, moved, remember, ops }
+    Applied { outcome, remember, ops }
 }
 
 /// Numbers the decision's lines of the journal, says what the balance came to after each, and turns away a decision
@@ -131,18 +138,4 @@ fn line(wallet: &mut Wallet, entry: &mut Entry) -> Option<()> {
     entry.at = wallet.moved_at;
     entry.balance = wallet.posted;
     Some(())
-}
-
-/// How far each balance's available amount moves by `ops`.
-fn moved(rows: &Rows, ops: &[RowOp]) -> Vec<(AccountId, Asset, i64)> {
-    let mut after: BTreeMap<(AccountId, &Asset), i64> = BTreeMap::new();
-    for op in ops {
-        if let RowOp::Wallet(wallet) = op {
-            after.insert((wallet.account, &wallet.asset), wallet.available());
-        }
-    }
-    let difference = |((account, asset), available): ((AccountId, &Asset), i64)| {
-        (account, asset.clone(), available - rows.wallet(account, asset).available())
-    };
-    after.into_iter().map(difference).collect()
 }

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::support::{
-    APPID, MCHID, MODEL, START, api_key, command, fen, flat, new_order, quote, settings, token_kind, usage,
+    APPID, MCHID, MODEL, START, api_key, command, fen, flat, new_order, postgres_settings, quote, settings,
+    token_kind, usage,
 };
 use payments::{
+    admission::Admission,
     ledger::{
         AccountRole, Asset, Body, Book, Command, CreditSource, EntryKind, Hold, HoldState, LotClass,
         OrderKind, OrderState, RefundNews, Reply, Rows, SettleEnd, burn_order, refundable,
@@ -558,6 +560,34 @@ async fn on_disk(
     let (settings, _) = settings(folder.path());
     let admission = settings.admission.clone();
     let store = Store::open(settings).unwrap();
+    carried_out(store, &admission, commands, expected, memory, cast, together).await;
+}
+
+/// The same commands on a PostgreSQL server.
+async fn on_postgres(
+    commands: &[Command],
+    expected: &[Outcome],
+    memory: &MemoryStore,
+    cast: &Cast,
+    together: usize,
+) {
+    let database = testbed::Database::fresh().await;
+    let folder = tempfile::tempdir().unwrap();
+    let settings = postgres_settings(database.url(), folder.path());
+    let admission = settings.admission.clone();
+    let store = Store::open_postgres(settings).await.unwrap();
+    carried_out(store, &admission, commands, expected, memory, cast, together).await;
+}
+
+async fn carried_out(
+    store: Store,
+    admission: &Admission,
+    commands: &[Command],
+    expected: &[Outcome],
+    memory: &MemoryStore,
+    cast: &Cast,
+    together: usize,
+) {
     let assets = [Asset::Cny, Asset::Tokens(MODEL.to_owned())];
     for account in cast.accounts {
         for asset in &assets {
@@ -600,6 +630,7 @@ async fn on_disk(
         );
     }
     assert_eq!(store.verify().await.unwrap().0, Vec::<String>::new());
+    assert_eq!(store.state_hash().await.unwrap(), memory.state_hash());
     store.close().await;
 }
 
@@ -629,6 +660,17 @@ proptest! {
         let (commands, outcomes, memory, cast) = in_memory(&steps);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(on_disk(&commands, &outcomes, &memory, &cast, together));
+    }
+}
+
+proptest! {
+    #![proptest_config(config(12))]
+
+    #[test]
+    fn memory_and_postgres_say_the_same(steps in prop::collection::vec(step(), 1..240), together in 1..40_usize) {
+        let (commands, outcomes, memory, cast) = in_memory(&steps);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(on_postgres(&commands, &outcomes, &memory, &cast, together));
     }
 }
 

@@ -77,6 +77,14 @@ impl Table {
         self.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
     }
 
+    /// True where a command may change a row without naming the account it belongs to, so that no account's lock covers
+    /// it: such rows are locked themselves where others write too.
+    pub(crate) fn stands_alone(&self) -> bool {
+        let of_account = self.columns.iter().any(|column| column.name == "account");
+        let changes = self.columns.iter().any(|column| column.changes);
+        changes && (!of_account || ["pay_order", "refund_batch"].contains(&self.name))
+    }
+
     /// A row of the ledger from this table's columns.
     pub(crate) fn read(&self, row: &[Value]) -> Result<RowOp, Broken> {
         let read =

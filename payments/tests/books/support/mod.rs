@@ -24,7 +24,7 @@ use payments::{
         OrderKind, Reply, TokenTerms, Wallet, Weights,
     },
     refund::Refunds,
-    store::{Receipt, Store, StoreSettings, SubmitError},
+    store::{PostgresSettings, Receipt, Store, StoreSettings, SubmitError},
     topup::{Merchant, Merchants, Observer, PaidNews, QueryReport, TopUpSettings, TopUps},
 };
 use tempfile::TempDir;
@@ -162,6 +162,12 @@ pub fn settings(folder: &Path) -> (StoreSettings, HashMap<RequestId, Mark>) {
     let (journal, marks) = Journal::open(&folder.join("journal")).unwrap();
     let admission = Arc::new(Admission::default());
     (StoreSettings { folder: folder.to_owned(), admission, journal: Arc::new(journal) }, marks)
+}
+
+pub fn postgres_settings(url: &str, folder: &Path) -> PostgresSettings {
+    let (journal, _) = Journal::open(&folder.join("journal")).unwrap();
+    let (admission, journal) = (Arc::new(Admission::shared()), Arc::new(journal));
+    PostgresSettings { url: url.to_owned(), node: "test".to_owned(), admission, journal }
 }
 
 pub fn merchant(far: &Arc<FarSide>, clock: &Arc<ManualClock>, livemode: Livemode) -> Merchant {

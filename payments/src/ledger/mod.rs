@@ -8,10 +8,16 @@
 
 mod asset;
 mod burn;
+mod code;
 mod command;
 mod decide;
 mod entry;
+mod hands;
+mod order;
+mod package;
+mod refund;
 mod refund_plan;
+mod review;
 mod rows;
 mod terms;
 mod tokens;
@@ -19,16 +25,22 @@ mod view;
 
 pub use asset::{Asset, UnknownAsset};
 pub use burn::{burn_order, pledges};
+pub use code::{CreditCode, NewCode};
 pub use command::{
     Actor, Body, Command, CreditSource, HoldQuote, NewKey, NewOrder, RefundNews, Role, SettleEnd,
 };
 pub use decide::{Decision, OrderStep, Refusal, Reply, decide};
 pub use entry::{Book, Entry, EntryKind};
-pub use refund_plan::{BonusShare, PlanError, PlannedItem, Refundable, plan_refund, refundable};
+pub use hands::{Adjustment, DebtSource, ExternalRefund, GoodsRefund, ManualPayout};
+pub use order::{GoodsLine, Order, OrderKind, OrderState, TimelineEvent};
+pub use package::{Package, PackageOffer};
+pub use refund::{LineRefund, RefundBatch, RefundBatchState, RefundItem, RefundItemState};
+pub use refund_plan::{
+    BonusShare, PlanError, PlannedItem, Refundable, out_of_channel, plan_refund, refundable,
+};
+pub use review::{Resolution, SuspensePayment, SuspenseState, Verdict};
 pub use rows::{
-    Account, AccountRole, ApiKey, Hold, HoldState, Lot, LotClass, Notice, NoticeResult, Order, OrderKind,
-    OrderState, PriceListRow, RefundBatch, RefundBatchState, RefundItem, RefundItemState, TimelineEvent,
-    Wallet,
+    Account, AccountRole, ApiKey, Hold, HoldState, Lot, LotClass, Notice, NoticeResult, PriceListRow, Wallet,
 };
 pub use terms::{TokenTerms, Weights};
 pub use tokens::{split_charge, weight_milli};

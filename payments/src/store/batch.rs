@@ -72,7 +72,8 @@ fn apply_one(
     for op in &ops {
         rows.put(op);
     }
-    let remember = keyed.then(|| Remembered { payload_hash, outcome: outcome.clone() });
+    let settled = outcome.as_ref().err().is_none_or(Refusal::settles_the_key);
+    let remember = (keyed && settled).then(|| Remembered { payload_hash, outcome: outcome.clone() });
     if let Some(remembered) = &remember {
         known.insert(command.key.clone(), remembered.clone());
     }

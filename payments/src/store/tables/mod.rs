@@ -8,6 +8,7 @@ mod account;
 mod balance;
 mod hold;
 mod journal;
+mod offer;
 mod order;
 mod prices;
 mod refund;
@@ -17,7 +18,8 @@ pub(crate) use self::{
     balance::{LOT, TERMS, WALLET},
     hold::HOLD,
     journal::{CHAIN, COMMAND, ENTRY, JournalLine, Link, canonical, command_columns, read_remembered},
-    order::{NOTICE, PAY_ORDER},
+    offer::{CREDIT_CODE, PACKAGE},
+    order::{NOTICE, PAY_ORDER, SUSPENSE},
     prices::PRICE_LIST,
     refund::{REFUND_BATCH, REFUND_ITEM},
 };
@@ -104,6 +106,9 @@ pub(crate) static ALL: &[&Table] = &[
     &NOTICE,
     &REFUND_BATCH,
     &REFUND_ITEM,
+    &SUSPENSE,
+    &PACKAGE,
+    &CREDIT_CODE,
     &PRICE_LIST,
     &COMMAND,
     &ENTRY,
@@ -124,6 +129,9 @@ pub(crate) enum Place<'a> {
     Notice(&'a str),
     Batch(units::RefundBatchId),
     Item(units::RefundId),
+    Suspense(&'a str),
+    Package(&'a str, i64),
+    Code(&'a str),
     PriceList(&'a str),
 }
 
@@ -140,6 +148,9 @@ pub(crate) fn place(op: &RowOp) -> Option<Place<'_>> {
         RowOp::Notice(row) => Place::Notice(&row.id),
         RowOp::Batch(row) => Place::Batch(row.id),
         RowOp::Item(row) => Place::Item(row.id),
+        RowOp::Suspense(row) => Place::Suspense(&row.transaction_id),
+        RowOp::Package(row) => Place::Package(&row.offer.id, row.offer.version),
+        RowOp::Code(row) => Place::Code(&row.terms.digest),
         RowOp::PriceList(row) => Place::PriceList(&row.version),
         RowOp::Entry(_) => return None,
     })
@@ -158,6 +169,9 @@ pub(crate) fn columns_of(op: &RowOp) -> Option<(&'static Table, Vec<Value>)> {
         RowOp::Notice(row) => (&NOTICE, order::notice_columns(row)),
         RowOp::Batch(row) => (&REFUND_BATCH, refund::batch_columns(row)),
         RowOp::Item(row) => (&REFUND_ITEM, refund::item_columns(row)),
+        RowOp::Suspense(row) => (&SUSPENSE, order::suspense_columns(row)),
+        RowOp::Package(row) => (&PACKAGE, offer::package_columns(row)),
+        RowOp::Code(row) => (&CREDIT_CODE, offer::code_columns(row)),
         RowOp::PriceList(row) => (&PRICE_LIST, prices::price_list_columns(row)),
         RowOp::Entry(_) => return None,
     })

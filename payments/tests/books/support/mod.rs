@@ -21,7 +21,7 @@ use payments::{
     journal::{Journal, Mark},
     ledger::{
         AccountRole, Actor, ApiKey, Asset, Body, Command, CreditSource, HoldQuote, NewOrder, Order,
-        OrderKind, Reply, Wallet,
+        OrderKind, Reply, TokenTerms, Wallet, Weights,
     },
     refund::Refunds,
     store::{PostgresSettings, Receipt, Store, StoreSettings, SubmitError},
@@ -80,6 +80,7 @@ pub fn new_order(id: OrderId, account: AccountId, amount: Fen, kind: OrderKind) 
         request: format!("{kind:?} for {amount}"),
         kind,
         amount,
+        bonus: NanoCny::ZERO,
         merchant: "main".to_owned(),
         mchid: MCHID.to_owned(),
         appid: APPID.to_owned(),
@@ -90,7 +91,14 @@ pub fn new_order(id: OrderId, account: AccountId, amount: Fen, kind: OrderKind) 
 
 pub fn token_kind(tokens: i64, rate: i64) -> OrderKind {
     let (model, price_version) = (MODEL.to_owned(), "p-1".to_owned());
-    OrderKind::Tokens { model, tokens, rate, price_version, fx_id: None }
+    let terms = TokenTerms {
+        id: MODEL.to_owned(),
+        title: MODEL.to_owned(),
+        models: vec![MODEL.to_owned()],
+        weights: Weights::PLAIN,
+        created_at: START,
+    };
+    OrderKind::Tokens { model, tokens, rate, price_version, fx_id: None, terms }
 }
 
 pub fn api_key(id: KeyId, account: AccountId, digest: &str) -> ApiKey {

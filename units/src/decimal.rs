@@ -15,7 +15,10 @@ pub enum DecimalError {
 }
 
 /// Reads `text` as a number of 10^-`scale` units, without rounding.
-pub(crate) fn parse(text: &str, scale: u32) -> Result<i64, DecimalError> {
+///
+/// # Errors
+/// [`DecimalError`]: other text, more decimals than the unit holds, or beyond `i64`.
+pub fn parse(text: &str, scale: u32) -> Result<i64, DecimalError> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),
@@ -38,9 +41,11 @@ pub(crate) fn parse(text: &str, scale: u32) -> Result<i64, DecimalError> {
     i64::try_from(if negative { -value } else { value }).map_err(|_| DecimalError::Range)
 }
 
-/// Writes `value` units of 10^-`scale` with at least `min_decimals` decimals and no further trailing zeros.
-pub(crate) fn format(value: i64, scale: u32, min_decimals: usize) -> String {
-    let base = 10_u64.pow(scale);
+/// Writes `value` units of 10^-`scale` with at least `min_decimals` decimals and no further trailing zeros. Sums may be
+/// larger than any amount: they are exact too.
+pub fn format(value: impl Into<i128>, scale: u32, min_decimals: usize) -> String {
+    let value: i128 = value.into();
+    let base = 10_u128.pow(scale);
     let magnitude = value.unsigned_abs();
     let mut fraction = format!("{:0width$}", magnitude % base, width = scale as usize);
     while fraction.len() > min_decimals && fraction.ends_with('0') {
@@ -70,11 +75,12 @@ mod tests {
 
     #[test]
     fn writes_what_it_reads() {
-        assert_eq!(format(12_340_000_000, 9, 2), "12.34");
-        assert_eq!(format(-1, 9, 2), "-0.000000001");
-        assert_eq!(format(10_000_000_000, 9, 2), "10.00");
-        assert_eq!(format(7, 0, 0), "7");
-        for value in [0, 1, -1, 999_999_999, 1_000_000_000, i64::MAX] {
+        assert_eq!(format(12_340_000_000_i64, 9, 2), "12.34");
+        assert_eq!(format(-1_i64, 9, 2), "-0.000000001");
+        assert_eq!(format(10_000_000_000_i64, 9, 2), "10.00");
+        assert_eq!(format(7_i64, 0, 0), "7");
+        assert_eq!(format(i128::from(i64::MAX) * 1_000, 9, 2), "9223372036854.775807");
+        for value in [0_i64, 1, -1, 999_999_999, 1_000_000_000, i64::MAX] {
             assert_eq!(parse(&format(value, 9, 2), 9), Ok(value));
         }
     }

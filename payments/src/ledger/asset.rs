@@ -14,6 +14,16 @@ pub enum Asset {
     Tokens(String),
 }
 
+impl Asset {
+    /// An amount, or a sum of amounts, as people read it: yuan, or tokens with three decimals.
+    pub fn text(&self, units: impl Into<i128>) -> String {
+        match self {
+            Self::Cny => units::decimal::format(units, 9, 2),
+            Self::Tokens(_) => units::decimal::format(units, 3, 3),
+        }
+    }
+}
+
 /// A text that names no asset.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no asset: `CNY` or `TOK:<model>`")]

@@ -179,3 +179,14 @@ pub struct Entry {
     /// What the account could spend or set aside of the asset after it. Given when it is applied.
     pub balance: i64,
 }
+
+impl Entry {
+    /// By how much the line changed what the account could spend or set aside, in the asset's unit.
+    pub const fn movement(&self) -> i64 {
+        match (self.debit.is_spendable(), self.credit.is_spendable()) {
+            (false, true) => self.amount,
+            (true, false) => -self.amount,
+            _ => 0,
+        }
+    }
+}

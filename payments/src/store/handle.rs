@@ -194,6 +194,16 @@ impl Store {
         }
     }
 
+    /// Which holds' runs are over: where one process writes every earlier one, elsewhere those without a lease.
+    pub(super) const fn run_is_over(&self) -> &'static str {
+        match self.readers {
+            Readers::Sqlite(_) => "1 = 1",
+            Readers::Postgres(_) => {
+                "NOT EXISTS (SELECT 1 FROM node_lease WHERE node_lease.epoch = hold.epoch AND node_lease.until > now())"
+            }
+        }
+    }
+
     /// Runs a reading on one snapshot, beside the writer.
     pub(super) async fn read<T: Send + 'static>(
         &self,

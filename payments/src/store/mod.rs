@@ -5,8 +5,10 @@
 //! ([`lane`]). Readings ([`read`]) are written once too. An engine knows how rows travel: [`sqlite`], the default,
 //! and [`postgres`], which several nodes may write. [`memory`] is the reference the others are tested against.
 
+mod backup;
 pub mod batch;
 mod canonical;
+mod examine;
 mod fetch;
 mod handle;
 mod lane;
@@ -16,12 +18,20 @@ mod query;
 mod read;
 mod sqlite;
 mod tables;
+mod transfer;
 mod value;
 
+pub use backup::{BackupError, Manifest, back_up, examine_backup, restore};
 pub use batch::{Applied, Outcome, apply};
 pub use canonical::StateHash;
+pub use examine::{ExamineError, Examined, examine_folder, examine_postgres};
 pub use handle::{Slot, Store, Submission, SubmitError, Waiting};
 pub use lane::Receipt;
-pub use postgres::{OpenError as PostgresError, PostgresSettings};
-pub use read::{Balance, Findings, TrialBalanceLine};
-pub use sqlite::{MigrateError, OpenError, StoreSettings, is_in_use};
+pub use postgres::{OpenError as PostgresError, PostgresSettings, check_url, names_password};
+pub use read::{
+    Balance, BookSum, Direction, EndsBeforeItBegins, ExportPage, ExportPlace, Findings, KindSum, LaneSeen,
+    LinePlace, NoLinePlace, Period, STATEMENT_LINES_MAX, Statement, StatementSums, StatementWish,
+    TrialBalanceLine,
+};
+pub use sqlite::{FolderLock, MigrateError, OpenError, StoreSettings, is_in_use};
+pub use transfer::{Copied, MoveError, move_to_postgres};

@@ -1,5 +1,6 @@
 //! Do the books keep their promises? Ledger, stores, top-ups, refunds, FX and the channel, by their public doors.
 
+mod backup;
 mod bonus;
 mod concurrency;
 mod desk;
@@ -10,6 +11,7 @@ mod ledger;
 mod machines;
 mod migration;
 mod model;
+mod moving;
 mod orders;
 mod recovery;
 mod review;

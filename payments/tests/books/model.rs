@@ -9,10 +9,10 @@ use crate::support::{
 use payments::{
     admission::Admission,
     ledger::{
-        AccountRole, Asset, Body, Book, Command, CreditSource, EntryKind, Hold, HoldState, LotClass,
+        AccountRole, Asset, Body, Book, Command, CreditSource, Entry, EntryKind, Hold, HoldState, LotClass,
         OrderKind, OrderState, RefundNews, Reply, Rows, SettleEnd, burn_order, refundable,
     },
-    store::{Applied, Outcome, Store, memory::MemoryStore},
+    store::{Applied, Direction, Outcome, Period, StatementWish, Store, memory::MemoryStore},
 };
 use proptest::{prelude::*, strategy::ValueTree, test_runner::FileFailurePersistence};
 use units::{AccountId, KeyId, Livemode, NanoCny, OrderId, RefundBatchId, RefundId, RequestId, Timestamp};
@@ -631,7 +631,51 @@ async fn carried_out(
     }
     assert_eq!(store.verify().await.unwrap().0, Vec::<String>::new());
     assert_eq!(store.state_hash().await.unwrap(), memory.state_hash());
+    statements_add_up(&store, memory, cast).await;
     store.close().await;
+}
+
+/// The statement of any part of any balance leads from what it was to what it became, by the lines that memory has.
+async fn statements_add_up(store: &Store, memory: &MemoryStore, cast: &Cast) {
+    for account in cast.accounts {
+        for asset in [Asset::Cny, Asset::Tokens(MODEL.to_owned())] {
+            let own = |entry: &&Entry| entry.account == Some(account) && entry.asset == asset;
+            let lines: Vec<&Entry> = memory.journal().iter().filter(own).collect();
+            let instants =
+                [0, lines.len() / 3, lines.len() / 2].map(|index| lines.get(index).map(|line| line.at));
+            for from in instants.into_iter().flatten() {
+                let period = Period::new(from, Timestamp(i64::MAX)).unwrap();
+                let sums = store.statement_sums(account, asset.clone(), period).await.unwrap();
+                let moved: i128 = sums.kinds.iter().map(|sum| sum.inflow - sum.outflow).sum();
+                assert_eq!(i128::from(sums.opening) + moved, i128::from(sums.closing));
+                assert_eq!(sums.closing, memory.rows().wallet(account, &asset).posted);
+                let before = Timestamp(from.0 - 1);
+                assert_eq!(store.balance_at(account, asset.clone(), before).await.unwrap(), sums.opening);
+                let wish = StatementWish {
+                    account,
+                    asset: asset.clone(),
+                    period,
+                    direction: Direction::OldestFirst,
+                    after: None,
+                    lines: 1_000,
+                };
+                let page = store.statement(wish).await.unwrap();
+                let expected: Vec<&Entry> = lines.iter().copied().filter(|line| line.at >= from).collect();
+                assert_eq!(page.lines.iter().collect::<Vec<_>>(), expected);
+            }
+            let mut exported = Vec::new();
+            let mut after = None;
+            loop {
+                let page = store.export(Some(account), Period::ALL, after).await.unwrap();
+                exported.extend(page.lines.into_iter().filter(|line| line.asset == asset));
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(exported.iter().collect::<Vec<_>>(), lines);
+        }
+    }
 }
 
 pub(crate) fn config(cases: u32) -> ProptestConfig {

@@ -90,6 +90,26 @@ const TAMPERINGS: &[(&str, &str)] = &[
         "no payment gives back more than came in: not so for",
     ),
     (
+        "DROP TRIGGER entry_keeps; UPDATE entry SET balance = balance + 1 WHERE n = 2 AND account <> ''",
+        "each line of a balance is the next one and says what the balance came to: not so for",
+    ),
+    (
+        "DROP TRIGGER entry_keeps; UPDATE entry SET n = n + 1000000 WHERE account <> '' AND asset = 'CNY' AND n > 1",
+        "each line of a balance is the next one and says what the balance came to: not so for",
+    ),
+    (
+        "UPDATE lot SET consumed = consumed + 1 WHERE class = 'paid'",
+        "what came in with a lot is what is left of it and where the rest went: not so for",
+    ),
+    (
+        "UPDATE pay_order SET refunded_fen = refunded_fen + 1, state = 'partially_refunded'",
+        "what an order gave back is what the journal says, and its state says so: not so for",
+    ),
+    (
+        "UPDATE pay_order SET state = 'refunded'",
+        "what an order gave back is what the journal says, and its state says so: not so for",
+    ),
+    (
         "DROP TRIGGER entry_keeps; UPDATE entry SET amount = amount + 1 WHERE seq = 1",
         "the chain breaks at batch 1",
     ),

@@ -34,14 +34,17 @@ const AWAY_STEP: Duration = Duration::from_millis(500);
 const LEASE: &str = "30 seconds";
 
 /// What kept a batch from being written.
-#[derive(Debug)]
-enum Trouble {
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
     /// Others wrote the same rows: begin anew.
+    #[error("{0}")]
     Crossed(String),
     /// The connection is gone: nobody knows what was written until it is asked again. Commands are keyed, so asking
     /// again changes nothing that was.
+    #[error("{0}")]
     Away(String),
     /// It would be the same again.
+    #[error("{0}")]
     Fatal(String),
 }
 
@@ -81,6 +84,8 @@ pub(super) async fn next_epoch(client: &mut Client, node: &str) -> Result<i64, t
         )
         .await?
         .get(0);
+    // Whoever bore this name before is gone, or is about to find out: its open calls need not wait for its lease to end.
+    tx.execute("UPDATE node_lease SET until = now() WHERE node = $1 AND until > now()", &[&node]).await?;
     let lease =
         format!("INSERT INTO node_lease (epoch, node, until) VALUES ($1, $2, now() + interval '{LEASE}')");
     tx.execute(&lease, &[&epoch, &node]).await?;
@@ -100,8 +105,8 @@ pub(super) struct Postgres {
 }
 
 /// A connection with the statements prepared on it.
-struct Line {
-    client: Client,
+pub(super) struct Line {
+    pub(super) client: Client,
     statements: HashMap<String, Statement>,
 }
 
@@ -125,7 +130,7 @@ impl Postgres {
                     Some(line) => attempt(line, link, *epoch).await,
                     None => match connect(config).await {
                         Ok(client) => {
-                            *line = Some(Line { client, statements: HashMap::new() });
+                            *line = Some(Line::new(client));
                             continue;
                         }
                         Err(error) => Err(Trouble::Away(in_full(&error))),
@@ -222,6 +227,10 @@ impl Engine for Postgres {
 }
 
 impl Line {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, statements: HashMap::new() }
+    }
+
     async fn prepared(&mut self, sql: &str) -> Result<Statement, Trouble> {
         if let Some(statement) = self.statements.get(sql) {
             return Ok(statement.clone());
@@ -367,8 +376,14 @@ impl Line {
             writes.push((&CHAIN, vec![columns]));
             end = next;
         }
+        self.put(&writes).await?;
+        Ok(end)
+    }
+
+    /// Puts rows into their tables: see [`Line::write`].
+    pub(super) async fn put(&mut self, writes: &[(&'static Table, Vec<Vec<Value>>)]) -> Result<(), Trouble> {
         let mut prepared = Vec::with_capacity(writes.len());
-        for (table, rows) in &writes {
+        for (table, rows) in writes {
             let kinds: Vec<Kind> = table.columns.iter().map(|column| column.kind).collect();
             prepared.push((self.prepared(&upsert(table)).await?, columns(rows, &kinds)));
         }
@@ -385,7 +400,7 @@ impl Line {
                 )));
             }
         }
-        Ok(end)
+        Ok(())
     }
 }
 

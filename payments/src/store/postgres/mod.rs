@@ -8,6 +8,7 @@
 mod engine;
 mod readers;
 mod schema;
+mod transfer;
 mod wire;
 
 use std::{
@@ -18,7 +19,7 @@ use std::{
 use tokio::sync::{mpsc, watch};
 use tokio_postgres::Config;
 
-pub(super) use self::readers::Readers;
+pub(super) use self::{readers::Readers, transfer::Target};
 use super::{
     Store,
     handle::{self, QUEUE},
@@ -59,6 +60,17 @@ pub enum OpenError {
         /// What it says.
         found: String,
     },
+    /// There are no books in it.
+    #[error("the database holds no books")]
+    NoBooks,
+    /// Written by an earlier program, and only looked at now.
+    #[error("the database has schema {found}, this program reads {known}: serving from it once brings it up")]
+    TooOld {
+        /// The database's.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
     /// Written by a later program.
     #[error("the database has schema {found}, this program knows up to {known}: use the later program")]
     TooNew {
@@ -75,18 +87,47 @@ impl From<tokio_postgres::Error> for OpenError {
     }
 }
 
+/// Reads a URL as the address of a database.
+///
+/// # Errors
+/// [`OpenError::Url`], without the password.
+pub fn check_url(url: &str) -> Result<(), OpenError> {
+    config(url).map(drop)
+}
+
+/// True where a password stands in the URL itself.
+pub fn names_password(url: &str) -> bool {
+    config(url).is_ok_and(|config| config.get_password().is_some())
+}
+
+fn config(url: &str) -> Result<Config, OpenError> {
+    let mut config: Config =
+        url.parse().map_err(|error: tokio_postgres::Error| OpenError::Url(wire::in_full(&error)))?;
+    if config.get_hosts().is_empty() {
+        return Err(OpenError::Url("it names no host".to_owned()));
+    }
+    config
+        .application_name("tollgate")
+        .connect_timeout(Duration::from_secs(5))
+        .tcp_user_timeout(Duration::from_secs(20));
+    Ok(config)
+}
+
+/// Somebody who reads a database as it is, and neither migrates it nor begins an epoch.
+pub(super) async fn readers_of(url: &str) -> Result<Arc<Readers>, OpenError> {
+    let config = config(url)?;
+    let client = wire::connect(&config).await?;
+    schema::must_be_current(&client).await?;
+    Ok(Arc::new(Readers::new(config)))
+}
+
 impl Store {
     /// Opens the books on a PostgreSQL server and begins a new epoch of this node.
     ///
     /// # Errors
     /// [`OpenError`]; nothing was changed unless a migration ran.
     pub async fn open_postgres(settings: PostgresSettings) -> Result<Self, OpenError> {
-        let mut config: Config =
-            settings.url.parse().map_err(|error: tokio_postgres::Error| OpenError::Url(error.to_string()))?;
-        config
-            .application_name("tollgate")
-            .connect_timeout(Duration::from_secs(5))
-            .tcp_user_timeout(Duration::from_secs(20));
+        let config = config(&settings.url)?;
         let mut client = wire::connect(&config).await?;
         trustworthy(&client).await?;
         schema::migrate(&mut client).await?;

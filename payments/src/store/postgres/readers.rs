@@ -85,9 +85,18 @@ impl Snapshot {
 
 impl Query for Snapshot {
     fn rows(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, ReadError> {
-        let params: Vec<&(dyn ToSql + Sync)> =
-            params.iter().map(|param| param as &(dyn ToSql + Sync)).collect();
-        let rows = self.runtime.block_on(self.client.query(&dollars(sql), &params))?;
-        rows.iter().map(|row| values(row).map_err(ReadError::from)).collect()
+        rows(&self.runtime, &self.client, sql, params)
     }
+}
+
+/// The rows of a statement, from a thread that may wait.
+pub(super) fn rows(
+    runtime: &Handle,
+    client: &Client,
+    sql: &str,
+    params: &[Value],
+) -> Result<Vec<Vec<Value>>, ReadError> {
+    let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|param| param as &(dyn ToSql + Sync)).collect();
+    let rows = runtime.block_on(client.query(&dollars(sql), &params))?;
+    rows.iter().map(|row| values(row).map_err(ReadError::from)).collect()
 }

@@ -10,6 +10,21 @@ const MIGRATIONS: &[(i64, &str)] = &[(2, include_str!("v2.sql"))];
 /// Everybody who migrates takes this lock.
 const LOCK: i64 = 0x746f_6c6c_6761_7465;
 
+/// Says whether the database can be read as it is.
+pub(super) async fn must_be_current(client: &Client) -> Result<(), OpenError> {
+    let known = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    let there: bool = client.query_one("SELECT to_regclass('meta') IS NOT NULL", &[]).await?.get(0);
+    if !there {
+        return Err(OpenError::NoBooks);
+    }
+    let found: i64 = client.query_one("SELECT value FROM meta WHERE name = 'schema'", &[]).await?.get(0);
+    match found.cmp(&known) {
+        std::cmp::Ordering::Less => Err(OpenError::TooOld { found, known }),
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Greater => Err(OpenError::TooNew { found, known }),
+    }
+}
+
 /// Takes the database up.
 pub(super) async fn migrate(client: &mut Client) -> Result<(), OpenError> {
     let known = MIGRATIONS.last().map_or(0, |(version, _)| *version);

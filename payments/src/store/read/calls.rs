@@ -24,12 +24,13 @@ impl Store {
         self.read(move |db| db.one(&query, &[Value::word(id)], hold)).await
     }
 
-    /// Every open hold of a run before `epoch`.
+    /// Every open hold of a run before `epoch` that is over.
     ///
     /// # Errors
     /// See [`Store::account`].
     pub async fn orphaned_holds(&self, epoch: i64) -> Result<Vec<Hold>, SubmitError> {
-        let query = format!("{} WHERE state = 'open' AND epoch < ?1 ORDER BY id", select(&HOLD));
+        let (state, dead) = ("state = 'open'", self.run_is_over());
+        let query = format!("{} WHERE {state} AND epoch < ?1 AND {dead} ORDER BY id", select(&HOLD));
         self.read(move |db| db.many(&query, &[epoch.into()], hold)).await
     }
 

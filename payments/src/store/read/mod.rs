@@ -3,13 +3,27 @@
 mod accounts;
 mod books;
 mod calls;
+mod export;
 mod offers;
 mod orders;
+mod statement;
 mod verify;
+#[cfg(test)]
+mod watched;
 
 use super::{tables::Table, value::Broken};
 
-pub use self::{accounts::Balance, books::TrialBalanceLine, verify::Findings};
+pub(super) use self::verify::examine;
+pub use self::{
+    accounts::Balance,
+    books::TrialBalanceLine,
+    export::{ExportPage, ExportPlace},
+    statement::{
+        BookSum, Direction, EndsBeforeItBegins, KindSum, LinePlace, NoLinePlace, Period, STATEMENT_LINES_MAX,
+        Statement, StatementSums, StatementWish,
+    },
+    verify::{Findings, LaneSeen},
+};
 
 /// A page of a list.
 const PAGE: usize = 200;

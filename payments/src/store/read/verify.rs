@@ -4,16 +4,35 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::select;
-use crate::store::{
-    Store, SubmitError,
-    query::{Query, ReadError},
-    tables::{CHAIN, ENTRY, JournalLine, canonical},
-    value::{Cells, Value},
+use crate::{
+    ledger::Book,
+    store::{
+        Store, SubmitError,
+        query::{Query, ReadError},
+        tables::{CHAIN, ENTRY, JournalLine, canonical},
+        value::{Cells, Value},
+    },
 };
 
 /// What is wrong with the books, in words; empty when nothing is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Findings(pub Vec<String>);
+
+/// A lane of the journal and its chain, walked to the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneSeen {
+    /// Which.
+    pub lane: i64,
+    /// Links that hold.
+    pub links: i64,
+    /// Lines they cover.
+    pub lines: i64,
+    /// The last link's hash, in lower-case hex: what a copy elsewhere can be held against.
+    pub hash: String,
+}
+
+/// Culprits that are named for each rule: whoever mends the first hundred looks again.
+const CULPRITS: usize = 100;
 
 /// Lines of the journal read at a time: memory does not grow with history.
 const LINES: i64 = 4_096;
@@ -24,7 +43,7 @@ impl Store {
     /// # Errors
     /// See [`Store::account`].
     pub async fn verify(&self) -> Result<Findings, SubmitError> {
-        self.read(verify).await
+        Ok(self.read(examine).await?.0)
     }
 }
 
@@ -106,36 +125,78 @@ pub(super) const RULES: &[(&str, &str)] = &[
         "no payment gives back more than came in",
         "SELECT id FROM lot WHERE asset = 'CNY' AND class = 'paid' AND refunded + refunding + consumed + rem > paid_fen * 10000000",
     ),
+    (
+        "each line of a balance is the next one and says what the balance came to",
+        "WITH walked AS (
+             SELECT account, asset, n, balance, lag(n) OVER balance_lines AS before, lag(balance) OVER balance_lines AS stood,
+                    CASE WHEN credit IN ({spendable}) THEN amount ELSE 0 END
+                        - CASE WHEN debit IN ({spendable}) THEN amount ELSE 0 END AS moved
+             FROM entry WHERE account > '' WINDOW balance_lines AS (PARTITION BY account, asset ORDER BY at, n))
+         SELECT account || ' ' || asset || ' line ' || n FROM walked
+         WHERE n <> coalesce(before, 0) + 1 OR balance <> coalesce(stood, 0) + moved",
+    ),
+    (
+        "what came in with a lot is what is left of it and where the rest went",
+        "SELECT id FROM lot WHERE orig <> rem + consumed + refunding + refunded + expired + voided
+             OR rem < 0 OR consumed < 0 OR refunding < 0 OR refunded < 0 OR expired < 0 OR voided < 0",
+    ),
+    (
+        "what an order gave back is what the journal says, and its state says so",
+        "WITH back AS (
+             SELECT pay_order, sum(amount) AS amount FROM entry
+             WHERE pay_order IS NOT NULL AND kind IN ('refund_done', 'ext_refund', 'manual_payout')
+                 AND credit IN ('wx:clearing', 'payout') AND debit <> 'suspense' GROUP BY pay_order),
+         due AS (SELECT id, state, amount_fen, refunded_fen, amount_fen * 10000000 AS whole FROM pay_order)
+         SELECT d.id FROM due d LEFT JOIN back b ON b.pay_order = d.id
+         WHERE d.refunded_fen * 10000000 <> CASE WHEN coalesce(b.amount, 0) < d.whole THEN coalesce(b.amount, 0) ELSE d.whole END
+             OR (d.state = 'refunded') <> (d.refunded_fen = d.amount_fen)
+             OR (d.state = 'partially_refunded') <> (d.refunded_fen > 0 AND d.refunded_fen < d.amount_fen)",
+    ),
 ];
 
-fn verify(db: &mut dyn Query) -> Result<Findings, ReadError> {
+/// Looks at everything; says what is wrong, and which lanes were walked.
+pub(in crate::store) fn examine(db: &mut dyn Query) -> Result<(Findings, Vec<LaneSeen>), ReadError> {
     let mut findings = Vec::new();
     for (rule, query) in RULES {
-        for culprit in db.many(query, &[], |cells| cells.text())? {
+        for culprit in db.many(&asked(query), &[], |cells| cells.text())? {
             findings.push(format!("{rule}: not so for {culprit}"));
         }
     }
     // That debits equal credits needs no look: each line of the journal is both, of one amount.
-    verify_chain(db, &mut findings)?;
-    Ok(Findings(findings))
+    let lanes = verify_chain(db, &mut findings)?;
+    Ok((Findings(findings), lanes))
+}
+
+/// A rule's query with the books that make up a balance filled in.
+fn asked(query: &str) -> String {
+    let spendable: Vec<String> =
+        Book::ALL.iter().filter(|book| book.is_spendable()).map(|book| format!("'{book}'")).collect();
+    format!("{} LIMIT {CULPRITS}", query.replace("{spendable}", &spendable.join(", ")))
 }
 
 /// Walks each lane's chain from its first link, a few thousand lines at a time.
-fn verify_chain(db: &mut dyn Query, findings: &mut Vec<String>) -> Result<(), ReadError> {
+fn verify_chain(db: &mut dyn Query, findings: &mut Vec<String>) -> Result<Vec<LaneSeen>, ReadError> {
+    let mut seen = Vec::new();
     let lanes =
         db.many("SELECT lane FROM chain UNION SELECT lane FROM entry ORDER BY 1", &[], |cells| cells.int())?;
     for lane in lanes {
-        if let Some(finding) = verify_lane(db, lane)? {
-            findings.push(finding);
-        }
+        let (lane, finding) = verify_lane(db, lane)?;
+        findings.extend(finding);
+        seen.push(lane);
     }
-    Ok(())
+    Ok(seen)
 }
 
-fn verify_lane(db: &mut dyn Query, lane: i64) -> Result<Option<String>, ReadError> {
+fn verify_lane(db: &mut dyn Query, lane: i64) -> Result<(LaneSeen, Option<String>), ReadError> {
     let links = format!("{} WHERE lane = ?1 AND batch > ?2 ORDER BY batch LIMIT {LINES}", select(&CHAIN));
     let mut lines = Lines { lane, last: 0, ahead: std::collections::VecDeque::new() };
     let (mut hash, mut batch, mut seq) = ([0_u8; 32], 0_i64, 0_i64);
+    let seen = |hash: &[u8], links, lines| LaneSeen {
+        lane,
+        links,
+        lines,
+        hash: base16ct::lower::encode_string(hash),
+    };
     loop {
         let page = db.rows(&links, &[lane.into(), batch.into()])?;
         if page.is_empty() {
@@ -145,6 +206,7 @@ fn verify_lane(db: &mut dyn Query, lane: i64) -> Result<Option<String>, ReadErro
             let mut cells = Cells::new(link);
             let (_lane, number, form, _at) = (cells.int()?, cells.int()?, cells.int()?, cells.int()?);
             let (entries, prev, written) = (cells.int()?, cells.hash()?, cells.hash()?);
+            let before = seq;
             let mut reckoned = Sha256::new_with_prefix(hash);
             let mut whole = number == batch + 1 && prev == hash;
             for _ in 0..entries {
@@ -158,15 +220,19 @@ fn verify_lane(db: &mut dyn Query, lane: i64) -> Result<Option<String>, ReadErro
             }
             let reckoned: [u8; 32] = reckoned.finalize().into();
             if !whole || reckoned != written {
-                return Ok(Some(format!("the chain breaks at batch {number} of lane {lane}")));
+                return Ok((
+                    seen(&hash, batch, before),
+                    Some(format!("the chain breaks at batch {number} of lane {lane}")),
+                ));
             }
             hash = written;
             batch = number;
         }
     }
-    Ok(lines
-        .next(db)?
-        .map(|_| format!("the journal has lines in lane {lane} that no link of the chain covers")))
+    let uncovered = lines.next(db)?;
+    let finding =
+        uncovered.map(|_| format!("the journal has lines in lane {lane} that no link of the chain covers"));
+    Ok((seen(&hash, batch, seq), finding))
 }
 
 /// A lane's lines in their order, a page at a time.
@@ -187,5 +253,88 @@ impl Lines {
             self.last = self.ahead.back().map_or(self.last, |line| line.seq);
         }
         Ok(self.ahead.pop_front())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use units::{AccountId, KeyId, Livemode, NanoCny, Rate, Rates, RequestId, Timestamp, Tokens, Usage};
+
+    use super::*;
+    use crate::{
+        ledger::{AccountRole, Actor, Body, Command, HoldQuote, SettleEnd},
+        store::{
+            read::watched::Watched,
+            sqlite::{books_in_memory, on_snapshot},
+        },
+    };
+
+    /// Books of one account with so many calls, and what looking at all of them took: each statement's steps, summed.
+    fn steps_for(calls: usize) -> (i64, Vec<(String, i64)>) {
+        let account = AccountId::new(Timestamp(1));
+        let key = KeyId::new(Timestamp(1));
+        let rate = Rate::new(2_000).unwrap();
+        let rates = Rates { input: rate, cached_input: rate, cache_write: rate, output: rate };
+        let command = |key: String, body| Command {
+            key,
+            actor: Actor::system("test"),
+            reason: None,
+            approver: None,
+            at: Timestamp(2),
+            body,
+        };
+        let (livemode, name, role) = (Livemode::Demo, "hot".to_owned(), AccountRole::Customer);
+        let mut commands = vec![
+            command("open".to_owned(), Body::OpenAccount { id: account, livemode, name, role }),
+            command(
+                "promo".to_owned(),
+                Body::GrantPromo { account, amount: NanoCny::from_yuan(1_000), expires_at: None },
+            ),
+        ];
+        for _ in 0..calls {
+            let id = RequestId::new(Timestamp(2));
+            let quote = HoldQuote {
+                price_version: "p".to_owned(),
+                fx_id: None,
+                rates: rates.clone(),
+                input_estimate: Tokens(1),
+            };
+            let usage = Usage { input: Tokens(5), ..Usage::default() };
+            commands.push(command(
+                format!("hold:{id}"),
+                Body::Hold {
+                    id,
+                    account,
+                    key,
+                    model: "m".to_owned(),
+                    money: NanoCny::new(20_000),
+                    tokens_milli: 0,
+                    quote,
+                    epoch: 1,
+                },
+            ));
+            let end = SettleEnd::Charge { usage, estimated: false, extra: NanoCny::ZERO };
+            commands.push(command(
+                format!("settle:{id}"),
+                Body::Settle { id, account, model: "m".to_owned(), end },
+            ));
+        }
+        let db = books_in_memory(&commands);
+        let taken = RefCell::default();
+        let (findings, lanes) = on_snapshot(&db, |_| examine(&mut Watched::new(&db, &taken))).unwrap();
+        assert_eq!(findings.0, Vec::<String>::new());
+        assert!(lanes[0].lines > calls as i64);
+        let taken = taken.into_inner();
+        let by_statement = taken.iter().map(|taken| (taken.sql.clone(), taken.steps)).collect();
+        (taken.iter().map(|taken| taken.steps).sum(), by_statement)
+    }
+
+    #[test]
+    fn no_rule_reads_the_journal_once_per_row() {
+        let (few, _) = steps_for(1_000);
+        let (many, statements) = steps_for(4_000);
+        assert!(many < few * 5, "four times the calls took {few} and then {many} steps: {statements:#?}");
     }
 }

@@ -250,7 +250,7 @@ fn upsert(table: &Table) -> String {
 }
 
 /// Binds `?1`, `?2`... in order.
-pub(super) fn bind(statement: &mut Statement<'_>, params: &[Value]) -> rusqlite::Result<()> {
+pub(in crate::store) fn bind(statement: &mut Statement<'_>, params: &[Value]) -> rusqlite::Result<()> {
     for (index, param) in params.iter().enumerate() {
         let index = index + 1;
         match param {
@@ -264,7 +264,7 @@ pub(super) fn bind(statement: &mut Statement<'_>, params: &[Value]) -> rusqlite:
 }
 
 /// A column as it stands.
-pub(super) fn value(row: &Row<'_>, column: usize) -> rusqlite::Result<Value> {
+pub(in crate::store) fn value(row: &Row<'_>, column: usize) -> rusqlite::Result<Value> {
     Ok(match row.get_ref(column)? {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(number) => Value::Int(number),
@@ -277,4 +277,18 @@ pub(super) fn value(row: &Row<'_>, column: usize) -> rusqlite::Result<Value> {
             return Err(rusqlite::Error::IntegralValueOutOfRange(column, number as i64));
         }
     })
+}
+
+/// Books that no file keeps, with what these commands led to.
+#[cfg(test)]
+pub(in crate::store) fn books_in_memory(commands: &[Command]) -> Connection {
+    let receipts = Connection::open_in_memory().unwrap();
+    let mut engine = Sqlite::new(super::schema::migrated_in_memory(), receipts).unwrap();
+    for together in commands.chunks(1_000) {
+        let committed = engine.commit(&together.iter().collect::<Vec<_>>()).unwrap();
+        for applied in committed.applied {
+            applied.outcome.unwrap();
+        }
+    }
+    engine.ledger
 }

@@ -1,5 +1,6 @@
 //! The embedded engine: SQLite in WAL with `synchronous=FULL`, one writer thread, readers on connections of their own.
 
+mod at_rest;
 mod engine;
 mod readers;
 mod schema;
@@ -14,8 +15,17 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
 
-pub(super) use self::readers::Readers;
+pub use self::at_rest::FolderLock;
 pub use self::schema::MigrateError;
+pub(super) use self::{
+    at_rest::{at_rest, on_snapshot, read_only},
+    readers::Readers,
+};
+#[cfg(test)]
+pub(super) use self::{
+    engine::{bind, books_in_memory, value},
+    schema::migrated_in_memory,
+};
 use super::{
     Store,
     handle::{self, QUEUE},
@@ -40,6 +50,9 @@ pub enum OpenError {
     /// Another process has it.
     #[error("{} is in use by another tollgate process", .0.display())]
     InUse(PathBuf),
+    /// There is nothing of ours in it.
+    #[error("{} holds no books", .0.display())]
+    NoBooks(PathBuf),
     /// The folder cannot be used.
     #[error("{}: {source}", path.display())]
     Folder {

@@ -3,13 +3,15 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::engine::{bind, value};
+use super::{
+    at_rest::read_only,
+    engine::{bind, value},
+};
 use crate::store::{
     query::{Query, ReadError},
     value::Value,
@@ -63,18 +65,12 @@ impl Readers {
         Ok(found)
     }
 
-    fn connect(&self) -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(self.folder.join("ledger.db"), flags)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        let receipts = self.folder.join("receipts.db");
-        connection.execute("ATTACH DATABASE ?1 AS receipts", [receipts.to_string_lossy()])?;
-        connection.set_prepared_statement_cache_capacity(64);
-        Ok(connection)
+    fn connect(&self) -> Result<Connection, ReadError> {
+        read_only(&self.folder).map_err(|error| ReadError::Engine(error.to_string()))
     }
 }
 
-struct Snapshot<'a>(&'a Connection);
+pub(super) struct Snapshot<'a>(pub(super) &'a Connection);
 
 impl Query for Snapshot<'_> {
     fn rows(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, ReadError> {

@@ -29,9 +29,30 @@ pub enum MigrateError {
         /// Ours.
         known: usize,
     },
+    /// Written by an earlier program, and only looked at now.
+    #[error(
+        "the file has schema version {found}, this program reads {known}: serving from it once brings it up"
+    )]
+    TooOld {
+        /// The file's.
+        found: usize,
+        /// Ours.
+        known: usize,
+    },
     /// SQLite failed.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+}
+
+/// Says whether the ledger's file can be read as it is.
+pub(super) fn must_be_current(db: &Connection) -> Result<(), MigrateError> {
+    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let (found, known) = (usize::try_from(found).unwrap_or(0), MIGRATIONS.len());
+    match found.cmp(&known) {
+        std::cmp::Ordering::Less => Err(MigrateError::TooOld { found, known }),
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Greater => Err(MigrateError::TooNew { found, known }),
+    }
 }
 
 fn migrate(db: &mut Connection, steps: &[&str]) -> Result<(), MigrateError> {
@@ -47,4 +68,12 @@ fn migrate(db: &mut Connection, steps: &[&str]) -> Result<(), MigrateError> {
         tx.commit()?;
     }
     Ok(())
+}
+
+/// Empty books that no file keeps.
+#[cfg(test)]
+pub(in crate::store) fn migrated_in_memory() -> Connection {
+    let mut db = Connection::open_in_memory().unwrap();
+    migrate_ledger(&mut db).unwrap();
+    db
 }

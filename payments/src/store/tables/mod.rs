@@ -11,6 +11,7 @@ mod journal;
 mod offer;
 mod order;
 mod prices;
+mod receipt;
 mod refund;
 
 pub(crate) use self::{
@@ -21,6 +22,7 @@ pub(crate) use self::{
     offer::{CREDIT_CODE, PACKAGE},
     order::{NOTICE, PAY_ORDER, SUSPENSE},
     prices::PRICE_LIST,
+    receipt::RECEIPT,
     refund::{REFUND_BATCH, REFUND_ITEM},
 };
 use super::value::{Broken, Cells, Value};

@@ -167,7 +167,9 @@ pub fn settings(folder: &Path) -> (StoreSettings, HashMap<RequestId, Mark>) {
 pub fn postgres_settings(url: &str, folder: &Path) -> PostgresSettings {
     let (journal, _) = Journal::open(&folder.join("journal")).unwrap();
     let (admission, journal) = (Arc::new(Admission::shared()), Arc::new(journal));
-    PostgresSettings { url: url.to_owned(), node: "test".to_owned(), admission, journal }
+    // Each opening is a node of its own: who bears a name that is in use ends the run that bore it.
+    let node = RequestId::new(START).to_string();
+    PostgresSettings { url: url.to_owned(), node, admission, journal }
 }
 
 pub fn merchant(far: &Arc<FarSide>, clock: &Arc<ManualClock>, livemode: Livemode) -> Merchant {

@@ -8,7 +8,10 @@ use units::{
     Tokens, Usage,
 };
 
-use super::{AccountRole, ApiKey, OrderKind, entry::words, view::Needs};
+use super::{
+    AccountRole, ApiKey, Asset, BudgetPeriod, Grant, GrantCaps, GrantClaim, LotUse, OrderKind, TokenLeg,
+    entry::words, view::Needs,
+};
 
 words! {
     /// In what capacity somebody acts.
@@ -83,8 +86,73 @@ pub enum SettleEnd {
         /// here, so that what the client was told is what the ledger charges.
         extra: NanoCny,
     },
-    /// Give everything back.
+    /// The upstream failed before any token: give everything back.
     Release,
+    /// Nothing was sent upstream: give everything back. Refused once something may have been sent.
+    NotSent,
+}
+
+/// Who ends a hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SettledBy {
+    /// The run of the process that opened it.
+    Owner {
+        /// Its epoch.
+        epoch: i64,
+    },
+    /// Recovery, once it is an orphan.
+    Recovery,
+}
+
+/// Why nobody answers for a hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stranded {
+    /// The run of the process that opened it is over.
+    EpochOver {
+        /// Its epoch.
+        epoch: i64,
+    },
+    /// Its deadline has passed.
+    Overdue,
+}
+
+/// A new hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewHold {
+    /// The call.
+    pub id: RequestId,
+    /// Who pays.
+    pub account: AccountId,
+    /// With which key.
+    pub key: KeyId,
+    /// The model asked for.
+    pub model: String,
+    /// Money.
+    pub money: NanoCny,
+    /// Tokens, in the order in which they are to be burnt.
+    pub legs: Vec<TokenLeg>,
+    /// The price.
+    pub quote: HoldQuote,
+    /// Which run of the process.
+    pub epoch: i64,
+    /// True if the call goes upstream without waiting for this hold to be on disk.
+    pub dispatched: bool,
+    /// When it should have ended at the latest.
+    pub deadline: Timestamp,
+}
+
+/// How much of a charge goes back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Correction {
+    /// All that has not gone back yet.
+    Whole,
+    /// A part of what was taken in one asset.
+    Part {
+        /// Which.
+        asset: Asset,
+        /// How much, in the asset's unit.
+        amount: i64,
+    },
 }
 
 /// Where the news of a payment came from.
@@ -168,24 +236,14 @@ pub enum Body {
         /// Until when.
         expires_at: Option<Timestamp>,
     },
-    /// Sets money (and tokens of the model's own balance) aside for a call.
-    Hold {
+    /// Sets money and tokens aside for a call.
+    Hold(NewHold),
+    /// The call goes upstream now.
+    Dispatch {
         /// The call.
         id: RequestId,
         /// Who pays.
         account: AccountId,
-        /// With which key.
-        key: KeyId,
-        /// The model asked for.
-        model: String,
-        /// Money.
-        money: NanoCny,
-        /// Tokens, in thousandths.
-        tokens_milli: i64,
-        /// The price.
-        quote: HoldQuote,
-        /// Which run of the process.
-        epoch: i64,
     },
     /// Sets more money aside for a call that runs.
     Extend {
@@ -193,8 +251,19 @@ pub enum Body {
         id: RequestId,
         /// Who pays.
         account: AccountId,
+        /// With which key.
+        key: KeyId,
         /// How much it shall be in all. Naming the end and not the step makes a repeat harmless.
         to: NanoCny,
+    },
+    /// Nobody answers for a hold any more: from now on only recovery ends it.
+    Orphan {
+        /// The call.
+        id: RequestId,
+        /// Who pays.
+        account: AccountId,
+        /// Why.
+        why: Stranded,
     },
     /// Ends a hold.
     Settle {
@@ -202,10 +271,59 @@ pub enum Body {
         id: RequestId,
         /// Who pays.
         account: AccountId,
-        /// The model, whose token balance may pay first.
-        model: String,
+        /// With which key.
+        key: KeyId,
+        /// The token balances it holds on, as the hold has them.
+        tokens: Vec<Asset>,
+        /// Who ends it.
+        by: SettledBy,
         /// How.
         end: SettleEnd,
+    },
+    /// Gives a wrong charge back to where it was taken from, the last part first. Two operators and a reason.
+    CorrectCharge {
+        /// The call.
+        id: RequestId,
+        /// Who paid.
+        account: AccountId,
+        /// With which key.
+        key: KeyId,
+        /// What it took, as the hold has it.
+        used: Vec<LotUse>,
+        /// How much goes back.
+        what: Correction,
+    },
+    /// Sets, changes or lifts a budget. What was counted so far stays.
+    SetBudget {
+        /// Whose money.
+        account: AccountId,
+        /// The key whose calls count; every call of the account where absent.
+        key: Option<KeyId>,
+        /// For how long.
+        period: BudgetPeriod,
+        /// At most this much; absent, it only counts.
+        limit: Option<NanoCny>,
+    },
+    /// Lends while the payment of an order is under way.
+    OpenGrant {
+        /// The order.
+        order: OrderId,
+        /// To whom.
+        account: AccountId,
+        /// On whose word.
+        claim: GrantClaim,
+        /// What the operator allows.
+        caps: GrantCaps,
+    },
+    /// Moves a grant on: by the time, by what became of its order and of the calls that use it.
+    SweepGrant {
+        /// The order.
+        order: OrderId,
+        /// To whom.
+        account: AccountId,
+        /// What admission set aside for it, in nano-yuan: no more is taken back, since calls that were admitted on the
+        /// rest may still be on their way to the ledger.
+        granted: i64,
     },
     /// Writes an order down, before WeChat Pay hears of it.
     CreateOrder(NewOrder),
@@ -361,9 +479,13 @@ impl Command {
     /// row's state makes a repeat harmless, also one that tells the same news from another source.
     pub const fn remembered_by_its_row(&self) -> bool {
         match self.body {
-            Body::Hold { .. }
+            Body::Hold(_)
+            | Body::Dispatch { .. }
             | Body::Extend { .. }
+            | Body::Orphan { .. }
             | Body::Settle { .. }
+            | Body::OpenGrant { .. }
+            | Body::SweepGrant { .. }
             | Body::OrderPrepaid { .. }
             | Body::OrderFailed { .. }
             | Body::OrderPaid { .. }
@@ -377,6 +499,8 @@ impl Command {
             | Body::GrantPromo { .. }
             | Body::CreateOrder(_)
             | Body::RequestRefund { .. }
+            | Body::CorrectCharge { .. }
+            | Body::SetBudget { .. }
             | Body::PublishPrices { .. } => false,
         }
     }
@@ -396,24 +520,55 @@ impl Command {
                 into.key(*key);
             }
             Body::GrantPromo { account, .. } => into.wallet(*account, &Cny),
-            Body::Hold { id, account, model, tokens_milli, .. } => {
-                into.hold(*id);
-                into.account(*account);
-                into.balance(*account, &Cny);
-                if *tokens_milli > 0 {
-                    into.balance(*account, &Tokens(model.clone()));
+            Body::Hold(new) => {
+                into.hold(new.account, new.id);
+                into.account(new.account);
+                into.key(new.key);
+                into.balance(new.account, &Cny);
+                for leg in &new.legs {
+                    into.balance(new.account, &leg.asset);
+                    if let Tokens(terms) = &leg.asset {
+                        into.terms.insert(terms.clone());
+                    }
                 }
+                into.budgets(new.account, new.key);
             }
-            Body::Extend { id, account, .. } => {
-                into.hold(*id);
+            Body::Dispatch { id, account } | Body::Orphan { id, account, .. } => into.hold(*account, *id),
+            Body::Extend { id, account, key, .. } => {
+                into.hold(*account, *id);
                 into.account(*account);
                 into.balance(*account, &Cny);
+                into.budgets(*account, *key);
             }
-            Body::Settle { id, account, model, .. } => {
-                into.hold(*id);
-                into.account(*account);
+            Body::Settle { id, account, key, tokens, .. } => {
+                into.hold(*account, *id);
                 into.wallet(*account, &Cny);
-                into.wallet(*account, &Tokens(model.clone()));
+                for asset in tokens {
+                    into.wallet(*account, asset);
+                }
+                into.budgets(*account, *key);
+            }
+            Body::CorrectCharge { id, account, key, used, .. } => {
+                into.hold(*account, *id);
+                into.account(*account);
+                for part in used {
+                    into.balance(*account, &part.asset);
+                    into.lots.insert((*account, part.lot.clone()));
+                    // What was lent may have been paid back since.
+                    into.orders.extend(Grant::order_of(&part.lot));
+                }
+                into.budgets(*account, *key);
+            }
+            Body::SetBudget { account, key, .. } => {
+                into.account(*account);
+                into.budgets.insert((*account, *key));
+                key.iter().for_each(|key| into.key(*key));
+            }
+            Body::OpenGrant { order, account, .. } | Body::SweepGrant { order, account, .. } => {
+                into.order(*order);
+                into.wallet(*account, &Cny);
+                into.standings.insert(*account);
+                into.budgets.insert((*account, Some(KeyId::of_order(*order))));
             }
             Body::CreateOrder(order) => {
                 into.account(order.account);
@@ -428,11 +583,13 @@ impl Command {
                 into.transactions.insert(transaction_id.clone());
                 into.wallet(*account, asset);
                 into.notice(event.as_deref());
+                into.standings.insert(*account);
             }
             Body::RequestRefund { batch, account, asset, .. } => {
                 into.account(*account);
                 into.wallet(*account, asset);
                 into.batch(*batch);
+                into.standings.insert(*account);
             }
             Body::RefundSending { batch, .. } => into.batch(*batch),
             Body::RefundReported { batch, order, account, asset, event, .. } => {

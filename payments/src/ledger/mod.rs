@@ -7,10 +7,13 @@
 //! Touches `units` only.
 
 mod asset;
+mod budget;
 mod burn;
 mod command;
 mod decide;
 mod entry;
+mod grant;
+mod hold;
 mod refund_plan;
 mod rows;
 mod terms;
@@ -18,18 +21,22 @@ mod tokens;
 mod view;
 
 pub use asset::{Asset, UnknownAsset};
+pub use budget::{Budget, BudgetPeriod, BudgetShare, OverBudget, Tally};
 pub use burn::{burn_order, pledges};
 pub use command::{
-    Actor, Body, Command, CreditSource, HoldQuote, NewKey, NewOrder, RefundNews, Role, SettleEnd,
+    Actor, Body, Command, Correction, CreditSource, HoldQuote, NewHold, NewKey, NewOrder, RefundNews, Role,
+    SettleEnd, SettledBy, Stranded,
 };
 pub use decide::{Decision, OrderStep, Refusal, Reply, decide};
 pub use entry::{Book, Entry, EntryKind};
+pub use grant::{Grant, GrantBlock, GrantCaps, GrantClaim, GrantStanding, GrantState};
+pub use hold::{Hold, HoldState, LEGS_MAX, LotUse, TokenLeg};
 pub use refund_plan::{BonusShare, PlanError, PlannedItem, Refundable, plan_refund, refundable};
 pub use rows::{
-    Account, AccountRole, ApiKey, Hold, HoldState, Lot, LotClass, Notice, NoticeResult, Order, OrderKind,
+    Account, AccountRole, ApiKey, Lot, LotClass, Notice, NoticeResult, Order, OrderKind,
     OrderState, PriceListRow, RefundBatch, RefundBatchState, RefundItem, RefundItemState, TimelineEvent,
     Wallet,
 };
 pub use terms::{TokenTerms, Weights};
-pub use tokens::{split_charge, weight_milli};
+pub use tokens::{Split, split_charge, weight_milli};
 pub use view::{Needs, RowOp, Rows};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use units::{AccountId, KeyId, OrderId, RefundBatchId, RefundId, RequestId};
 
 use super::{
-    Account, ApiKey, Asset, Entry, Hold, Lot, Notice, Order, PriceListRow, RefundBatch, RefundItem,
+    Account, ApiKey, Asset, Budget, BudgetPeriod, Entry, Grant, GrantStanding, Hold, Lot, Notice, Order, PriceListRow, RefundBatch, RefundItem,
     TokenTerms, Wallet,
 };
 
@@ -20,9 +20,9 @@ pub struct Needs {
     pub digests: BTreeSet<String>,
     /// Balances; true where the lots with something left in them are needed as well.
     pub wallets: BTreeMap<(AccountId, Asset), bool>,
-    /// Holds.
-    pub holds: BTreeSet<RequestId>,
-    /// Orders, each with the lot it filled.
+    /// Holds, with their accounts.
+    pub holds: BTreeSet<(AccountId, RequestId)>,
+    /// Orders, each with the lot it filled and with its temporary grant: the row and its lot.
     pub orders: BTreeSet<OrderId>,
     /// Requests to refund, each with its items and their lots.
     pub batches: BTreeSet<RefundBatchId>,
@@ -32,6 +32,12 @@ pub struct Needs {
     pub transactions: BTreeSet<String>,
     /// Terms of token balances.
     pub terms: BTreeSet<String>,
+    /// Lots, with their accounts, whether or not anything is left in them.
+    pub lots: BTreeSet<(AccountId, String)>,
+    /// Whose budgets, of every period: a key's, or the account's own.
+    pub budgets: BTreeSet<(AccountId, Option<KeyId>)>,
+    /// What accounts' grants so far say about the next.
+    pub standings: BTreeSet<AccountId>,
 }
 
 impl Needs {
@@ -54,12 +60,19 @@ impl Needs {
         self.wallets.entry((account, asset.clone())).or_insert(false);
     }
 
-    pub(super) fn hold(&mut self, id: RequestId) {
-        self.holds.insert(id);
+    pub(super) fn hold(&mut self, account: AccountId, id: RequestId) {
+        self.holds.insert((account, id));
     }
 
+    /// The order, what it filled, what was lent on it and the key that came with it.
     pub(super) fn order(&mut self, id: OrderId) {
         self.orders.insert(id);
+        self.keys.insert(KeyId::of_order(id));
+    }
+
+    /// The budgets that a call with this key counts against.
+    pub(super) fn budgets(&mut self, account: AccountId, key: KeyId) {
+        self.budgets.extend([(account, None), (account, Some(key))]);
     }
 
     pub(super) fn batch(&mut self, id: RefundBatchId) {
@@ -87,6 +100,9 @@ pub enum RowOp {
     Entry(Entry),
     PriceList(PriceListRow),
     Terms(TokenTerms),
+    Budget(Box<Budget>),
+    Grant(Grant),
+    Standing(GrantStanding),
 }
 
 /// The rows in memory: what was loaded, with the batch's changes on top.
@@ -105,6 +121,9 @@ pub struct Rows {
     pub(crate) batches: HashMap<RefundBatchId, RefundBatch>,
     pub(crate) items: BTreeMap<RefundId, RefundItem>,
     pub(crate) terms: HashMap<String, TokenTerms>,
+    pub(crate) budgets: BTreeMap<(AccountId, Option<KeyId>, BudgetPeriod), Budget>,
+    pub(crate) grants: HashMap<OrderId, Grant>,
+    pub(crate) standings: HashMap<AccountId, GrantStanding>,
 }
 
 impl Rows {
@@ -124,6 +143,11 @@ impl Rows {
             RowOp::Batch(row) => drop(self.batches.insert(row.id, row.clone())),
             RowOp::Item(row) => drop(self.items.insert(row.id, row.clone())),
             RowOp::Terms(row) => drop(self.terms.insert(row.id.clone(), row.clone())),
+            RowOp::Budget(row) => {
+                drop(self.budgets.insert((row.account, row.key, row.period), (**row).clone()));
+            }
+            RowOp::Grant(row) => drop(self.grants.insert(row.order, row.clone())),
+            RowOp::Standing(row) => drop(self.standings.insert(row.account, row.clone())),
             RowOp::Entry(_) | RowOp::PriceList(_) => {}
         }
     }
@@ -182,6 +206,37 @@ impl Rows {
     /// The terms of a kind of token balance.
     pub fn terms(&self, id: &str) -> Option<&TokenTerms> {
         self.terms.get(id)
+    }
+
+    /// The key, if it exists.
+    pub fn key(&self, id: KeyId) -> Option<&ApiKey> {
+        self.keys.get(&id)
+    }
+
+    /// The loaded budgets of one owner, by period.
+    pub fn budgets_of(&self, account: AccountId, key: Option<KeyId>) -> impl Iterator<Item = &Budget> {
+        let own = |period: BudgetPeriod| self.budgets.get(&(account, key, period));
+        BudgetPeriod::ALL.iter().filter_map(move |period| own(*period))
+    }
+
+    /// Every loaded budget.
+    pub fn budgets(&self) -> impl Iterator<Item = &Budget> {
+        self.budgets.values()
+    }
+
+    /// The temporary grant on an order, if there is one.
+    pub fn grant(&self, order: OrderId) -> Option<&Grant> {
+        self.grants.get(&order)
+    }
+
+    /// Every loaded grant.
+    pub fn grants(&self) -> impl Iterator<Item = &Grant> {
+        self.grants.values()
+    }
+
+    /// What an account's grants so far say about the next.
+    pub fn standing(&self, account: AccountId) -> GrantStanding {
+        self.standings.get(&account).cloned().unwrap_or(GrantStanding::new(account))
     }
 
     /// The notification, if it was filed.

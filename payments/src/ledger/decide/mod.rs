@@ -1,6 +1,9 @@
 //! What follows from a command? Rows before, rows after; or a refusal that changes nothing.
 
 mod account;
+mod budget;
+mod correct;
+mod grant;
 mod hold;
 mod order;
 mod refund;
@@ -10,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use units::{AccountId, Fen, KeyId, NanoCny, OrderId, Overflow, RefundBatchId, RefundId, RequestId};
 
 use super::{
-    Account, Asset, Body, Book, Command, Entry, EntryKind, Hold, Lot, LotClass, Order, OrderState, PlanError,
-    PriceListRow, RefundBatch, RefundItem, RefundItemState, RowOp, Rows, Wallet,
+    Account, Asset, Body, Book, Budget, Command, Entry, EntryKind, Grant, GrantBlock, Hold, Lot, LotClass,
+    Order, OrderState, OverBudget, PlanError, PriceListRow, RefundBatch, RefundItem, RefundItemState, RowOp,
+    Rows, Wallet,
 };
 
 /// What a command leads to.
@@ -50,6 +54,10 @@ pub enum Reply {
     },
     /// The refund item as it stands now.
     Item(Box<RefundItem>),
+    /// The budget as it stands now.
+    Budget(Box<Budget>),
+    /// The temporary grant as it stands now.
+    Grant(Box<Grant>),
 }
 
 /// What a command did to an order.
@@ -93,6 +101,36 @@ pub enum Refusal {
     HoldExists(RequestId),
     #[error("hold {0} has ended")]
     HoldEnded(RequestId),
+    #[error("hold {0} is an orphan: only recovery ends it")]
+    HoldOrphaned(RequestId),
+    #[error("hold {0} is open: only the run that opened it ends it")]
+    HoldFenced(RequestId),
+    #[error("hold {0} may have been sent upstream: it is not given back as if it were not")]
+    HoldDispatched(RequestId),
+    #[error("hold {0} still has an owner whose time is not over")]
+    NotStranded(RequestId),
+    #[error("the quote is incomplete: {0}")]
+    QuoteIncomplete(String),
+    #[error("the deadline has passed already")]
+    DeadlinePassed,
+    #[error("tokens of {asset} cannot pay: {what}")]
+    LegRefused { asset: Asset, what: String },
+    #[error("key {0} is revoked or over")]
+    KeyOver(KeyId),
+    #[error("{0}")]
+    OverBudget(Box<OverBudget>),
+    #[error("not allowed: {0}")]
+    NotAllowed(String),
+    #[error("a correction names a reason and a second operator")]
+    SecondPersonNeeded,
+    #[error("call {hold}: {left} of {asset} can go back, {asked} were asked for")]
+    CorrectionTooMuch { hold: RequestId, asset: Asset, left: i64, asked: i64 },
+    #[error("no temporary grant of order {0}")]
+    UnknownGrant(OrderId),
+    #[error("order {order}: {why}")]
+    GrantRefused { order: OrderId, why: GrantBlock },
+    #[error("a temporary grant of order {0} is not resolved: nothing is refunded until it is")]
+    GrantLive(OrderId),
     #[error("no order {0}")]
     UnknownOrder(OrderId),
     #[error("order {0} exists already")]
@@ -143,9 +181,17 @@ pub fn decide(rows: &Rows, command: &Command) -> Result<Decision, Refusal> {
         Body::GrantPromo { account, amount, expires_at } => {
             draft.grant_promo(*account, *amount, *expires_at)?
         }
-        Body::Hold { .. } => draft.hold()?,
-        Body::Extend { id, account, to } => draft.extend(*id, *account, *to)?,
-        Body::Settle { id, account, model, end } => draft.settle(*id, *account, model, end)?,
+        Body::Hold(new) => draft.hold(new)?,
+        Body::Dispatch { id, account } => draft.dispatch(*id, *account)?,
+        Body::Extend { id, account, key, to } => draft.extend(*id, *account, *key, *to)?,
+        Body::Orphan { id, account, why } => draft.orphan(*id, *account, *why)?,
+        Body::Settle { .. } => draft.settle()?,
+        Body::CorrectCharge { .. } => draft.correct_charge()?,
+        Body::SetBudget { account, key, period, limit } => {
+            draft.set_budget(*account, *key, *period, *limit)?
+        }
+        Body::OpenGrant { .. } => draft.open_grant()?,
+        Body::SweepGrant { order, account, granted } => draft.sweep_grant(*order, *account, *granted)?,
         Body::CreateOrder(order) => draft.create_order(order)?,
         Body::OrderPrepaid { order, code_url } => draft.order_prepaid(*order, code_url)?,
         Body::OrderFailed { order, detail } => draft.order_failed(*order, detail)?,

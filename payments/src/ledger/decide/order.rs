@@ -93,6 +93,7 @@ impl Draft<'_> {
         }
         order.state = OrderState::Failed;
         self.note(&mut order, "failed", "wechat", Some(detail));
+        self.revoke_grant(id);
         let order = self.put_order(order);
         Ok(Reply::Order { order: Box::new(order), step: OrderStep::Moved })
     }
@@ -105,6 +106,7 @@ impl Draft<'_> {
         }
         order.state = OrderState::Closed;
         self.note(&mut order, "closed", source, None);
+        self.revoke_grant(id);
         let order = self.put_order(order);
         Ok(Reply::Order { order: Box::new(order), step: OrderStep::Moved })
     }
@@ -263,6 +265,7 @@ impl Draft<'_> {
             self.post(posting(EntryKind::TokenGrant, Book::TokenIssue, Book::WalletTokens, &asset, units));
         }
         order.lot = Some(lot.id.clone());
+        self.pay_grant_back(order, &mut lot, &mut wallet)?;
         self.ops.push(RowOp::Lot(lot));
         self.put_wallet(wallet);
         Ok(())

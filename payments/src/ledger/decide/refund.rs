@@ -44,6 +44,7 @@ impl Draft<'_> {
             return Err(Refusal::NotPositive);
         };
         self.active_account(*account)?;
+        self.no_live_grant(*account)?;
         if self.rows.batches.contains_key(batch) {
             return Err(Refusal::KeyReused);
         }

@@ -521,7 +521,7 @@ impl Command {
             }
             Body::GrantPromo { account, .. } => into.wallet(*account, &Cny),
             Body::Hold(new) => {
-                into.hold(new.account, new.id);
+                into.hold(new.id);
                 into.account(new.account);
                 into.key(new.key);
                 into.balance(new.account, &Cny);
@@ -533,15 +533,15 @@ impl Command {
                 }
                 into.budgets(new.account, new.key);
             }
-            Body::Dispatch { id, account } | Body::Orphan { id, account, .. } => into.hold(*account, *id),
+            Body::Dispatch { id, .. } | Body::Orphan { id, .. } => into.hold(*id),
             Body::Extend { id, account, key, .. } => {
-                into.hold(*account, *id);
+                into.hold(*id);
                 into.account(*account);
                 into.balance(*account, &Cny);
                 into.budgets(*account, *key);
             }
             Body::Settle { id, account, key, tokens, .. } => {
-                into.hold(*account, *id);
+                into.hold(*id);
                 into.wallet(*account, &Cny);
                 for asset in tokens {
                     into.wallet(*account, asset);
@@ -549,11 +549,12 @@ impl Command {
                 into.budgets(*account, *key);
             }
             Body::CorrectCharge { id, account, key, used, .. } => {
-                into.hold(*account, *id);
+                into.hold(*id);
                 into.account(*account);
+                into.balance(*account, &Cny);
                 for part in used {
                     into.balance(*account, &part.asset);
-                    into.lots.insert((*account, part.lot.clone()));
+                    into.lots.insert(part.lot.clone());
                     // What was lent may have been paid back since.
                     into.orders.extend(Grant::order_of(&part.lot));
                 }
@@ -581,6 +582,7 @@ impl Command {
             Body::OrderPaid { order, account, asset, event, transaction_id, .. } => {
                 into.order(*order);
                 into.transactions.insert(transaction_id.clone());
+                into.balance(*account, &Cny);
                 into.wallet(*account, asset);
                 into.notice(event.as_deref());
                 into.standings.insert(*account);
@@ -595,6 +597,7 @@ impl Command {
             Body::RefundReported { batch, order, account, asset, event, .. } => {
                 into.batch(*batch);
                 into.order(*order);
+                into.balance(*account, &Cny);
                 into.wallet(*account, asset);
                 into.notice(event.as_deref());
             }

@@ -1,21 +1,23 @@
-//! The writer thread: the only one who changes the files.
+//! The lane: one thread that takes the commands that wait, has an engine carry them out in one commit, and then tells
+//! memory and everybody who asked.
+//!
+//! It takes the first command that waits and with it whatever queued up while the last commit ran. There is no timer:
+//! the flush is the timer.
 
 use std::{collections::HashMap, sync::Arc};
 
-use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 use units::{AccountId, RequestId, Timestamp};
 
-use super::{Submission, load, write};
+use super::{Outcome, Submission, batch::Applied};
 use crate::{
     admission::Admission,
     journal::Journal,
-    ledger::{Asset, Body, HoldState, Needs, RowOp, Rows, Wallet},
-    store::{Applied, Outcome, apply},
+    ledger::{Asset, Body, Command, HoldState, RowOp},
 };
 
 /// Commands in one commit.
-const BATCH_MAX: usize = 256;
+pub(super) const BATCH_MAX: usize = 256;
 
 /// What a call was, as JSON, kept beside the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +32,7 @@ pub struct Receipt {
     pub body: String,
 }
 
-/// What the writer is asked to do.
+/// What the lane is asked to do.
 #[derive(Debug)]
 pub(super) enum Job {
     /// Carry out a command.
@@ -43,48 +45,44 @@ pub(super) enum Job {
     Stop,
 }
 
-/// Begins a new run of the process.
-pub(super) fn next_epoch(db: &mut Connection) -> rusqlite::Result<i64> {
-    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    tx.execute(
-        "INSERT INTO meta (name, value) VALUES ('epoch', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1",
-        [],
-    )?;
-    let epoch = tx.query_row("SELECT value FROM meta WHERE name = 'epoch'", [], |row| row.get(0))?;
-    tx.commit()?;
-    Ok(epoch)
+/// Whatever carries a batch out: loads what the commands name, decides them in order, writes each changed row once,
+/// commits.
+pub(super) trait Engine: Send + 'static {
+    /// One batch, durable when this returns. An error means that nobody knows whether it was written: the lane stops,
+    /// and the next start reads what was kept.
+    fn commit(&mut self, commands: &[&Command]) -> Result<Vec<Applied>, EngineError>;
+
+    /// What can be set aside of a balance, as committed.
+    fn available(&mut self, account: AccountId, asset: &Asset) -> Result<i64, EngineError>;
+
+    /// Keeps receipts: evidence, not money.
+    fn keep_receipts(&mut self, receipts: &[&Receipt]) -> Result<(), EngineError>;
+
+    /// The last word.
+    fn close(&mut self);
 }
 
-pub(super) struct Writer {
-    ledger: Connection,
-    receipts: Connection,
-    admission: Arc<Admission>,
-    journal: Arc<Journal>,
+/// The engine cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct EngineError(pub(super) String);
+
+pub(super) struct Lane<E> {
+    pub(super) engine: E,
+    pub(super) admission: Arc<Admission>,
+    pub(super) journal: Arc<Journal>,
     /// Counts changes of API keys, for whoever keeps a table of them.
-    keys: watch::Sender<u64>,
-    link: write::Link,
+    pub(super) keys: watch::Sender<u64>,
 }
 
-impl Writer {
-    pub(super) fn new(
-        ledger: Connection,
-        receipts: Connection,
-        admission: Arc<Admission>,
-        journal: Arc<Journal>,
-        keys: watch::Sender<u64>,
-    ) -> rusqlite::Result<Self> {
-        let link = write::last_link(&ledger)?;
-        Ok(Self { ledger, receipts, admission, journal, keys, link })
-    }
-
-    /// Works until it is told to stop, everybody who could ask is gone, or the disk fails.
+impl<E: Engine> Lane<E> {
+    /// Works until it is told to stop, everybody who could ask is gone, or the engine fails.
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut waiting = Vec::with_capacity(BATCH_MAX);
         while jobs.blocking_recv_many(&mut waiting, BATCH_MAX) > 0 {
             let stop = waiting.iter().any(|job| matches!(job, Job::Stop));
             if let Err(error) = self.carry_out(std::mem::take(&mut waiting)) {
-                // What is in the file now, only the file knows: whoever waits is told nothing, and the next start
-                // reads what was kept.
+                // What is in the store now, only the store knows: whoever waits is told nothing.
                 tracing::error!(%error, "the ledger cannot be written; the store stops");
                 jobs.close();
                 return;
@@ -93,13 +91,12 @@ impl Writer {
                 jobs.close();
             }
         }
-        let _ = self.ledger.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
-        let _ = self.receipts.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);");
+        self.engine.close();
     }
 
-    fn carry_out(&mut self, jobs: Vec<Job>) -> rusqlite::Result<()> {
-        let mut submissions = Vec::new();
-        let mut answers = Vec::new();
+    fn carry_out(&mut self, jobs: Vec<Job>) -> Result<(), EngineError> {
+        let mut submissions = Vec::with_capacity(jobs.len());
+        let mut answers = Vec::with_capacity(jobs.len());
         let mut afterwards = Vec::new();
         for job in jobs {
             match job {
@@ -112,19 +109,20 @@ impl Writer {
             }
         }
         if !submissions.is_empty() {
-            let applied = self.commit(&submissions)?;
+            let commands: Vec<&Command> = submissions.iter().map(|submission| &submission.command).collect();
+            let applied = self.engine.commit(&commands)?;
             self.publish(&submissions, &applied);
             for (applied, done) in applied.into_iter().zip(answers) {
                 // Whoever asked may be gone; the outcome stands.
                 let _ = done.send(applied.outcome);
             }
+            self.keep_receipts(&submissions);
         }
         for job in afterwards {
             match job {
                 Job::LoadBalance { account, asset, done } => {
-                    let wallet = load::wallet(&self.ledger, account, &asset)?;
-                    let wallet = wallet.unwrap_or_else(|| Wallet::empty(account, asset.clone()));
-                    self.admission.load(account, &asset, wallet.available());
+                    let available = self.engine.available(account, &asset)?;
+                    self.admission.load(account, &asset, available);
                     let _ = done.send(());
                 }
                 Job::Barrier(done) => drop(done.send(())),
@@ -134,33 +132,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Loads, decides, writes and commits one batch.
-    fn commit(&mut self, submissions: &[Submission]) -> rusqlite::Result<Vec<Applied>> {
-        let mut needs = Needs::default();
-        for submission in submissions {
-            submission.command.needs(&mut needs);
-        }
-        let commands: Vec<_> = submissions.iter().map(|submission| &submission.command).collect();
-        let tx = self.ledger.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut rows = Rows::default();
-        load::rows(&tx, &needs, &mut rows)?;
-        let mut known: HashMap<_, _> = load::remembered(&tx, &commands)?;
-        let applied = apply(&mut rows, &mut known, &commands);
-        let link = write::batch(&tx, &self.link, &commands, &applied)?;
-        tx.commit()?;
-        self.link = link;
-        self.write_receipts(submissions);
-        Ok(applied)
-    }
-
-    /// Evidence, not money: a receipt that cannot be written is logged, and the books go on.
-    fn write_receipts(&mut self, submissions: &[Submission]) {
+    /// A receipt that cannot be written is logged, and the books go on.
+    fn keep_receipts(&mut self, submissions: &[Submission]) {
         let receipts: Vec<&Receipt> =
             submissions.iter().filter_map(|submission| submission.receipt.as_ref()).collect();
         if receipts.is_empty() {
             return;
         }
-        if let Err(error) = write::receipts(&mut self.receipts, &receipts) {
+        if let Err(error) = self.engine.keep_receipts(&receipts) {
             tracing::error!(%error, count = receipts.len(), "receipts could not be written");
         }
     }

@@ -1,0 +1,64 @@
+//! Calls: their holds and receipts.
+
+use units::{AccountId, RequestId, Timestamp};
+
+use super::{Unboxed, nothing_to_read, reader, select};
+use crate::{
+    ledger::{Hold, RowOp},
+    store::{
+        Store, SubmitError,
+        tables::HOLD,
+        value::{Broken, Cells, Value},
+    },
+};
+
+reader!(hold, HOLD, Hold, Hold);
+
+impl Store {
+    /// A hold.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn hold(&self, id: RequestId) -> Result<Option<Hold>, SubmitError> {
+        let query = format!("{} WHERE id = ?1", select(&HOLD));
+        self.read(move |db| db.one(&query, &[Value::word(id)], hold)).await
+    }
+
+    /// Every hold of a run before `epoch` that has not ended.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn orphaned_holds(&self, epoch: i64) -> Result<Vec<Hold>, SubmitError> {
+        let query = format!("{} WHERE state IN ('open', 'orphan') AND epoch < ?1 ORDER BY id", select(&HOLD));
+        self.read(move |db| db.many(&query, &[epoch.into()], hold)).await
+    }
+
+    /// Every hold that has not ended and whose deadline has passed at `at`.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn overdue_holds(&self, at: Timestamp) -> Result<Vec<Hold>, SubmitError> {
+        let query = format!("{} WHERE state IN ('open', 'orphan') AND deadline <= ?1 ORDER BY id", select(&HOLD));
+        self.read(move |db| db.many(&query, &[at.into()], hold)).await
+    }
+
+    /// How many holds are open.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn open_holds(&self) -> Result<i64, SubmitError> {
+        let query = "SELECT count(*) FROM hold WHERE state IN ('open', 'orphan')";
+        let found = self.read(move |db| db.one(query, &[], |cells| cells.int())).await?;
+        Ok(found.unwrap_or(0))
+    }
+
+    /// A receipt, as it was written.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn receipt(&self, id: RequestId, account: AccountId) -> Result<Option<String>, SubmitError> {
+        let query = "SELECT body FROM receipt WHERE id = ?1 AND account = ?2";
+        self.read(move |db| db.one(query, &[Value::word(id), Value::word(account)], |cells| cells.text()))
+            .await
+    }
+}

@@ -306,7 +306,11 @@ mod tests {
         let window = budget.now.window;
         budget.reserve(window, NanoCny::new(4)).unwrap();
         let mut budget = budget.at(second);
-        assert_eq!((budget.now.reserved.get(), budget.room(window)), (0, 6), "the day before is still counted");
+        assert_eq!(
+            (budget.now.reserved.get(), budget.room(window)),
+            (0, 6),
+            "the day before is still counted"
+        );
         budget.reserve(window + 1, NanoCny::new(10)).unwrap();
         let back = budget.at(first);
         assert_eq!(back, budget);

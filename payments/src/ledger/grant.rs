@@ -133,7 +133,8 @@ impl GrantStanding {
     #[must_use]
     pub const fn with(self, order: OrderId, at: Timestamp) -> Self {
         let opened = self.opened_on(at) + 1;
-        let day = if BudgetPeriod::Day.window(at) > self.day { BudgetPeriod::Day.window(at) } else { self.day };
+        let day =
+            if BudgetPeriod::Day.window(at) > self.day { BudgetPeriod::Day.window(at) } else { self.day };
         Self { live: Some(order), day, opened, ..self }
     }
 

@@ -123,7 +123,8 @@ impl Hold {
 
     /// What of a lot's part was not given back yet.
     pub fn uncorrected(&self, part: &LotUse) -> i64 {
-        let back: i64 = self.corrected.iter().filter(|back| back.lot == part.lot).map(|back| back.amount).sum();
+        let back: i64 =
+            self.corrected.iter().filter(|back| back.lot == part.lot).map(|back| back.amount).sum();
         part.amount - back
     }
 }

@@ -33,9 +33,8 @@ pub use grant::{Grant, GrantBlock, GrantCaps, GrantClaim, GrantStanding, GrantSt
 pub use hold::{Hold, HoldState, LEGS_MAX, LotUse, TokenLeg};
 pub use refund_plan::{BonusShare, PlanError, PlannedItem, Refundable, plan_refund, refundable};
 pub use rows::{
-    Account, AccountRole, ApiKey, Lot, LotClass, Notice, NoticeResult, Order, OrderKind,
-    OrderState, PriceListRow, RefundBatch, RefundBatchState, RefundItem, RefundItemState, TimelineEvent,
-    Wallet,
+    Account, AccountRole, ApiKey, Lot, LotClass, Notice, NoticeResult, Order, OrderKind, OrderState,
+    PriceListRow, RefundBatch, RefundBatchState, RefundItem, RefundItemState, TimelineEvent, Wallet,
 };
 pub use terms::{TokenTerms, Weights};
 pub use tokens::{Split, split_charge, weight_milli};

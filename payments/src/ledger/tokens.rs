@@ -47,8 +47,7 @@ pub fn split_charge(usage: &Usage, rates: &Rates, legs: &[TokenLeg]) -> Result<S
     for leg in legs {
         let mut left = leg.milli;
         for (count, weight) in counts.iter_mut().zip(leg.weights.by_class()) {
-            // An empty leg pays for nothing, not even for what burns nothing.
-            let covered = if left <= 0 { 0 } else { left.checked_div(weight).map_or(*count, |most| most.min(*count)) };
+            let covered = left.checked_div(weight).map_or(*count, |most| most.min(*count));
             *count -= covered;
             left -= covered.checked_mul(weight).ok_or(Overflow)?;
         }
@@ -108,13 +107,13 @@ mod tests {
     }
 
     #[test]
-    fn free_models_burn_tokens_one_to_one_and_what_burns_nothing_still_needs_a_balance() {
+    fn free_models_burn_tokens_one_to_one_and_what_burns_nothing_is_covered_by_any_balance() {
         let free = Rates::default();
         let legs = [leg(4_000, Weights::of_rates(&free))];
         assert_eq!(split(usage(3, 0, 2), &free, &legs), (vec![4_000], 0));
         let no_cache = Weights { cached_input: 0, ..Weights::PLAIN };
         assert_eq!(split(usage(1, 7, 0), &rates(), &[leg(1_001, no_cache)]), (vec![1_000], 0));
-        assert_eq!(split(usage(1, 7, 0), &rates(), &[leg(1_000, no_cache)]), (vec![1_000], 3_500));
+        assert_eq!(split(usage(1, 7, 0), &rates(), &[leg(1, no_cache)]), (vec![0], 2_000));
     }
 
     #[test]

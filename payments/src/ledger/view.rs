@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use units::{AccountId, KeyId, OrderId, RefundBatchId, RefundId, RequestId};
 
 use super::{
-    Account, ApiKey, Asset, Budget, BudgetPeriod, Entry, Grant, GrantStanding, Hold, Lot, Notice,
-    Order, PriceListRow, RefundBatch, RefundItem, TokenTerms, Wallet,
+    Account, ApiKey, Asset, Budget, BudgetPeriod, Entry, Grant, GrantStanding, Hold, Lot, Notice, Order,
+    PriceListRow, RefundBatch, RefundItem, TokenTerms, Wallet,
 };
 
 /// Which rows a batch of commands names. Sorted, so that a store that locks does so in one order.
@@ -177,7 +177,7 @@ impl Rows {
             RowOp::Item(row) => drop(self.items.insert(row.id, row.clone())),
             RowOp::Terms(row) => drop(self.terms.insert(row.id.clone(), row.clone())),
             RowOp::Budget(row) => {
-                drop(self.budgets.insert((row.account, row.key, row.period), (**row).clone()));
+                self.budgets.insert((row.account, row.key, row.period), (**row).clone());
             }
             RowOp::Grant(row) => drop(self.grants.insert(row.order, row.clone())),
             RowOp::Standing(row) => drop(self.standings.insert(row.account, row.clone())),
@@ -316,8 +316,7 @@ impl Rows {
 
     /// The loaded budgets of one owner, by period.
     pub fn budgets_of(&self, account: AccountId, key: Option<KeyId>) -> impl Iterator<Item = &Budget> {
-        let own = |period: BudgetPeriod| self.budgets.get(&(account, key, period));
-        BudgetPeriod::ALL.iter().filter_map(move |period| own(*period))
+        BudgetPeriod::ALL.iter().filter_map(move |period| self.budgets.get(&(account, key, *period)))
     }
 
     /// Every loaded budget.

@@ -19,5 +19,5 @@ mod value;
 pub use batch::{Applied, Outcome, apply};
 pub use handle::{Slot, Store, Submission, SubmitError, Waiting};
 pub use lane::Receipt;
-pub use read::{Balance, Findings, TrialBalanceLine};
+pub use read::{Balance, Findings, TokenBalance, TrialBalanceLine};
 pub use sqlite::{MigrateError, OpenError, StoreSettings, is_in_use};

@@ -72,7 +72,11 @@ impl Draft<'_> {
         let before = lots[place].clone();
         let lot = Lot {
             rem: before.rem.checked_add(part.amount).ok_or(Refusal::OutOfRange)?,
-            consumed: before.consumed.checked_sub(part.amount).filter(|left| *left >= 0).ok_or(Refusal::OutOfRange)?,
+            consumed: before
+                .consumed
+                .checked_sub(part.amount)
+                .filter(|left| *left >= 0)
+                .ok_or(Refusal::OutOfRange)?,
             ..before
         };
         wallet.posted = wallet.posted.checked_add(part.amount).ok_or(Refusal::OutOfRange)?;

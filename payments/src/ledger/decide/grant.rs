@@ -194,7 +194,8 @@ impl Draft<'_> {
         if standing != before {
             self.ops.push(RowOp::Standing(standing));
         }
-        let Some(grant) = self.rows.grant(order.id).filter(|grant| grant.state != GrantState::Converted) else {
+        let Some(grant) = self.rows.grant(order.id).filter(|grant| grant.state != GrantState::Converted)
+        else {
             return Ok(());
         };
         let temp = self.rows.lots.get(&Grant::lot(order.id)).ok_or(Refusal::OutOfRange)?.clone();

@@ -89,7 +89,8 @@ impl Store {
     /// See [`Store::account`].
     pub async fn token_balances(&self, account: AccountId) -> Result<Vec<TokenBalance>, SubmitError> {
         self.read(move |db| {
-            let query = "SELECT asset FROM lot WHERE account = ?1 AND asset <> 'CNY' AND rem > 0 GROUP BY asset
+            let query =
+                "SELECT asset FROM lot WHERE account = ?1 AND asset <> 'CNY' AND rem > 0 GROUP BY asset
                          ORDER BY min(coalesce(expires_at, 9223372036854775807)), min(created_at), asset";
             let assets: Vec<Asset> = db.many(query, &[Value::word(account)], |cells| cells.word())?;
             let by_id = format!("{} WHERE id = ?1", select(&TERMS));

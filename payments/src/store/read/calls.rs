@@ -38,7 +38,8 @@ impl Store {
     /// # Errors
     /// See [`Store::account`].
     pub async fn overdue_holds(&self, at: Timestamp) -> Result<Vec<Hold>, SubmitError> {
-        let query = format!("{} WHERE state IN ('open', 'orphan') AND deadline <= ?1 ORDER BY id", select(&HOLD));
+        let query =
+            format!("{} WHERE state IN ('open', 'orphan') AND deadline <= ?1 ORDER BY id", select(&HOLD));
         self.read(move |db| db.many(&query, &[at.into()], hold)).await
     }
 

@@ -20,8 +20,8 @@ use payments::{
     holds::{HoldRequest, Holds},
     journal::{Journal, Mark},
     ledger::{
-        AccountRole, Actor, ApiKey, Asset, Body, Command, CreditSource, HoldQuote, NewOrder, Order,
-        OrderKind, Reply, Wallet,
+        AccountRole, Actor, ApiKey, Asset, Body, Command, CreditSource, Hold, HoldQuote, NewHold, NewOrder,
+        Order, OrderKind, Reply, Rows, SettleEnd, SettledBy, TokenLeg, Wallet, Weights,
     },
     refund::Refunds,
     store::{Receipt, Store, StoreSettings, SubmitError},
@@ -69,6 +69,37 @@ pub fn quote(rates: Rates) -> HoldQuote {
     HoldQuote { price_version: "p-1".to_owned(), fx_id: None, rates, input_estimate: Tokens(7) }
 }
 
+/// A hold of this much of the model's own tokens and of no money, by a run of number 1.
+pub fn new_hold(id: RequestId, account: AccountId, tokens_milli: Option<i64>, rates: Rates) -> NewHold {
+    let (asset, weights) = (Asset::Tokens(MODEL.to_owned()), Weights::of_rates(&rates));
+    NewHold {
+        id,
+        account,
+        key: KeyId::new(START),
+        model: MODEL.to_owned(),
+        money: NanoCny::ZERO,
+        legs: tokens_milli.map(|milli| TokenLeg { asset, milli, weights }).into_iter().collect(),
+        quote: quote(rates),
+        epoch: 1,
+        dispatched: true,
+        deadline: Timestamp(i64::MAX),
+    }
+}
+
+/// The end of a hold, by the run that opened it, naming its balances as it has them.
+pub fn settling(rows: &Rows, id: RequestId, account: AccountId, end: SettleEnd) -> Body {
+    let hold = rows.hold(id);
+    let key = hold.map_or(KeyId::new(START), |hold| hold.key);
+    let tokens = hold.map(Hold::token_assets).unwrap_or_default();
+    Body::Settle { id, account, key, tokens, by: SettledBy::Owner { epoch: 1 }, end }
+}
+
+/// More money for a call that runs.
+pub fn extending(rows: &Rows, id: RequestId, account: AccountId, to: NanoCny) -> Body {
+    let key = rows.hold(id).map_or(KeyId::new(START), |hold| hold.key);
+    Body::Extend { id, account, key, to }
+}
+
 pub fn usage(input: u64, output: u64) -> Usage {
     Usage { input: Tokens(input), output: Tokens(output), ..Usage::default() }
 }
@@ -105,6 +136,8 @@ pub fn api_key(id: KeyId, account: AccountId, digest: &str) -> ApiKey {
         tokens_per_minute: None,
         created_at: START,
         revoked_at: None,
+        expires_at: None,
+        grant: None,
     }
 }
 
@@ -286,10 +319,12 @@ impl World {
             id: RequestId::new(now),
             account,
             key: KeyId::new(now),
+            money_only: false,
             livemode: Livemode::Demo,
             model: MODEL.to_owned(),
             quote: quote(flat(RATE)),
             bound,
+            most: bound,
         }
     }
 

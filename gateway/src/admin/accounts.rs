@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use units::{AccountId, Clock, KeyId, Livemode};
 
-use super::{Admin, token::random_text};
+use super::Admin;
 use crate::{
     cashier::{PayError, reply},
-    keys::digest,
+    keys::{digest, fresh_secret},
 };
 
 /// The shortest secret that may be brought along: less can be guessed.
@@ -135,10 +135,7 @@ pub async fn create_key(
             }
             own
         }
-        None => {
-            let random = random_text().map_err(|error| PayError::unavailable(error.to_string()))?;
-            format!("sk-tg-{livemode}-{random}")
-        }
+        None => fresh_secret(livemode).map_err(|error| PayError::unavailable(error.to_string()))?,
     };
     let name = new.name.unwrap_or_else(|| "default".to_owned());
     if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX {
@@ -161,6 +158,8 @@ pub async fn create_key(
         tokens_per_minute: new.tokens_per_minute,
         created_at: at,
         revoked_at: None,
+        expires_at: None,
+        grant: None,
     };
     let body = Body::AddKey(row);
     let command =
@@ -183,7 +182,7 @@ pub(super) async fn post_account(State(admin): State<Arc<Admin>>, body: Bytes) -
 
 /// `GET /admin/v1/accounts`
 pub(super) async fn list(State(admin): State<Arc<Admin>>) -> Result<Response, PayError> {
-    let accounts = admin.store.accounts().await?;
+    let accounts = admin.store.accounts(None).await?;
     let data: Vec<Value> = accounts.iter().map(account_view).collect();
     Ok(reply(StatusCode::OK, &json!({"object": "list", "data": data})))
 }

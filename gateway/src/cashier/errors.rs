@@ -136,6 +136,16 @@ impl From<Refusal> for PayError {
                     .with("currency", "CNY")
             }
             Refusal::NothingRefundable(_) => Self::conflict("nothing_refundable", words),
+            Refusal::GrantRefused { why, .. } => {
+                let why = serde_json::to_value(why).unwrap_or_default();
+                Self::conflict("temporary_access_refused", words).at("temporary_access").with("why", why)
+            }
+            Refusal::GrantLive(order) => {
+                Self::conflict("temporary_grant_unresolved", words).with("order", order.to_string())
+            }
+            Refusal::NotAllowed(_) => {
+                Self::new(StatusCode::FORBIDDEN, "permission_error", "not_allowed", words)
+            }
             Refusal::NotPositive => Self::invalid("amount", words),
             Refusal::UnknownAccount(_) => Self::not_found("account", words),
             Refusal::AccountStopped(_) => {

@@ -241,6 +241,8 @@ impl World {
             name: name.to_owned(),
             limits: setup.key_limits,
             revoked,
+            expires_at: None,
+            temporary: false,
         };
         let known = HashMap::from([
             (digest(SECRET, KEY), record("test", false)),
@@ -250,7 +252,7 @@ impl World {
         let limits = setup.limits.clone();
         let paces = Paces::new(move || (limits.requests_per_minute, limits.tokens_per_minute));
         let table = Arc::new(KeyTable::from_pointee(known));
-        let keys = Keys::new(table, SECRET, Arc::new(Store(stored)), paces);
+        let keys = Keys::new(table, SECRET, Arc::new(Store(stored)), paces, Arc::clone(&shared_clock));
 
         let till = FakeTill::new();
         let metrics = Metrics::new(Registry::new()).unwrap();

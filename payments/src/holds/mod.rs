@@ -20,7 +20,7 @@ use crate::{
     journal::Journal,
     ledger::{
         Account, AccountRole, Actor, Asset, Body, BudgetShare, Command, HoldQuote, LEGS_MAX, NewHold,
-        OverBudget, TokenLeg,
+        OverBudget, Refusal, TokenLeg, Weights,
     },
     store::{Store, Submission, SubmitError},
 };
@@ -99,10 +99,13 @@ pub struct Holds {
 }
 
 /// What memory set aside for a call.
+#[derive(Default)]
 struct SetAside {
     legs: Vec<TokenLeg>,
     money: NanoCny,
     budgets: Vec<BudgetShare>,
+    /// True where it has to be committed before it counts.
+    commit_first: bool,
 }
 
 impl Holds {
@@ -135,12 +138,12 @@ impl Holds {
         let end_slot = self.store.reserve().map_err(AdmitError::Store)?;
         let house = account.role == AccountRole::House;
         let (aside, exposed) = if house {
-            (SetAside { legs: Vec::new(), money: NanoCny::ZERO, budgets: Vec::new() }, None)
+            (SetAside::default(), None)
         } else {
             let (bound, exposed) = self.expose(&request)?;
             (self.take(&request, &bound).await?, Some(exposed))
         };
-        let SetAside { legs, money, budgets } = aside;
+        let SetAside { legs, money, budgets, commit_first } = aside;
         let mut taken = vec![(request.account, Asset::Cny, money.get())];
         taken.extend(legs.iter().map(|leg| (request.account, leg.asset.clone(), leg.milli)));
         let now = self.clock.now();
@@ -167,7 +170,7 @@ impl Holds {
             body: Body::Hold(new),
         };
         let waiting = hold_slot.send(Submission { command, taken, receipt: None });
-        Ok(OpenHold {
+        let mut hold = OpenHold {
             id: request.id,
             account: request.account,
             key: request.key,
@@ -182,7 +185,32 @@ impl Holds {
             lost: None,
             end_slot,
             holds: self.clone(),
-        })
+        };
+        if commit_first {
+            self.committed_first(&mut hold, money).await?;
+        }
+        Ok(hold)
+    }
+
+    /// Waits for the commit of a hold that memory alone cannot vouch for; its refusal is the account's, not ours.
+    async fn committed_first(&self, hold: &mut OpenHold, required: NanoCny) -> Result<(), AdmitError> {
+        match hold.durable().await {
+            Ok(()) => Ok(()),
+            Err(SubmitError::Refused(Refusal::Insufficient { available, .. })) => {
+                Err(self.insufficient(hold.account, available, required).await)
+            }
+            Err(SubmitError::Refused(Refusal::OverBudget(over))) => Err(AdmitError::OverBudget(over)),
+            Err(error) => Err(AdmitError::Store(error)),
+        }
+    }
+
+    async fn insufficient(&self, account: AccountId, available: i64, required: NanoCny) -> AdmitError {
+        let wallets = self.store.wallets(account).await.unwrap_or_default();
+        let money = wallets.into_iter().find(|wallet| wallet.asset == Asset::Cny);
+        let posted = NanoCny::new(money.map_or(0, |wallet| wallet.posted));
+        let available = NanoCny::new(available.max(0));
+        let held = posted.minus(available).unwrap_or(NanoCny::ZERO).max(NanoCny::ZERO);
+        AdmitError::Insufficient { available, required, held }
     }
 
     async fn account(&self, id: AccountId) -> Result<Account, AdmitError> {
@@ -210,10 +238,28 @@ impl Holds {
         }
     }
 
-    /// Takes what the call may come to: tokens as far as they go, money for the rest, within the budgets.
+    /// Takes what the call may come to: tokens as far as they go, money for the rest, within the budgets. What memory
+    /// cannot cover it looks up once behind everything that is queued: ended calls give back with their commit, and
+    /// others may write the store too.
     async fn take(&self, request: &HoldRequest, bound: &Bound) -> Result<SetAside, AdmitError> {
+        self.know_budgets(request.account, request.key).await.map_err(AdmitError::Store)?;
+        match self.take_once(request, bound).await {
+            Err(AdmitError::Insufficient { .. }) => {
+                let mut assets = vec![Asset::Cny];
+                if !request.money_only {
+                    assets.extend(self.paying(request).await?.into_iter().map(|(asset, _)| asset));
+                }
+                for asset in assets {
+                    self.store.load_balance(request.account, asset).await.map_err(AdmitError::Store)?;
+                }
+                self.take_once(request, bound).await
+            }
+            other => other,
+        }
+    }
+
+    async fn take_once(&self, request: &HoldRequest, bound: &Bound) -> Result<SetAside, AdmitError> {
         let account = request.account;
-        self.know_budgets(account, request.key).await.map_err(AdmitError::Store)?;
         if self.admission.available(account, &Asset::Cny).is_none() {
             self.store.load_balance(account, Asset::Cny).await.map_err(AdmitError::Store)?;
         }
@@ -226,27 +272,30 @@ impl Holds {
         });
         let (money, budgets) = budgets.inspect_err(|_| self.give_tokens_back(account, &legs))?;
         let refused = match self.admission.take(account, &Asset::Cny, money.get()) {
-            Taken::Yes => return Ok(SetAside { legs, money, budgets }),
-            Taken::Only(available) => {
-                let posted = self.posted(account).await;
-                let available = NanoCny::new(available.max(0));
-                let held = posted.minus(available).unwrap_or(NanoCny::ZERO).max(NanoCny::ZERO);
-                AdmitError::Insufficient { available, required: money, held }
-            }
-            Taken::Unknown => AdmitError::Store(SubmitError::Busy),
+            Taken::Yes => return Ok(SetAside { legs, money, budgets, commit_first: false }),
+            Taken::OnceCommitted => return Ok(SetAside { legs, money, budgets, commit_first: true }),
+            Taken::Only(available) => Some(available),
+            Taken::Unknown => None,
         };
         self.admission.budgets().end(account, &budgets, money, NanoCny::ZERO);
         self.give_tokens_back(account, &legs);
-        Err(refused)
+        match refused {
+            Some(available) => Err(self.insufficient(account, available, money).await),
+            None => Err(AdmitError::Store(SubmitError::Busy)),
+        }
+    }
+
+    async fn paying(&self, request: &HoldRequest) -> Result<Vec<(Asset, Weights)>, AdmitError> {
+        let (account, rates) = (request.account, &request.quote.rates);
+        let paying = self.tokens.that_pay_for(&self.store, &self.admission, account, &request.model, rates);
+        paying.await.map_err(AdmitError::Store)
     }
 
     /// Takes tokens of balance after balance until the bound is covered.
     async fn take_tokens(&self, request: &HoldRequest, bound: &Bound) -> Result<Vec<TokenLeg>, AdmitError> {
-        let (account, rates) = (request.account, &request.quote.rates);
-        let paying = self.tokens.that_pay_for(&self.store, &self.admission, account, &request.model, rates);
-        let paying = paying.await.map_err(AdmitError::Store)?;
+        let account = request.account;
         let mut legs: Vec<TokenLeg> = Vec::new();
-        for (asset, weights) in paying {
+        for (asset, weights) in self.paying(request).await? {
             let Some(needed) = bound.uncovered(Values::from(&weights), &legs) else {
                 self.give_tokens_back(account, &legs);
                 return Err(AdmitError::OutOfRange);
@@ -267,7 +316,7 @@ impl Holds {
 
     fn give_tokens_back(&self, account: AccountId, legs: &[TokenLeg]) {
         for leg in legs {
-            self.admission.adjust(account, &leg.asset, leg.milli);
+            self.admission.give_back(account, &leg.asset, leg.milli);
         }
     }
 
@@ -284,12 +333,6 @@ impl Holds {
             self.admission.budgets().load(account, owner, budgets);
         }
         Ok(())
-    }
-
-    async fn posted(&self, account: AccountId) -> NanoCny {
-        let wallets = self.store.wallets(account).await.unwrap_or_default();
-        let money = wallets.into_iter().find(|wallet| wallet.asset == Asset::Cny);
-        NanoCny::new(money.map_or(0, |wallet| wallet.posted))
     }
 
     /// What the account could still set aside in money, as far as memory knows.

@@ -4,7 +4,6 @@ use units::{AccountId, KeyId, NanoCny, RequestId, Usage};
 
 use super::{Bound, Exposed, Holds};
 use crate::{
-    admission::Taken,
     journal::Mark,
     ledger::{
         Actor, Asset, Body, BudgetShare, Command, HoldQuote, SettleEnd, SettledBy, Split, TokenLeg,
@@ -70,6 +69,11 @@ impl OpenHold {
         if let Some(waiting) = &mut self.waiting {
             self.lost = waiting.outcome().await.err();
             self.waiting = None;
+            if matches!(self.lost, Some(SubmitError::Refused(_))) {
+                // Nothing is set aside, and the call may be dropped without another word.
+                let budgets = std::mem::take(&mut self.budgets);
+                self.holds.admission.budgets().end(self.account, &budgets, self.money, NanoCny::ZERO);
+            }
         }
         self.lost.clone().map_or(Ok(()), Err)
     }
@@ -87,7 +91,9 @@ impl OpenHold {
         if !budgets.extend(self.account, &self.budgets, more) {
             return false;
         }
-        if admission.take(self.account, &Asset::Cny, more.get()) != Taken::Yes {
+        let taken = admission.take_at_once(self.account, &Asset::Cny, more.get());
+        if taken < more.get() {
+            admission.give_back(self.account, &Asset::Cny, taken);
             budgets.give_back(self.account, &self.budgets, more);
             return false;
         }
@@ -162,7 +168,7 @@ impl OpenHold {
     fn take_extra(&self, over: i64) -> i64 {
         let (admission, budgets) = (&self.holds.admission, self.holds.admission.budgets());
         let allowed = budgets.extend_up_to(self.account, &self.budgets, over);
-        let taken = admission.take_up_to(self.account, &Asset::Cny, allowed).unwrap_or(0);
+        let taken = admission.take_at_once(self.account, &Asset::Cny, allowed);
         budgets.give_back(self.account, &self.budgets, NanoCny::new(allowed - taken));
         taken
     }

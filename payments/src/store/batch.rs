@@ -23,8 +23,6 @@ pub struct Remembered {
 pub struct Applied {
     /// Its outcome.
     pub outcome: Outcome,
-    /// How each balance's available amount moved.
-    pub moved: Vec<(AccountId, Asset, i64)>,
     /// To be remembered under the command's key, if it was new and its rows do not remember it themselves.
     pub remember: Option<Remembered>,
     /// The rows it changed.
@@ -48,7 +46,7 @@ fn apply_one(
     command: &Command,
     floor: Timestamp,
 ) -> Applied {
-    let silent = |outcome| Applied { outcome, moved: Vec::new(), remember: None, ops: Vec::new() };
+    let silent = |outcome| Applied { outcome, remember: None, ops: Vec::new() };
     let keyed = !command.remembered_by_its_row();
     let payload_hash = if keyed { command.payload_hash() } else { [0; 32] };
     if let Some(earlier) = known.get(&command.key).filter(|_| keyed) {
@@ -61,7 +59,6 @@ fn apply_one(
         tracing::error!(key = command.key, %refusal, "a decision was turned away: this is a mistake in the program");
     }
     let ops = decided.map(|decision| decision.ops).unwrap_or_default();
-    let moved = moved(rows, &ops);
     for op in &ops {
         rows.put(op);
     }
@@ -69,7 +66,7 @@ fn apply_one(
     if let Some(remembered) = &remember {
         known.insert(command.key.clone(), remembered.clone());
     }
-    Applied { outcome, moved, remember, ops }
+    Applied { outcome, remember, ops }
 }
 
 /// Numbers the decision's lines of the journal, says what the balance came to after each, and turns away a decision
@@ -130,18 +127,4 @@ fn line(wallet: &mut Wallet, entry: &mut Entry) -> Option<()> {
     entry.at = wallet.moved_at;
     entry.balance = wallet.posted;
     Some(())
-}
-
-/// How far each balance's available amount moves by `ops`.
-fn moved(rows: &Rows, ops: &[RowOp]) -> Vec<(AccountId, Asset, i64)> {
-    let mut after: BTreeMap<(AccountId, &Asset), i64> = BTreeMap::new();
-    for op in ops {
-        if let RowOp::Wallet(wallet) = op {
-            after.insert((wallet.account, &wallet.asset), wallet.available());
-        }
-    }
-    let difference = |((account, asset), available): ((AccountId, &Asset), i64)| {
-        (account, asset.clone(), available - rows.wallet(account, asset).available())
-    };
-    after.into_iter().map(difference).collect()
 }

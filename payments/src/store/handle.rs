@@ -145,7 +145,8 @@ impl Store {
         })
     }
 
-    /// Brings a balance into admission, in order with the commits.
+    /// Brings a balance into admission, in order with the commits; one that is there is brought up to date, behind
+    /// everything that was queued before.
     ///
     /// # Errors
     /// [`SubmitError`] if the store has stopped or is busy.

@@ -4,7 +4,7 @@
 //! It takes the first command that waits and with it whatever queued up while the last commit ran. There is no timer:
 //! the flush is the timer.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use units::{AccountId, RequestId, Timestamp};
@@ -13,7 +13,7 @@ use super::{Outcome, Submission, batch::Applied};
 use crate::{
     admission::Admission,
     journal::Journal,
-    ledger::{Asset, Body, Command, HoldState, RowOp},
+    ledger::{Asset, Body, Command, HoldState, Needs, RowOp, Rows},
 };
 
 /// Commands in one commit.
@@ -50,7 +50,7 @@ pub(super) enum Job {
 pub(super) trait Engine: Send + 'static {
     /// One batch, durable when this returns. An error means that nobody knows whether it was written: the lane stops,
     /// and the next start reads what was kept.
-    fn commit(&mut self, commands: &[&Command]) -> Result<Vec<Applied>, EngineError>;
+    fn commit(&mut self, commands: &[&Command]) -> Result<Committed, EngineError>;
 
     /// What can be set aside of a balance, as committed.
     fn available(&mut self, account: AccountId, asset: &Asset) -> Result<i64, EngineError>;
@@ -60,6 +60,25 @@ pub(super) trait Engine: Send + 'static {
 
     /// The last word.
     fn close(&mut self);
+}
+
+/// A batch that is on disk.
+#[derive(Debug)]
+pub(super) struct Committed {
+    /// What each command did.
+    pub(super) applied: Vec<Applied>,
+    /// What can be set aside of each balance the commands name, now.
+    pub(super) available: Vec<(AccountId, Asset, i64)>,
+}
+
+impl Committed {
+    /// After `applied` brought `rows` to where they are.
+    pub(super) fn new(applied: Vec<Applied>, needs: &Needs, rows: &Rows) -> Self {
+        let of = |(account, asset): &(AccountId, Asset)| {
+            (*account, asset.clone(), rows.wallet(*account, asset).available())
+        };
+        Self { applied, available: needs.wallets.keys().map(of).collect() }
+    }
 }
 
 /// The engine cannot go on.
@@ -110,9 +129,9 @@ impl<E: Engine> Lane<E> {
         }
         if !submissions.is_empty() {
             let commands: Vec<&Command> = submissions.iter().map(|submission| &submission.command).collect();
-            let applied = self.engine.commit(&commands)?;
-            self.publish(&submissions, &applied);
-            for (applied, done) in applied.into_iter().zip(answers) {
+            let committed = self.engine.commit(&commands)?;
+            self.publish(&submissions, &committed);
+            for (applied, done) in committed.applied.into_iter().zip(answers) {
                 // Whoever asked may be gone; the outcome stands.
                 let _ = done.send(applied.outcome);
             }
@@ -145,23 +164,21 @@ impl<E: Engine> Lane<E> {
     }
 
     /// Tells memory what the disk has now.
-    fn publish(&self, submissions: &[Submission], applied: &[Applied]) {
+    fn publish(&self, submissions: &[Submission], committed: &Committed) {
+        let applied = &committed.applied;
         if applied.iter().flat_map(|applied| &applied.ops).any(|op| matches!(op, RowOp::Key(_))) {
             self.keys.send_modify(|changes| *changes += 1);
         }
+        // First what is there, then what it was taken from: in between memory says less than there is, never more.
+        for (account, asset, available) in &committed.available {
+            self.admission.committed(*account, asset, *available);
+        }
+        for (account, asset, taken) in submissions.iter().flat_map(|submission| &submission.taken) {
+            if *taken != 0 {
+                self.admission.give_back(*account, asset, *taken);
+            }
+        }
         for (submission, applied) in submissions.iter().zip(applied) {
-            let mut raise: HashMap<(AccountId, &Asset), i64> = HashMap::new();
-            for (account, asset, taken) in &submission.taken {
-                *raise.entry((*account, asset)).or_default() += taken;
-            }
-            for (account, asset, moved) in &applied.moved {
-                *raise.entry((*account, asset)).or_default() += moved;
-            }
-            for ((account, asset), by) in raise {
-                if by != 0 {
-                    self.admission.adjust(account, asset, by);
-                }
-            }
             for op in &applied.ops {
                 if let RowOp::Budget(budget) = op {
                     self.admission.budgets().committed(budget);

@@ -10,7 +10,7 @@ use crate::{
     store::{
         batch::{Applied, Remembered, apply},
         fetch::{self, Fetch},
-        lane::{Engine, EngineError, Receipt},
+        lane::{Committed, Engine, EngineError, Receipt},
         tables::{
             CHAIN, COMMAND, ENTRY, Link, Place, Table, columns_of, command_columns, place, read_remembered,
         },
@@ -115,7 +115,7 @@ impl Sqlite {
 }
 
 impl Engine for Sqlite {
-    fn commit(&mut self, commands: &[&Command]) -> Result<Vec<Applied>, EngineError> {
+    fn commit(&mut self, commands: &[&Command]) -> Result<Committed, EngineError> {
         let mut needs = Needs::default();
         for command in commands {
             command.needs(&mut needs);
@@ -127,12 +127,13 @@ impl Engine for Sqlite {
         let link = Self::write(&tx, &mut self.upserts, &self.link, commands, &applied)?;
         tx.commit()?;
         self.link = link;
+        let committed = Committed::new(applied, &needs, &self.kept);
         self.recent.extend(&needs.accounts);
         self.kept.keep_hot(ACCOUNTS_KEPT, &self.recent);
         if self.recent.len() > ACCOUNTS_KEPT / 2 {
             self.recent.clear();
         }
-        Ok(applied)
+        Ok(committed)
     }
 
     fn available(&mut self, account: AccountId, asset: &Asset) -> Result<i64, EngineError> {

@@ -1,7 +1,12 @@
 //! Do the books keep their promises? Ledger, stores, top-ups, refunds, FX and the channel, by their public doors.
 
+mod budgets;
+mod calls;
 mod concurrency;
+mod corrections;
 mod fx;
+mod grants;
+mod holds;
 mod ledger;
 mod migration;
 mod model;

@@ -179,10 +179,12 @@ impl Callers {
             output: rate(OUTPUT)?,
         };
         let id = RequestId::new(self.clock.now());
+        let bound = Usage { input: Tokens(INPUT_BOUND), output: Tokens(OUTPUT_BOUND), ..Usage::default() };
         let request = HoldRequest {
             id,
             account,
             key: self.customers.key,
+            money_only: false,
             livemode: Livemode::Demo,
             model: "deepseek-chat".to_owned(),
             quote: HoldQuote {
@@ -191,7 +193,8 @@ impl Callers {
                 rates,
                 input_estimate: Tokens(INPUT_BOUND),
             },
-            bound: Usage { input: Tokens(INPUT_BOUND), output: Tokens(OUTPUT_BOUND), ..Usage::default() },
+            bound,
+            most: bound,
         };
         Ok(Call { id, account, hold: self.holds.admit(request).await? })
     }

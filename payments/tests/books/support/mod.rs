@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "a module of a test binary")]
 
 mod clock;
+mod desk;
 mod far_side;
 
 use std::{
@@ -35,6 +36,7 @@ use units::{
 
 pub use self::{
     clock::ManualClock,
+    desk::{Desk, package},
     far_side::{Answer, FarSide, Op},
 };
 

@@ -1,7 +1,7 @@
 //! Moving grants on.
 
 use tokio_util::sync::CancellationToken;
-use units::Timestamp;
+use units::{RequestId, Timestamp};
 
 use super::{Grants, next_look};
 use crate::{
@@ -66,7 +66,9 @@ impl Grants {
         let slot = self.store.slot().await?;
         // From here to the queue nothing waits: whoever goes away must not leave the money taken.
         let granted = self.admission.take_up_to(account, &Asset::Cny, grant.amount.get()).unwrap_or(0);
-        let command = self.command(format!("tsweep:{order}"), Body::SweepGrant { order, account, granted });
+        // Each sweep is a command of its own: said twice it must not take what only a second one may.
+        let key = format!("tsweep:{order}:{}", RequestId::new(self.clock.now()).bare());
+        let command = self.command(key, Body::SweepGrant { order, account, granted });
         let submission = Submission { command, taken: vec![(account, Asset::Cny, granted)], receipt: None };
         match slot.send(submission).committed().await? {
             Reply::Grant(grant) => Ok(*grant),

@@ -485,7 +485,6 @@ impl Command {
             | Body::Orphan { .. }
             | Body::Settle { .. }
             | Body::OpenGrant { .. }
-            | Body::SweepGrant { .. }
             | Body::OrderPrepaid { .. }
             | Body::OrderFailed { .. }
             | Body::OrderPaid { .. }
@@ -500,6 +499,7 @@ impl Command {
             | Body::CreateOrder(_)
             | Body::RequestRefund { .. }
             | Body::CorrectCharge { .. }
+            | Body::SweepGrant { .. }
             | Body::SetBudget { .. }
             | Body::PublishPrices { .. } => false,
         }

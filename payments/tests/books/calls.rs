@@ -46,7 +46,7 @@ fn step() -> impl Strategy<Value = Step> {
     let tokens = || prop_oneof![2 => Just(0), 3 => 1..60_000_i64];
     let count = || prop_oneof![8 => 0..60_u64, 1 => Just(u64::MAX)];
     prop_oneof![
-        1 => (1..900_000_000_i64).prop_map(Step::Promo),
+        1 => (1..100_000_000_i64).prop_map(Step::Promo),
         2 => Just(Step::Order),
         2 => (0..ORDERS).prop_map(Step::Pay),
         3 => (0..ORDERS).prop_map(Step::Close),
@@ -54,7 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..ORDERS, prop_oneof![3 => Just(i64::MAX), 1 => nano()]).prop_map(|(o, granted)| Step::Sweep(o, granted)),
         3 => (prop::option::of(0..KEYS), 0..3_usize, prop::option::weighted(0.8, nano()))
             .prop_map(|(key, period, limit)| Step::Budget(key, period, limit)),
-        12 => (0..HOLDS, 0..KEYS, nano(), [tokens(), tokens()], [0..9_000_000_i64, 0..9_000_000_i64])
+        12 => (0..HOLDS, 0..KEYS, nano(), [tokens(), tokens()], [0..40_000_000_i64, 0..40_000_000_i64])
             .prop_map(|(hold, key, money, legs, rates)| Step::Hold { hold, key, money, legs, rates }),
         1 => (0..HOLDS).prop_map(Step::Dispatch),
         4 => (0..HOLDS, nano()).prop_map(|(hold, to)| Step::Extend(hold, to)),
@@ -80,8 +80,8 @@ struct Cast {
 impl Cast {
     fn new() -> Self {
         let mut desk = Desk::new();
-        desk.promo("1");
-        desk.pay(300);
+        desk.promo("0.1");
+        desk.pay(20);
         let weights = Weights { cached_input: 0, cache_write: 1_250, output: 3_000, ..Weights::PLAIN };
         let terms = [package("bundle", &[MODEL, "other"], weights), package("m~x", &[MODEL], Weights::PLAIN)];
         for (terms, paid) in terms.iter().zip([77, 500]) {
@@ -144,7 +144,7 @@ impl Cast {
                 return true;
             }
             Step::Order => {
-                let order = self.desk.order(200);
+                let order = self.desk.order(60);
                 self.orders.push(order);
                 return true;
             }

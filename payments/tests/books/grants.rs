@@ -223,7 +223,10 @@ fn nothing_is_lent_without_a_claim_an_order_that_waits_or_a_clean_record() {
     sweep(&mut desk, order);
     desk.act(second).unwrap();
     close(&mut desk, other);
-    refused(&mut desk, opening_of_closed(other, account), GrantBlock::NotPending);
+    let closed = desk.order(1_000);
+    close(&mut desk, closed);
+    let body = opening(&desk, closed);
+    refused(&mut desk, body, GrantBlock::NotPending);
     sweep(&mut desk, other);
     let third = desk.order(1_000);
     let body = opening(&desk, third);
@@ -294,10 +297,6 @@ fn the_key_of_a_grant_opens_nothing_before_it_only_what_was_granted_and_nothing_
     assert_eq!((budget.period, budget.limit), (BudgetPeriod::Total, Some(NanoCny::ZERO)));
     let release = SettleEnd::Release;
     assert!(matches!(desk.end(call, SettledBy::Recovery, release), Body::Settle { .. }));
-}
-
-fn opening_of_closed(order: OrderId, account: units::AccountId) -> Body {
-    Body::OpenGrant { order, account, claim: GrantClaim::Payer, caps: GrantCaps::default() }
 }
 
 /// Everything of the crate, with grants.

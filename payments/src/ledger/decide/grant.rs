@@ -86,6 +86,9 @@ impl Draft<'_> {
     fn limit_key(&mut self, key: &ApiKey, limit: NanoCny) {
         let (period, at) = (BudgetPeriod::Total, self.command.at);
         let found = self.rows.budgets_of(key.account, Some(key.id)).find(|budget| budget.period == period);
+        if found.is_some_and(|budget| budget.limit == Some(limit)) {
+            return;
+        }
         let budget = match found {
             Some(budget) => Budget { limit: Some(limit), set_at: at, ..budget.clone() },
             None => Budget::new(key.account, Some(key.id), period, Some(limit), at),
@@ -142,7 +145,7 @@ impl Draft<'_> {
             }
             self.resolve(&mut grant, &lot);
         }
-        if let Some(key) = self.temporary_key(order).filter(|key| key.revoked_at.is_none()).cloned() {
+        if let Some(key) = self.temporary_key(order).cloned() {
             self.limit_key(&key, NanoCny::ZERO);
             self.revoke_temporary_key(order);
         }

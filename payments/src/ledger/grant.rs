@@ -167,6 +167,9 @@ pub enum GrantBlock {
     /// An earlier one was used and never paid.
     #[error("an earlier grant was used and never paid: none until an order is paid")]
     Barred,
+    /// The account is watched.
+    #[error("the account is watched: nothing in advance")]
+    Watched,
     /// The policy lends nothing.
     #[error("nothing is lent")]
     Nothing,

@@ -9,12 +9,18 @@
 mod asset;
 mod budget;
 mod burn;
+mod code;
 mod command;
 mod decide;
 mod entry;
 mod grant;
+mod hands;
 mod hold;
+mod order;
+mod package;
+mod refund;
 mod refund_plan;
+mod review;
 mod rows;
 mod terms;
 mod tokens;
@@ -23,6 +29,7 @@ mod view;
 pub use asset::{Asset, UnknownAsset};
 pub use budget::{Budget, BudgetPeriod, BudgetShare, OverBudget, Tally};
 pub use burn::{burn_order, pledges};
+pub use code::{CreditCode, NewCode};
 pub use command::{
     Actor, Body, Command, Correction, CreditSource, HoldQuote, NewHold, NewKey, NewOrder, RefundNews, Role,
     SettleEnd, SettledBy, Stranded,
@@ -30,12 +37,16 @@ pub use command::{
 pub use decide::{Decision, OrderStep, Refusal, Reply, decide};
 pub use entry::{Book, Entry, EntryKind};
 pub use grant::{Grant, GrantBlock, GrantCaps, GrantClaim, GrantStanding, GrantState};
+pub use hands::{Adjustment, DebtSource, ExternalRefund, GoodsRefund, ManualPayout};
 pub use hold::{Hold, HoldState, LEGS_MAX, LotUse, TokenLeg};
-pub use refund_plan::{BonusShare, PlanError, PlannedItem, Refundable, plan_refund, refundable};
-pub use rows::{
-    Account, AccountRole, ApiKey, Lot, LotClass, Notice, NoticeResult, Order, OrderKind, OrderState,
-    PriceListRow, RefundBatch, RefundBatchState, RefundItem, RefundItemState, TimelineEvent, Wallet,
+pub use order::{GoodsLine, Order, OrderKind, OrderState, TimelineEvent};
+pub use package::{Package, PackageOffer};
+pub use refund::{LineRefund, RefundBatch, RefundBatchState, RefundItem, RefundItemState};
+pub use refund_plan::{
+    BonusShare, PlanError, PlannedItem, Refundable, out_of_channel, plan_refund, refundable,
 };
+pub use review::{Resolution, SuspensePayment, SuspenseState, Verdict};
+pub use rows::{Account, AccountRole, ApiKey, Lot, LotClass, Notice, NoticeResult, PriceListRow, Wallet};
 pub use terms::{TokenTerms, Weights};
 pub use tokens::{Split, split_charge, weight_milli};
 pub use view::{Needs, RowOp, Rows};

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use units::{AccountId, KeyId, OrderId, RefundBatchId, RefundId, RequestId};
 
 use super::{
-    Account, ApiKey, Asset, Budget, BudgetPeriod, Entry, Grant, GrantStanding, Hold, Lot, Notice, Order,
-    PriceListRow, RefundBatch, RefundItem, TokenTerms, Wallet,
+    Account, ApiKey, Asset, Budget, BudgetPeriod, CreditCode, Entry, Grant, GrantStanding, Hold, Lot, Notice,
+    Order, Package, PriceListRow, RefundBatch, RefundItem, SuspensePayment, TokenTerms, Wallet,
+    order::{bonus_lot, paid_lot},
 };
 
 /// Which rows a batch of commands names. Sorted, so that a store that locks does so in one order.
@@ -22,7 +23,7 @@ pub struct Needs {
     pub wallets: BTreeMap<(AccountId, Asset), bool>,
     /// Holds.
     pub holds: BTreeSet<RequestId>,
-    /// Orders, each with the lot it filled and with its temporary grant: the row and its lot.
+    /// Orders, each with the temporary grant on it. The lots they filled stand in `lots`.
     pub orders: BTreeSet<OrderId>,
     /// Requests to refund, each with its items and their lots.
     pub batches: BTreeSet<RefundBatchId>,
@@ -32,8 +33,16 @@ pub struct Needs {
     pub transactions: BTreeSet<String>,
     /// Terms of token balances.
     pub terms: BTreeSet<String>,
-    /// Lots, whether or not anything is left in them.
+    /// Lots, by id: those that may have nothing left in them.
     pub lots: BTreeSet<String>,
+    /// Accounts with every balance and every lot there ever was.
+    pub whole: BTreeSet<AccountId>,
+    /// Credit codes, by digest.
+    pub codes: BTreeSet<String>,
+    /// Versions of packages.
+    pub packages: BTreeSet<(String, i64)>,
+    /// Payments that were put aside, by WeChat Pay's number.
+    pub suspense: BTreeSet<String>,
     /// Whose budgets, of every period: a key's, or the account's own.
     pub budgets: BTreeSet<(AccountId, Option<KeyId>)>,
     /// What accounts' grants so far say about the next.
@@ -64,10 +73,26 @@ impl Needs {
         self.holds.insert(id);
     }
 
-    /// The order, what it filled, what was lent on it and the key that came with it.
+    /// The order with what it filled, what was lent on it and the key that came with it.
     pub(super) fn order(&mut self, id: OrderId) {
         self.orders.insert(id);
         self.keys.insert(KeyId::of_order(id));
+        self.lots.extend([paid_lot(id), bonus_lot(id), Grant::lot(id)]);
+    }
+
+    /// The balance, the yuan beside it that a payment for tokens moves, and what is known of the payer.
+    pub(super) fn payment(&mut self, account: AccountId, asset: &Asset) {
+        self.balance(account, &Asset::Cny);
+        self.wallet(account, asset);
+        self.terms_of(asset);
+        self.standings.insert(account);
+    }
+
+    /// What the tokens of a balance pay for.
+    pub(super) fn terms_of(&mut self, asset: &Asset) {
+        if let Asset::Tokens(id) = asset {
+            self.terms.insert(id.clone());
+        }
     }
 
     /// The budgets that a call with this key counts against.
@@ -103,6 +128,9 @@ pub enum RowOp {
     Budget(Box<Budget>),
     Grant(Grant),
     Standing(GrantStanding),
+    Code(CreditCode),
+    Package(Package),
+    Suspense(SuspensePayment),
 }
 
 /// The rows in memory: what was loaded, with the batch's changes on top.
@@ -131,6 +159,9 @@ pub struct Rows {
     known_budgets: HashSet<(AccountId, Option<KeyId>)>,
     pub(crate) grants: HashMap<OrderId, Grant>,
     pub(crate) standings: HashMap<AccountId, GrantStanding>,
+    pub(crate) codes: HashMap<String, CreditCode>,
+    pub(crate) packages: BTreeMap<(String, i64), Package>,
+    pub(crate) suspense: BTreeMap<String, SuspensePayment>,
 }
 
 /// Which lots and holds changed since [`Rows::keep_hot`] last looked, so that it need not look at all of them.
@@ -181,6 +212,11 @@ impl Rows {
             }
             RowOp::Grant(row) => drop(self.grants.insert(row.order, row.clone())),
             RowOp::Standing(row) => drop(self.standings.insert(row.account, row.clone())),
+            RowOp::Code(row) => drop(self.codes.insert(row.terms.digest.clone(), row.clone())),
+            RowOp::Package(row) => {
+                drop(self.packages.insert((row.offer.id.clone(), row.offer.version), row.clone()));
+            }
+            RowOp::Suspense(row) => drop(self.suspense.insert(row.transaction_id.clone(), row.clone())),
             RowOp::Entry(_) | RowOp::PriceList(_) => {}
         }
     }
@@ -229,6 +265,9 @@ impl Rows {
         self.transactions.clear();
         self.batches.clear();
         self.items.clear();
+        self.codes.clear();
+        self.packages.clear();
+        self.suspense.clear();
         let crowded = self.accounts.len() > accounts_max;
         let stays = |account: AccountId| !crowded || recent.contains(&account);
         if crowded {
@@ -337,6 +376,36 @@ impl Rows {
     /// What an account's grants so far say about the next.
     pub fn standing(&self, account: AccountId) -> GrantStanding {
         self.standings.get(&account).cloned().unwrap_or(GrantStanding::new(account))
+    }
+
+    /// The credit code of this digest.
+    pub fn code(&self, digest: &str) -> Option<&CreditCode> {
+        self.codes.get(digest)
+    }
+
+    /// A version of a package.
+    pub fn package(&self, id: &str, version: i64) -> Option<&Package> {
+        self.packages.get(&(id.to_owned(), version))
+    }
+
+    /// A payment that was put aside.
+    pub fn suspense(&self, transaction_id: &str) -> Option<&SuspensePayment> {
+        self.suspense.get(transaction_id)
+    }
+
+    /// Every loaded payment that was put aside, sorted by number.
+    pub fn suspended(&self) -> impl Iterator<Item = &SuspensePayment> {
+        self.suspense.values()
+    }
+
+    /// Every loaded request to refund.
+    pub fn batches(&self) -> impl Iterator<Item = &RefundBatch> {
+        self.batches.values()
+    }
+
+    /// The loaded lot of this id.
+    pub fn lot(&self, id: &str) -> Option<&Lot> {
+        self.lots.get(id)
     }
 
     /// The notification, if it was filed.

@@ -2,12 +2,12 @@
 
 use super::{
     tables::{
-        self, ACCOUNT, API_KEY, BUDGET, GRANT, HOLD, LOT, NOTICE, PAY_ORDER, REFUND_BATCH, REFUND_ITEM,
-        STANDING, TERMS, Table, WALLET,
+        self, ACCOUNT, API_KEY, BUDGET, CREDIT_CODE, GRANT, HOLD, LOT, NOTICE, PACKAGE, PAY_ORDER,
+        REFUND_BATCH, REFUND_ITEM, STANDING, SUSPENSE, TERMS, Table, WALLET,
     },
     value::Value,
 };
-use crate::ledger::{Grant, Needs, Rows};
+use crate::ledger::{Needs, Rows};
 
 /// One look-up: the rows of a table whose `by` columns have one of `keys`' values, and for which `only` holds.
 #[derive(Debug)]
@@ -54,6 +54,7 @@ pub(super) fn plan(needs: &Needs, kept: &Rows) -> Vec<Fetch> {
         vec![Value::word(account), tables::key_word(*key)]
     };
     let holds = needs.holds.iter().filter(|id| kept.hold(**id).is_none());
+    let packages = needs.packages.iter().map(|(id, version)| vec![Value::word(id), (*version).into()]);
     let fetches = vec![
         by(&ACCOUNT, &["id"], words(accounts)),
         by(&API_KEY, &["id"], words(needs.keys.iter().filter(|id| kept.key(**id).is_none()))),
@@ -66,13 +67,16 @@ pub(super) fn plan(needs: &Needs, kept: &Rows) -> Vec<Fetch> {
         },
         by(&HOLD, &["id"], words(holds)),
         by(&PAY_ORDER, &["id"], words(&needs.orders)),
-        by(&LOT, &["id"], words(needs.orders.iter().map(|id| format!("pay:{}", id.bare())))),
+        by(&LOT, &["id"], words(&needs.lots)),
+        by(&WALLET, &["account"], words(&needs.whole)),
+        by(&LOT, &["account"], words(&needs.whole)),
+        by(&CREDIT_CODE, &["digest"], words(&needs.codes)),
+        by(&PACKAGE, &["id", "version"], packages.collect()),
+        by(&SUSPENSE, &["transaction_id"], words(&needs.suspense)),
         by(&PAY_ORDER, &["transaction_id"], words(&needs.transactions)),
         by(&REFUND_BATCH, &["id"], words(&needs.batches)),
         by(&REFUND_ITEM, &["batch"], words(&needs.batches)),
         by(&NOTICE, &["id"], words(&needs.notices)),
-        by(&LOT, &["id"], words(&needs.lots)),
-        by(&LOT, &["id"], words(needs.orders.iter().map(|id| Grant::lot(*id)))),
         by(&GRANT, &["id"], words(&needs.orders)),
         by(&STANDING, &["account"], words(&needs.standings)),
         by(&BUDGET, &["account", "api_key"], budgets.map(budget_key).collect()),
@@ -83,7 +87,7 @@ pub(super) fn plan(needs: &Needs, kept: &Rows) -> Vec<Fetch> {
 /// What the rows that were found name in turn: the lots of refund items.
 pub(super) fn plan_further(needs: &Needs, found: &Rows) -> Vec<Fetch> {
     let items = needs.batches.iter().flat_map(|batch| found.items_of(*batch));
-    let lots: std::collections::BTreeSet<&str> = items.map(|item| item.lot.as_str()).collect();
+    let lots: std::collections::BTreeSet<&str> = items.filter_map(|item| item.lot.as_deref()).collect();
     let fetch = by(&LOT, &["id"], words(lots));
     if fetch.keys.is_empty() { Vec::new() } else { vec![fetch] }
 }

@@ -83,14 +83,11 @@ fn a_correction_needs_two_operators_a_reason_and_the_charge_as_it_is() {
     let good = correcting(&desk, "t", &desk.hold(id), Correction::Whole);
     let customer = Actor { id: "key".to_owned(), role: Role::Customer };
     let cases: [(Command, Refusal); 6] = [
-        (Command { approver: None, ..good.clone() }, Refusal::SecondPersonNeeded),
-        (Command { approver: Some(operator("ann")), ..good.clone() }, Refusal::SecondPersonNeeded),
-        (Command { approver: Some(customer.clone()), ..good.clone() }, Refusal::SecondPersonNeeded),
-        (Command { reason: Some(" ".to_owned()), ..good.clone() }, Refusal::SecondPersonNeeded),
-        (
-            Command { actor: customer, ..good.clone() },
-            Refusal::NotAllowed("a charge is corrected by an operator".to_owned()),
-        ),
+        (Command { approver: None, ..good.clone() }, Refusal::NeedsApprover),
+        (Command { approver: Some(operator("ann")), ..good.clone() }, Refusal::NeedsApprover),
+        (Command { approver: Some(customer.clone()), ..good.clone() }, Refusal::NeedsApprover),
+        (Command { reason: Some(" ".to_owned()), ..good.clone() }, Refusal::NeedsReason),
+        (Command { actor: customer, ..good.clone() }, Refusal::NeedsOperator),
         (
             correcting(&desk, "t", &Hold { used: Vec::new(), ..desk.hold(id) }, Correction::Whole),
             Refusal::UnknownHold(id),

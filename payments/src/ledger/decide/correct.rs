@@ -4,7 +4,7 @@ use units::RequestId;
 
 use super::{Draft, Hold, Lot, Posting, Refusal, Reply, book_of, settle::earned};
 use crate::ledger::{
-    Asset, Body, Book, Correction, EntryKind, Grant, GrantState, LotClass, LotUse, Role, RowOp, Wallet,
+    Asset, Body, Book, Correction, EntryKind, Grant, GrantState, LotClass, LotUse, RowOp, Wallet,
 };
 
 impl Draft<'_> {
@@ -12,7 +12,7 @@ impl Draft<'_> {
         let Body::CorrectCharge { id, account, key, used, what } = &self.command.body else {
             return Err(Refusal::NotPositive);
         };
-        self.two_operators()?;
+        self.two_people()?;
         // The lots were loaded by the command's words, so they must be the hold's own.
         let own = |hold: &&Hold| hold.account == *account && hold.key == *key && hold.used == *used;
         let hold = self.rows.hold(*id).filter(own).ok_or(Refusal::UnknownHold(*id))?;
@@ -37,17 +37,6 @@ impl Draft<'_> {
         wallets.into_iter().for_each(|wallet| self.put_wallet(wallet));
         self.ops.push(RowOp::Hold(Box::new(hold.clone())));
         Ok(Reply::Hold(Box::new(hold)))
-    }
-
-    fn two_operators(&self) -> Result<(), Refusal> {
-        let operator = |role| role == Role::Operator;
-        if !operator(self.command.actor.role) {
-            return Err(Refusal::NotAllowed("a charge is corrected by an operator".to_owned()));
-        }
-        let second = self.command.approver.as_ref();
-        let second = second.filter(|second| operator(second.role) && second.id != self.command.actor.id);
-        let reason = self.command.reason.as_deref().filter(|reason| !reason.trim().is_empty());
-        if second.is_none() || reason.is_none() { Err(Refusal::SecondPersonNeeded) } else { Ok(()) }
     }
 
     /// Gives one part back to the lot it was taken from.

@@ -19,7 +19,7 @@ impl Draft<'_> {
         if let Some(grant) = self.rows.grant(*id) {
             return Ok(Reply::Grant(Box::new(grant.clone())));
         }
-        let Account { role, .. } = self.active_account(*account)?;
+        let Account { role, flag, .. } = self.active_account(*account)?;
         let standing = self.rows.standing(*account);
         let amount = caps.amount(NanoCny::from(order.amount), standing.has_paid);
         let lasts = caps.lasts_secs.saturating_mul(1_000_000);
@@ -28,6 +28,7 @@ impl Draft<'_> {
             (order.kind == OrderKind::Wallet && *role == AccountRole::Customer, GrantBlock::NotMoney),
             (*claim == GrantClaim::Payer || caps.unclaimed, GrantBlock::Unclaimed),
             (!standing.barred, GrantBlock::Barred),
+            (flag.is_none(), GrantBlock::Watched),
             (standing.live.is_none(), GrantBlock::Live),
             (standing.opened_on(at) < caps.per_day, GrantBlock::TooMany),
             (amount.get() > 0 && lasts > 0, GrantBlock::Nothing),
@@ -184,6 +185,15 @@ impl Draft<'_> {
         self.ops.push(RowOp::Standing(standing));
     }
 
+    /// Whoever has paid may be lent more, and again.
+    pub(super) fn note_payer(&mut self, order: &Order) {
+        let before = self.rows.standing(order.account);
+        let standing = GrantStanding { has_paid: true, barred: false, ..before.clone().without(order.id) };
+        if standing != before {
+            self.ops.push(RowOp::Standing(standing));
+        }
+    }
+
     /// The order is paid: what was lent on it and used is moved onto the payment's lot, the rest goes back. It fits, since
     /// no more was lent than is paid.
     pub(super) fn pay_grant_back(
@@ -192,11 +202,6 @@ impl Draft<'_> {
         lot: &mut Lot,
         wallet: &mut Wallet,
     ) -> Result<(), Refusal> {
-        let before = self.rows.standing(order.account);
-        let standing = GrantStanding { has_paid: true, barred: false, ..before.clone().without(order.id) };
-        if standing != before {
-            self.ops.push(RowOp::Standing(standing));
-        }
         let Some(grant) = self.rows.grant(order.id).filter(|grant| grant.state != GrantState::Converted)
         else {
             return Ok(());
@@ -220,11 +225,6 @@ impl Draft<'_> {
             ..grant.clone()
         }));
         Ok(())
-    }
-
-    /// No refund while something lent is not resolved.
-    pub(super) fn no_live_grant(&self, account: AccountId) -> Result<(), Refusal> {
-        self.rows.standing(account).live.map_or(Ok(()), |order| Err(Refusal::GrantLive(order)))
     }
 
     fn post_lent(&mut self, lot: &Lot, kind: EntryKind, debit: Book, credit: Book, amount: i64) {

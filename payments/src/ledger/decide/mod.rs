@@ -1,21 +1,35 @@
 //! What follows from a command? Rows before, rows after; or a refusal that changes nothing.
 
 mod account;
+mod adjust;
+mod bonus;
 mod budget;
+mod check;
 mod correct;
+mod credit;
+mod external;
+mod goods;
 mod grant;
 mod hold;
 mod order;
+mod package;
+mod pay;
+mod promo;
 mod refund;
+mod refund_item;
+mod review;
 mod settle;
+mod standing;
 
 use serde::{Deserialize, Serialize};
-use units::{AccountId, Fen, KeyId, NanoCny, OrderId, Overflow, RefundBatchId, RefundId, RequestId};
+use units::{
+    AccountId, Fen, KeyId, NanoCny, OrderId, Overflow, RefundBatchId, RefundId, RequestId, Timestamp,
+};
 
 use super::{
     Account, Asset, Body, Book, Budget, Command, Entry, EntryKind, Grant, GrantBlock, Hold, Lot, LotClass,
-    Order, OrderState, OverBudget, PlanError, PriceListRow, RefundBatch, RefundItem, RefundItemState, RowOp,
-    Rows, Wallet,
+    Order, OrderState, OverBudget, PlanError, PriceListRow, RefundBatch, RefundBatchState, RefundItem,
+    RefundItemState, RowOp, Rows, SuspenseState, Wallet,
 };
 
 /// What a command leads to.
@@ -58,6 +72,8 @@ pub enum Reply {
     Budget(Box<Budget>),
     /// The temporary grant as it stands now.
     Grant(Box<Grant>),
+    /// The lot as it stands now.
+    Lot(Box<Lot>),
 }
 
 /// What a command did to an order.
@@ -121,8 +137,6 @@ pub enum Refusal {
     OverBudget(Box<OverBudget>),
     #[error("not allowed: {0}")]
     NotAllowed(String),
-    #[error("a correction names a reason and a second operator")]
-    SecondPersonNeeded,
     #[error("call {hold}: {left} of {asset} can go back, {asked} were asked for")]
     CorrectionTooMuch { hold: RequestId, asset: Asset, left: i64, asked: i64 },
     #[error("no temporary grant of order {0}")]
@@ -151,8 +165,62 @@ pub enum Refusal {
     UnknownBatch(RefundBatchId),
     #[error("the command's key was used before with another content")]
     KeyReused,
+    #[error("`{field}` will not do: {what}")]
+    Invalid { field: String, what: String },
+    #[error("only an operator may do this")]
+    NeedsOperator,
+    #[error("`reason` is missing: say why")]
+    NeedsReason,
+    #[error("`approver` is missing: another operator must agree")]
+    NeedsApprover,
+    #[error("account {0} is closed")]
+    AccountClosed(AccountId),
+    #[error("account {account} cannot be closed: {what}")]
+    AccountNotEmpty { account: AccountId, what: String },
+    #[error("account {account} owes {debt} yuan")]
+    InDebt { account: AccountId, debt: NanoCny },
+    #[error("account {0} owes nothing")]
+    NoDebt(AccountId),
+    #[error("the balance would be {balance} yuan, the most is {cap} yuan")]
+    WalletCap { cap: NanoCny, balance: NanoCny },
+    #[error("no lot {0}")]
+    UnknownLot(String),
+    #[error("lot {lot} does not end before {}", at.0)]
+    NotDue { lot: String, at: Timestamp },
+    #[error("no such code")]
+    UnknownCode,
+    #[error("the code exists already with another content")]
+    CodeExists,
+    #[error("the code is void")]
+    CodeVoid,
+    #[error("the code has ended")]
+    CodeExpired { until: Timestamp },
+    #[error("the code is used up")]
+    CodeUsedUp,
+    #[error("the account has redeemed a code of {campaign} already")]
+    CodeRedeemed { campaign: String },
+    #[error("no package {id} of version {version}")]
+    UnknownPackage { id: String, version: i64 },
+    #[error("package {id} exists in version {version} with another content")]
+    PackageExists { id: String, version: i64 },
+    #[error("package {id} is not sold any more in version {version}")]
+    PackageRetired { id: String, version: i64 },
+    #[error("no payment {0} was put aside for this order")]
+    UnknownPayment(String),
+    #[error("payment {payment} is {state}")]
+    PaymentState { payment: String, state: SuspenseState },
+    #[error("refund {batch} is {state}")]
+    BatchState { batch: RefundBatchId, state: RefundBatchState },
     #[error("the decision does not add up: {0}")]
     DoesNotAddUp(String),
+}
+
+impl Refusal {
+    /// False where only who asked, and how, was not right: the same key may ask again, properly. Any other refusal is
+    /// the answer to its key for ever.
+    pub const fn settles_the_key(&self) -> bool {
+        !matches!(self, Self::NeedsOperator | Self::NeedsReason | Self::NeedsApprover)
+    }
 }
 
 impl From<Overflow> for Refusal {
@@ -205,6 +273,29 @@ pub fn decide(rows: &Rows, command: &Command) -> Result<Decision, Refusal> {
         Body::RequestRefund { .. } => draft.request_refund()?,
         Body::RefundSending { item, batch } => draft.refund_sending(*item, *batch)?,
         Body::RefundReported { .. } => draft.refund_reported()?,
+        Body::CancelRefund { batch, account, asset, orders } => {
+            draft.cancel_refund(*batch, *account, asset, orders)?
+        }
+        Body::RefundGoods(wish) => draft.refund_goods(wish)?,
+        Body::SweepBonus { account, order } => draft.sweep_bonus(*account, *order)?,
+        Body::ResolveReview(about) => draft.resolve_review(about)?,
+        Body::ExtRefund(found) => draft.ext_refund(found)?,
+        Body::SettleDebt { account, from } => draft.settle_debt(*account, *from)?,
+        Body::PostFee { bill_row, amount } => draft.post_fee(bill_row, *amount)?,
+        Body::ManualPayout(paid) => draft.manual_payout(paid)?,
+        Body::ExpireLot { account, asset, lot, expired } => {
+            draft.expire_lot(*account, asset, lot, *expired)?
+        }
+        Body::CreateCode(new) => draft.create_code(new)?,
+        Body::RedeemCode { account, digest, campaign } => draft.redeem_code(*account, digest, campaign)?,
+        Body::VoidCode { digest } => draft.void_code(digest)?,
+        Body::Adjust(change) => draft.adjust(change)?,
+        Body::StopAccount { account } => draft.stop_account(*account)?,
+        Body::ResumeAccount { account } => draft.resume_account(*account)?,
+        Body::FlagAccount { account, flagged } => draft.flag_account(*account, *flagged)?,
+        Body::CloseAccount { account } => draft.close_account(*account)?,
+        Body::DefinePackage(offer) => draft.define_package(offer)?,
+        Body::RetirePackage { id, version } => draft.retire_package(id, *version)?,
         Body::PublishPrices { version, body } => {
             draft.ops.push(RowOp::PriceList(PriceListRow {
                 version: version.clone(),
@@ -226,11 +317,6 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    fn active_account(&self, id: AccountId) -> Result<&Account, Refusal> {
-        let account = self.rows.account(id).ok_or(Refusal::UnknownAccount(id))?;
-        if account.stopped { Err(Refusal::AccountStopped(id)) } else { Ok(account) }
-    }
-
     fn put_wallet(&mut self, mut wallet: Wallet) {
         wallet.version += 1;
         self.ops.push(RowOp::Wallet(wallet));
@@ -284,14 +370,7 @@ const fn book_of(class: LotClass) -> Book {
 }
 
 /// A lot as it comes in.
-fn new_lot(
-    id: String,
-    account: AccountId,
-    asset: Asset,
-    class: LotClass,
-    orig: i64,
-    at: units::Timestamp,
-) -> Lot {
+fn new_lot(id: String, account: AccountId, asset: Asset, class: LotClass, orig: i64, at: Timestamp) -> Lot {
     Lot {
         id,
         account,

@@ -4,6 +4,7 @@ mod accounts;
 mod books;
 mod budgets;
 mod calls;
+mod offers;
 mod orders;
 mod verify;
 

@@ -35,6 +35,10 @@ impl Desk {
             name: "test".to_owned(),
             role: AccountRole::Customer,
             stopped: false,
+            stop_reason: None,
+            flag: None,
+            debt: NanoCny::ZERO,
+            closed_at: None,
             created_at: START,
         }));
         Self { rows, account, now: START, journal: Vec::new(), known: HashMap::new(), keys: 0 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use units::{AccountId, Clock, KeyId, Livemode, NanoCny, RequestId, Usage};
+use units::{AccountId, Clock, KeyId, Livemode, NanoCny, Rates, RequestId, Usage};
 
 use crate::{
     admission::{Admission, Taken},
@@ -192,10 +192,19 @@ impl Holds {
 
 /// Thousandths of a bought token that the bound may burn.
 fn tokens_needed(bound: &Usage, quote: &HoldQuote) -> Option<i64> {
-    bound.charged(&quote.rates).into_iter().try_fold(0_i64, |sum, (tokens, rate)| {
-        let weight = weight_milli(rate, quote.rates.input);
-        sum.checked_add(i64::try_from(tokens.0).ok()?.checked_mul(weight)?)
-    })
+    let needed = |(bound, rates): (Usage, &Rates)| {
+        bound.charged(rates).into_iter().try_fold(0_i64, |sum, (tokens, rate)| {
+            let weight = weight_milli(rate, rates.input);
+            sum.checked_add(i64::try_from(tokens.0).ok()?.checked_mul(weight)?)
+        })
+    };
+    most(quote.ceilings(bound).map(needed))
+}
+
+/// The largest, if every one could be reckoned.
+fn most<T: Ord>(mut all: impl Iterator<Item = Option<T>>) -> Option<T> {
+    let first = all.next()??;
+    all.try_fold(first, |most, next| Some(most.max(next?)))
 }
 
 /// The money to hold beside `tokens_milli` of `needed`: whatever mix of the bound's tokens comes, it suffices.
@@ -203,15 +212,18 @@ fn money_needed(bound: &Usage, quote: &HoldQuote, needed: i64, tokens_milli: i64
     if needed > 0 && tokens_milli == needed {
         return Some(NanoCny::ZERO);
     }
-    let whole = quote.rates.charge(bound).ok()?;
+    most(quote.ceilings(bound).map(|(bound, rates)| money_at(&bound, rates, tokens_milli)))
+}
+
+fn money_at(bound: &Usage, rates: &Rates, tokens_milli: i64) -> Option<NanoCny> {
+    let whole = rates.charge(bound).ok()?;
     if tokens_milli == 0 {
         return Some(whole);
     }
     // Token cover is worth its thousandths at the input rate; one dearest token may straddle the end of it, in each
     // class, so those are held in money again.
-    let covered = i128::from(tokens_milli) * i128::from(quote.rates.input.get()) / 1_000;
-    let rates = bound.charged(&quote.rates);
-    let straddling: i128 = rates.iter().map(|(_, rate)| i128::from(rate.get())).sum();
+    let covered = i128::from(tokens_milli) * i128::from(rates.input.get()) / 1_000;
+    let straddling: i128 = bound.charged(rates).iter().map(|(_, rate)| i128::from(rate.get())).sum();
     let rest = (i128::from(whole.get()) - covered + straddling).clamp(0, i128::from(whole.get()));
     i64::try_from(rest).ok().map(NanoCny::new)
 }
@@ -263,7 +275,8 @@ impl OpenHold {
 
     /// Raises the ceiling so that `bound` is covered, if the balance allows; otherwise nothing changes.
     pub fn extend(&mut self, bound: &Usage) -> bool {
-        let Ok((_, needed)) = split_charge(bound, &self.quote.rates, self.tokens_milli) else { return false };
+        let money = |(bound, rates): (Usage, &Rates)| Some(split_charge(&bound, rates, self.tokens_milli).ok()?.1);
+        let Some(needed) = most(self.quote.ceilings(bound).map(money)) else { return false };
         let Ok(more) = needed.minus(self.money) else { return false };
         if self.house || more.get() <= 0 {
             return true;
@@ -315,7 +328,7 @@ impl OpenHold {
     /// What the usage comes to, exactly as the ledger will reckon it.
     fn charge(&self, usage: Usage, estimated: bool) -> (SettleEnd, Charged, i64) {
         let tokens = if self.house { 0 } else { self.tokens_milli };
-        let Ok((tokens_milli, cost)) = split_charge(&usage, &self.quote.rates, tokens) else {
+        let Ok((tokens_milli, cost)) = split_charge(&usage, self.quote.rates_for(&usage), tokens) else {
             // Beyond the ledger's range nothing is charged: a usage like that was refused where it was read. The
             // ledger could not charge it either, and the hold must end.
             tracing::error!(hold = %self.id, ?usage, "a usage beyond the ledger's range; the hold is given back");

@@ -4,13 +4,15 @@
 //! give the same rows on every store. Double entry in nano-yuan (and in thousandths of a token for token balances);
 //! what was paid lies in lots, which are used up in a fixed order and refunded by what is left of them.
 //!
-//! Touches `units` only.
+//! Touches `units` and the pure `prices` only.
 
 mod asset;
 mod burn;
 mod command;
 mod decide;
 mod entry;
+mod hold_quote;
+mod price_rows;
 mod refund_plan;
 mod rows;
 mod terms;
@@ -20,14 +22,15 @@ mod view;
 pub use asset::{Asset, UnknownAsset};
 pub use burn::{burn_order, pledges};
 pub use command::{
-    Actor, Body, Command, CreditSource, HoldQuote, NewKey, NewOrder, RefundNews, Role, SettleEnd,
+    AcceptedRate, Actor, Body, Command, CreditSource, HoldQuote, NewKey, NewOrder, RefundNews, Role, SettleEnd,
 };
-pub use decide::{Decision, OrderStep, Refusal, Reply, decide};
+pub use decide::{Decision, FxRefusal, OrderStep, PriceRefusal, Refusal, Reply, decide, is_near};
 pub use entry::{Book, Entry, EntryKind};
+pub use price_rows::{FxNoted, FxPair, FxRate, PriceAssignment, PriceDraft, PriceList, PriceVersion};
 pub use refund_plan::{BonusShare, PlanError, PlannedItem, Refundable, plan_refund, refundable};
 pub use rows::{
     Account, AccountRole, ApiKey, Hold, HoldState, Lot, LotClass, Notice, NoticeResult, Order, OrderKind,
-    OrderState, PriceListRow, RefundBatch, RefundBatchState, RefundItem, RefundItemState, TimelineEvent,
+    OrderState, RefundBatch, RefundBatchState, RefundItem, RefundItemState, TimelineEvent,
     Wallet,
 };
 pub use terms::{TokenTerms, Weights};

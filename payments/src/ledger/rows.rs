@@ -413,14 +413,3 @@ pub struct RefundItem {
     /// When it ended.
     pub ended_at: Option<Timestamp>,
 }
-
-/// One published version of the price list. Immutable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PriceListRow {
-    /// Its name.
-    pub version: String,
-    /// When it was published.
-    pub at: Timestamp,
-    /// What it says, as JSON: model → rates.
-    pub body: String,
-}

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use units::{AccountId, KeyId, OrderId, RefundBatchId, RefundId, RequestId};
 
 use super::{
-    Account, ApiKey, Asset, Entry, Hold, Lot, Notice, Order, PriceListRow, RefundBatch, RefundItem,
+    Account, ApiKey, Asset, Entry, FxPair, FxRate, Hold, Lot, Notice, Order, PriceAssignment, PriceList,
+    PriceVersion, RefundBatch, RefundItem,
     TokenTerms, Wallet,
 };
 
@@ -32,6 +33,12 @@ pub struct Needs {
     pub transactions: BTreeSet<String>,
     /// Terms of token balances.
     pub terms: BTreeSet<String>,
+    /// Price lists, without their versions.
+    pub price_lists: BTreeSet<String>,
+    /// Accounts whose price list is asked for.
+    pub price_assignments: BTreeSet<AccountId>,
+    /// Pairs of currencies, without their history.
+    pub fx_pairs: BTreeSet<String>,
 }
 
 impl Needs {
@@ -66,6 +73,10 @@ impl Needs {
         self.batches.insert(id);
     }
 
+    pub(super) fn price_list(&mut self, name: &str) {
+        self.price_lists.insert(name.to_owned());
+    }
+
     pub(super) fn notice(&mut self, id: Option<&str>) {
         self.notices.extend(id.map(str::to_owned));
     }
@@ -85,7 +96,11 @@ pub enum RowOp {
     Batch(RefundBatch),
     Item(RefundItem),
     Entry(Entry),
-    PriceList(PriceListRow),
+    PriceList(PriceList),
+    PriceVersion(PriceVersion),
+    PriceAssignment(PriceAssignment),
+    FxPair(FxPair),
+    FxRate(FxRate),
     Terms(TokenTerms),
 }
 
@@ -105,10 +120,14 @@ pub struct Rows {
     pub(crate) batches: HashMap<RefundBatchId, RefundBatch>,
     pub(crate) items: BTreeMap<RefundId, RefundItem>,
     pub(crate) terms: HashMap<String, TokenTerms>,
+    pub(crate) price_lists: HashMap<String, PriceList>,
+    pub(crate) price_assignments: HashMap<AccountId, PriceAssignment>,
+    pub(crate) fx_pairs: HashMap<String, FxPair>,
 }
 
 impl Rows {
-    /// Takes a row in, as loaded or as decided. Journal lines and price lists are never read back by a decision.
+    /// Takes a row in, as loaded or as decided. Journal lines, versions of price lists and the
+    /// history of rates are never read back by a decision.
     pub fn put(&mut self, op: &RowOp) {
         match op {
             RowOp::Account(row) => drop(self.accounts.insert(row.id, row.clone())),
@@ -124,7 +143,10 @@ impl Rows {
             RowOp::Batch(row) => drop(self.batches.insert(row.id, row.clone())),
             RowOp::Item(row) => drop(self.items.insert(row.id, row.clone())),
             RowOp::Terms(row) => drop(self.terms.insert(row.id.clone(), row.clone())),
-            RowOp::Entry(_) | RowOp::PriceList(_) => {}
+            RowOp::PriceList(row) => drop(self.price_lists.insert(row.name.clone(), row.clone())),
+            RowOp::PriceAssignment(row) => drop(self.price_assignments.insert(row.account, row.clone())),
+            RowOp::FxPair(row) => drop(self.fx_pairs.insert(row.pair.clone(), row.clone())),
+            RowOp::Entry(_) | RowOp::PriceVersion(_) | RowOp::FxRate(_) => {}
         }
     }
 
@@ -182,6 +204,21 @@ impl Rows {
     /// The terms of a kind of token balance.
     pub fn terms(&self, id: &str) -> Option<&TokenTerms> {
         self.terms.get(id)
+    }
+
+    /// The price list, if it exists.
+    pub fn price_list(&self, name: &str) -> Option<&PriceList> {
+        self.price_lists.get(name)
+    }
+
+    /// The list an account was assigned, if it ever was.
+    pub fn price_assignment(&self, account: AccountId) -> Option<&PriceAssignment> {
+        self.price_assignments.get(&account)
+    }
+
+    /// What counts for a pair of currencies.
+    pub fn fx_pair(&self, pair: &str) -> Option<&FxPair> {
+        self.fx_pairs.get(pair)
     }
 
     /// The notification, if it was filed.

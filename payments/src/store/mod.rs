@@ -10,6 +10,6 @@ mod sqlite;
 
 pub use batch::{Applied, Outcome, apply};
 pub use sqlite::{
-    Balance, Findings, MigrateError, OpenError, Receipt, Slot, Store, StoreSettings, Submission, SubmitError,
+    Balance, Findings, MigrateError, OpenError, PriceVersionHead, Receipt, Slot, Store, StoreSettings, Submission, SubmitError,
     TrialBalanceLine, Waiting, is_in_use,
 };

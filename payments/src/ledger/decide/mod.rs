@@ -1,17 +1,24 @@
 //! What follows from a command? Rows before, rows after; or a refusal that changes nothing.
 
 mod account;
+mod fx;
 mod hold;
 mod order;
+mod prices;
 mod refund;
 mod settle;
+
+pub use self::{
+    fx::{FxRefusal, is_near},
+    prices::PriceRefusal,
+};
 
 use serde::{Deserialize, Serialize};
 use units::{AccountId, Fen, KeyId, NanoCny, OrderId, Overflow, RefundBatchId, RefundId, RequestId};
 
 use super::{
     Account, Asset, Body, Book, Command, Entry, EntryKind, Hold, Lot, LotClass, Order, OrderState, PlanError,
-    PriceListRow, RefundBatch, RefundItem, RefundItemState, RowOp, Rows, Wallet,
+    FxRate, PriceList, PriceVersion, RefundBatch, RefundItem, RefundItemState, RowOp, Rows, Wallet,
 };
 
 /// What a command leads to.
@@ -50,6 +57,12 @@ pub enum Reply {
     },
     /// The refund item as it stands now.
     Item(Box<RefundItem>),
+    /// The price list as it stands now.
+    PriceList(Box<PriceList>),
+    /// The version that was published.
+    PriceVersion(Box<PriceVersion>),
+    /// The rate that was written down.
+    FxRate(Box<FxRate>),
 }
 
 /// What a command did to an order.
@@ -113,6 +126,10 @@ pub enum Refusal {
     UnknownBatch(RefundBatchId),
     #[error("the command's key was used before with another content")]
     KeyReused,
+    #[error(transparent)]
+    Prices(PriceRefusal),
+    #[error(transparent)]
+    Fx(FxRefusal),
 }
 
 impl From<Overflow> for Refusal {
@@ -157,14 +174,15 @@ pub fn decide(rows: &Rows, command: &Command) -> Result<Decision, Refusal> {
         Body::RequestRefund { .. } => draft.request_refund()?,
         Body::RefundSending { item, batch } => draft.refund_sending(*item, *batch)?,
         Body::RefundReported { .. } => draft.refund_reported()?,
-        Body::PublishPrices { version, body } => {
-            draft.ops.push(RowOp::PriceList(PriceListRow {
-                version: version.clone(),
-                at: command.at,
-                body: body.clone(),
-            }));
-            Reply::Done
+        Body::SavePriceDraft { list, document } => draft.save_price_draft(list, document)?,
+        Body::DeletePriceDraft { list } => draft.delete_price_draft(list)?,
+        Body::PublishPrices { list, source_hash, valid_from, pairs } => {
+            draft.publish_prices(list, source_hash, *valid_from, pairs)?
         }
+        Body::AssignPriceList { account, list } => draft.assign_price_list(*account, list.as_deref())?,
+        Body::AcceptRate(rate) => draft.accept_rate(rate)?,
+        Body::PinRate { pair, rate_micro, until } => draft.pin_rate(pair, *rate_micro, *until)?,
+        Body::UnpinRate { pair } => draft.unpin_rate(pair)?,
     };
     Ok(Decision { ops: draft.ops, reply })
 }

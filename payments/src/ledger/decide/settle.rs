@@ -35,10 +35,10 @@ impl Draft<'_> {
                 ended.estimated = *estimated;
                 let house = self.rows.account(hold.account).is_some_and(|a| a.role == AccountRole::House);
                 if house {
-                    ended.cost = hold.quote.rates.charge(usage)?;
+                    ended.cost = hold.quote.rates_for(usage).charge(usage)?;
                     self.post_cost(&ended, Book::HouseUsage, EntryKind::Settle, ended.cost.get());
                 } else {
-                    let (tokens, cost) = split_charge(usage, &hold.quote.rates, hold.tokens_milli)?;
+                    let (tokens, cost) = split_charge(usage, hold.quote.rates_for(usage), hold.tokens_milli)?;
                     ended.cost_tokens_milli = tokens;
                     self.burn_tokens(&ended)?;
                     self.burn_money(&mut ended, cost, *extra)?;

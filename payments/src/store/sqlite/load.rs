@@ -77,6 +77,17 @@ pub(super) fn rows(db: &Connection, needs: &Needs, into: &mut Rows) -> rusqlite:
             })?;
         }
     }
+    for name in &needs.price_lists {
+        each.one("SELECT body FROM price_list WHERE name = ?1", &[name], |row| sql::json(row, 0).map(RowOp::PriceList))?;
+    }
+    for account in &needs.price_assignments {
+        each.one("SELECT body FROM price_assignment WHERE account = ?1", &[&account.to_string()], |row| {
+            sql::json(row, 0).map(RowOp::PriceAssignment)
+        })?;
+    }
+    for pair in &needs.fx_pairs {
+        each.one("SELECT body FROM fx_pair WHERE pair = ?1", &[pair], |row| sql::json(row, 0).map(RowOp::FxPair))?;
+    }
     for id in &needs.notices {
         each.one(
             "SELECT id, merchant, subject, result, detail, at FROM notice WHERE id = ?1",

@@ -5,6 +5,7 @@
 
 mod load;
 mod read;
+mod read_prices;
 mod schema;
 mod sql;
 mod write;
@@ -24,6 +25,7 @@ use units::{AccountId, Timestamp};
 use self::writer::{Job, Writer};
 pub use self::{
     read::{Balance, Findings, TrialBalanceLine},
+    read_prices::PriceVersionHead,
     schema::MigrateError,
     writer::Receipt,
 };

@@ -8,7 +8,7 @@ use units::{AccountId, OrderId, RefundBatchId, RefundId, RequestId};
 use super::{Store, SubmitError, sql, write};
 use crate::{
     ledger::{
-        Account, ApiKey, Asset, Command, Entry, Hold, Lot, Order, PriceListRow, RefundBatch, RefundItem,
+        Account, ApiKey, Asset, Command, Entry, Hold, Lot, Order, RefundBatch, RefundItem,
         Refusal, Wallet,
     },
     store::Outcome,
@@ -259,23 +259,6 @@ impl Store {
         .await
     }
 
-    /// A version of the price list.
-    ///
-    /// # Errors
-    /// See [`Store::account`].
-    pub async fn price_list(&self, version: String) -> Result<Option<PriceListRow>, SubmitError> {
-        self.read(move |db| {
-            one(db, "SELECT version, at, body FROM price_list WHERE version = ?1", [version], |row| {
-                Ok(PriceListRow {
-                    version: row.get(0)?,
-                    at: units::Timestamp(row.get(1)?),
-                    body: row.get(2)?,
-                })
-            })
-        })
-        .await
-    }
-
     /// What a command would be answered if it had been asked before; `None` if it was not.
     ///
     /// # Errors
@@ -340,7 +323,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<(i64, i64, Entry)> {
     Ok((row.get(0)?, row.get(1)?, parsed))
 }
 
-fn one<T, P: Params>(
+pub(super) fn one<T, P: Params>(
     db: &Connection,
     query: &str,
     params: P,
@@ -349,7 +332,7 @@ fn one<T, P: Params>(
     db.prepare_cached(query)?.query_row(params, read).optional()
 }
 
-fn many<T, P: Params>(
+pub(super) fn many<T, P: Params>(
     db: &Connection,
     query: &str,
     params: P,

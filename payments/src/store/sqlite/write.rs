@@ -9,7 +9,7 @@ use units::Timestamp;
 use super::{Receipt, micros, sql};
 use crate::{
     ledger::{
-        Account, ApiKey, Command, Entry, Hold, Lot, Notice, Order, PriceListRow, RefundBatch, RefundItem,
+        Account, ApiKey, Command, Entry, Hold, Lot, Notice, Order, RefundBatch, RefundItem,
         RowOp, Wallet,
     },
     store::Applied,
@@ -74,7 +74,11 @@ fn place(row: &RowOp) -> (u8, String) {
         RowOp::Notice(row) => (6, row.id.clone()),
         RowOp::Batch(row) => (7, row.id.to_string()),
         RowOp::Item(row) => (8, row.id.to_string()),
-        RowOp::PriceList(row) => (9, row.version.clone()),
+        RowOp::PriceList(row) => (9, row.name.clone()),
+        RowOp::PriceVersion(row) => (9, row.id()),
+        RowOp::PriceAssignment(row) => (9, row.account.to_string()),
+        RowOp::FxPair(row) => (11, row.pair.clone()),
+        RowOp::FxRate(row) => (12, row.id.clone()),
         RowOp::Terms(row) => (10, row.id.clone()),
         RowOp::Entry(row) => (11, row.tx.clone()),
     }
@@ -91,7 +95,19 @@ fn put(tx: &Transaction<'_>, row: &RowOp) -> rusqlite::Result<()> {
         RowOp::Notice(row) => put_notice(tx, row),
         RowOp::Batch(row) => put_batch(tx, row),
         RowOp::Item(row) => put_item(tx, row),
-        RowOp::PriceList(row) => put_price_list(tx, row),
+        RowOp::PriceList(row) => put_body(tx, "price_list (name, body)", "(name)", &row.name, row),
+        RowOp::PriceVersion(row) => tx
+            .prepare_cached("INSERT INTO price_version (list, number, valid_from, body) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![row.list, row.number, micros(row.valid_from), sql::to_json(row)?])
+            .map(drop),
+        RowOp::PriceAssignment(row) => {
+            put_body(tx, "price_assignment (account, body)", "(account)", &row.account.to_string(), row)
+        }
+        RowOp::FxPair(row) => put_body(tx, "fx_pair (pair, body)", "(pair)", &row.pair, row),
+        RowOp::FxRate(row) => tx
+            .prepare_cached("INSERT INTO fx_rate (pair, number, body) VALUES (?1, ?2, ?3)")?
+            .execute(params![row.pair, row.number, sql::to_json(row)?])
+            .map(drop),
         RowOp::Entry(_) | RowOp::Terms(_) => Ok(()),
     }
 }
@@ -250,11 +266,17 @@ fn put_item(tx: &Transaction<'_>, row: &RefundItem) -> rusqlite::Result<()> {
     .map(drop)
 }
 
-fn put_price_list(tx: &Transaction<'_>, row: &PriceListRow) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "INSERT INTO price_list (version, at, body) VALUES (?1, ?2, ?3) ON CONFLICT (version) DO NOTHING",
-    )?
-    .execute(params![row.version, micros(row.at), row.body])
+fn put_body(
+    tx: &Transaction<'_>,
+    into: &str,
+    key: &str,
+    name: &str,
+    row: &impl serde::Serialize,
+) -> rusqlite::Result<()> {
+    tx.prepare_cached(&format!(
+        "INSERT INTO {into} VALUES (?1, ?2) ON CONFLICT {key} DO UPDATE SET body = excluded.body"
+    ))?
+    .execute(params![name, sql::to_json(row)?])
     .map(drop)
 }
 

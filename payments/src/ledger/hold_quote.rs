@@ -1,0 +1,98 @@
+//! A frozen price: what may a call come to, and what does it cost once its size is known?
+
+use units::{Rates, Tokens, Usage};
+
+use super::HoldQuote;
+
+impl HoldQuote {
+    /// The rates that `usage` is charged at: those of the tier its prompt reached. Nothing but what was frozen counts.
+    pub fn rates_for(&self, usage: &Usage) -> &Rates {
+        self.tier_for(usage).map_or(&self.rates, |tier| &tier.prices)
+    }
+
+    /// The size above which the tier of `usage` begins; `None` for the base.
+    pub fn tier_above(&self, usage: &Usage) -> Option<Tokens> {
+        self.tier_for(usage).map(|tier| tier.above)
+    }
+
+    fn tier_for(&self, usage: &Usage) -> Option<&crate::prices::Tier<Rates>> {
+        self.tiers.iter().rev().find(|tier| usage.prompt() > tier.above)
+    }
+
+    /// Every way in which a call within `bound` may be charged: its rates, with the whole prompt in the class that is
+    /// dearest by them. Whoever sets aside the most that any of these comes to has set aside enough.
+    pub fn ceilings(&self, bound: &Usage) -> impl Iterator<Item = (Usage, &Rates)> {
+        let prompt = bound.prompt();
+        std::iter::once(&self.rates).chain(self.tiers.iter().map(|tier| &tier.prices)).map(move |rates| {
+            let mut worst = Usage { output: bound.output, reasoning: bound.reasoning, ..Usage::default() };
+            let dearest = rates.dearest_input();
+            let class = if dearest == rates.input {
+                &mut worst.input
+            } else if dearest == rates.cache_write {
+                &mut worst.cache_write
+            } else {
+                &mut worst.cached_input
+            };
+            *class = prompt;
+            (worst, rates)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use units::Rate;
+
+    use super::*;
+    use crate::prices::Tier;
+
+    fn quote(figures: &[[i64; 4]]) -> HoldQuote {
+        let rates = |[input, cached_input, cache_write, output]: [i64; 4]| {
+            let rate = |nano| Rate::new(nano).unwrap();
+            Rates {
+                input: rate(input),
+                cached_input: rate(cached_input),
+                cache_write: rate(cache_write),
+                output: rate(output),
+            }
+        };
+        let tiers = figures.iter().enumerate().skip(1);
+        HoldQuote {
+            price_version: "standard:1".to_owned(),
+            fx_id: None,
+            rates: rates(figures[0]),
+            input_estimate: Tokens(0),
+            window: None,
+            tiers: tiers.map(|(i, figures)| Tier { above: Tokens(i as u64 * 100), prices: rates(*figures) }).collect(),
+        }
+    }
+
+    fn any_figures() -> impl Strategy<Value = Vec<[i64; 4]>> {
+        prop::collection::vec([0..5_000_i64, 0..5_000, 0..5_000, 0..5_000], 1..4)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever a call uses within its bound, it costs no more than what was set aside for it.
+        #[test]
+        fn no_call_within_its_bound_costs_more_than_its_ceiling(
+            figures in any_figures(), bound in (0..400_u64, 0..400_u64), split in (0..100_u64, 0..100_u64, 0..100_u64, 0..=100_u64),
+        ) {
+            let quote = quote(&figures);
+            let limit = Usage { input: Tokens(bound.0), output: Tokens(bound.1), ..Usage::default() };
+            let whole = split.0 + split.1 + split.2 + 1;
+            let of = |part: u64| Tokens(bound.0 * part / whole);
+            let usage = Usage {
+                input: of(split.0),
+                cached_input: of(split.1),
+                cache_write: of(split.2),
+                output: Tokens(bound.1 * split.3 / 100),
+                ..Usage::default()
+            };
+            let held = quote.ceilings(&limit).map(|(worst, rates)| rates.charge(&worst).unwrap()).max().unwrap();
+            prop_assert!(quote.rates_for(&usage).charge(&usage).unwrap() <= held);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+-- Price lists, their versions, who buys by which, and rates of exchange. Bodies are JSON.
+DROP TABLE price_list;
+
+CREATE TABLE price_list (name TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE price_version (
+    list TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    valid_from INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (list, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE price_assignment (account TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE fx_pair (pair TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE fx_rate (
+    pair TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (pair, number)
+) STRICT, WITHOUT ROWID;

@@ -3,6 +3,7 @@
 use units::{Rates, Tokens, Usage};
 
 use super::HoldQuote;
+use crate::prices::{Tier, tier_for};
 
 impl HoldQuote {
     /// The rates that `usage` is charged at: those of the tier its prompt reached. Nothing but what was frozen counts.
@@ -15,8 +16,8 @@ impl HoldQuote {
         self.tier_for(usage).map(|tier| tier.above)
     }
 
-    fn tier_for(&self, usage: &Usage) -> Option<&crate::prices::Tier<Rates>> {
-        self.tiers.iter().rev().find(|tier| usage.prompt() > tier.above)
+    fn tier_for(&self, usage: &Usage) -> Option<&Tier<Rates>> {
+        tier_for(&self.tiers, usage.prompt())
     }
 
     /// Every way in which a call within `bound` may be charged: its rates, with the whole prompt in the class that is
@@ -45,7 +46,6 @@ mod tests {
     use units::Rate;
 
     use super::*;
-    use crate::prices::Tier;
 
     fn quote(figures: &[[i64; 4]]) -> HoldQuote {
         let rates = |[input, cached_input, cache_write, output]: [i64; 4]| {

@@ -24,8 +24,7 @@ pub struct Card<P> {
 impl<P> Card<P> {
     /// The prices for a prompt of this size, and the tier they stand in; `None` for the base.
     pub fn at(&self, prompt: Tokens) -> (&P, Option<Tokens>) {
-        let reached = self.tiers.iter().rev().find(|tier| prompt > tier.above);
-        reached.map_or((&self.base, None), |tier| (&tier.prices, Some(tier.above)))
+        tier_for(&self.tiers, prompt).map_or((&self.base, None), |tier| (&tier.prices, Some(tier.above)))
     }
 
     /// Every price of the card with the tier it stands in.
@@ -45,6 +44,11 @@ impl<P> Card<P> {
         });
         Ok(Card { base: convert(&self.base)?, tiers: tiers.collect::<Result<_, E>>()? })
     }
+}
+
+/// The highest of `tiers` that a prompt of this size reaches.
+pub fn tier_for<P>(tiers: &[Tier<P>], prompt: Tokens) -> Option<&Tier<P>> {
+    tiers.iter().rev().find(|tier| prompt > tier.above)
 }
 
 #[cfg(test)]

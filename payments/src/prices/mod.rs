@@ -21,7 +21,7 @@ mod schedule;
 mod sheet;
 
 pub use book::{Book, FxInForce, Offer, PriceError, Published, Quote};
-pub use card::{Card, Tier};
+pub use card::{Card, Tier, tier_for};
 pub use convert::{Figures, Rounded, convert};
 pub use diff::{Change, Diff, ModelDiff, diff};
 pub use document::{Document, Figure, RawModel, RawOffPeak, RawTier, RawWindow};

@@ -245,7 +245,7 @@ impl Running {
     /// # Errors
     /// If the store cannot be read.
     pub async fn has_no_customer(&self) -> anyhow::Result<bool> {
-        Ok(self.store.accounts().await?.iter().all(|account| account.role == AccountRole::House))
+        Ok(self.store.accounts(None).await?.iter().all(|account| account.role == AccountRole::House))
     }
 
     /// Stops taking calls, lets those in flight end, settles them, and closes the books.
@@ -324,7 +324,7 @@ async fn open_books(folder: &Path, clock: &dyn Clock) -> anyhow::Result<Books> {
 
 /// Our own calls run on an account of ours, one for each kind of money that is served.
 async fn house_accounts(store: &Store, settings: &Settings, clock: &dyn Clock) -> anyhow::Result<()> {
-    let there = store.accounts().await?;
+    let there = store.accounts(None).await?;
     let served: BTreeSet<Livemode> = settings.table.models.values().map(|model| model.livemode).collect();
     for livemode in served {
         let has_one =

@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use serde::Serialize;
 
 /// Processor time a process used so far, in ticks, its finished threads included.
-pub(crate) fn cpu_ticks(pid: u32) -> Option<u64> {
+pub fn cpu_ticks(pid: u32) -> Option<u64> {
     stat_ticks(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
@@ -18,8 +18,41 @@ fn stat_ticks(stat: &str) -> Option<u64> {
 }
 
 /// The most memory a process ever had resident, in KiB.
-pub(crate) fn peak_rss_kib(pid: u32) -> Option<u64> {
+pub fn peak_rss_kib(pid: u32) -> Option<u64> {
     status_kib(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmHWM:")
+}
+
+/// The memory a process has resident now, in KiB.
+pub fn rss_kib(pid: u32) -> Option<u64> {
+    status_kib(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmRSS:")
+}
+
+/// Bytes that this process has made the kernel send to a disk, sooner or later.
+pub fn written_bytes() -> Option<u64> {
+    let io = fs::read_to_string("/proc/self/io").ok()?;
+    io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.trim().parse().ok()
+}
+
+/// Processor time that the calling thread used so far, in nanoseconds.
+pub fn own_thread_nanos() -> Option<u64> {
+    first_number(&fs::read_to_string("/proc/thread-self/schedstat").ok()?)
+}
+
+/// Processor time that this process's running threads of that name used so far, in nanoseconds. The kernel keeps the
+/// first fifteen bytes of a name.
+pub fn thread_nanos(name: &str) -> Option<u64> {
+    let mut sum = None;
+    for thread in fs::read_dir("/proc/self/task").ok()?.flatten() {
+        let read = |file: &str| fs::read_to_string(thread.path().join(file)).ok();
+        if read("comm").is_some_and(|comm| comm.trim_end() == name) {
+            sum = Some(sum.unwrap_or(0) + read("schedstat").as_deref().and_then(first_number)?);
+        }
+    }
+    sum
+}
+
+fn first_number(text: &str) -> Option<u64> {
+    text.split_ascii_whitespace().next()?.parse().ok()
 }
 
 fn status_kib(status: &str, name: &str) -> Option<u64> {
@@ -29,18 +62,18 @@ fn status_kib(status: &str, name: &str) -> Option<u64> {
 
 /// Ticks of all processors since the machine started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct MachineTicks {
+pub struct MachineTicks {
     /// All of them.
-    pub(crate) all: u64,
+    pub all: u64,
     /// Spent on processes and the kernel.
-    pub(crate) busy: u64,
+    pub busy: u64,
     /// Wanted here and spent on somebody else's virtual machine.
-    pub(crate) stolen: u64,
+    pub stolen: u64,
 }
 
 impl MachineTicks {
     /// What was counted until now.
-    pub(crate) fn read() -> Option<Self> {
+    pub fn read() -> Option<Self> {
         Self::parse(&fs::read_to_string("/proc/stat").ok()?)
     }
 
@@ -56,7 +89,7 @@ impl MachineTicks {
 }
 
 /// Ticks in a second: what `getconf CLK_TCK` says, and 100 (what Linux has on every usual platform) where it says nothing.
-pub(crate) async fn ticks_per_second() -> u64 {
+pub async fn ticks_per_second() -> u64 {
     let asked = tokio::task::spawn_blocking(|| Command::new("getconf").arg("CLK_TCK").output()).await;
     let said = asked.ok().and_then(|asked| String::from_utf8(asked.ok()?.stdout).ok()?.trim().parse().ok());
     said.filter(|&ticks| ticks > 0).unwrap_or(100)
@@ -64,16 +97,16 @@ pub(crate) async fn ticks_per_second() -> u64 {
 
 /// The machine, as far as figures depend on it.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Machine {
+pub struct Machine {
     /// Processors this process may use.
-    pub(crate) cores: usize,
+    pub cores: usize,
     /// What they are.
-    pub(crate) cpu_model: Option<String>,
+    pub cpu_model: Option<String>,
 }
 
 impl Machine {
     /// This one.
-    pub(crate) fn read() -> Self {
+    pub fn read() -> Self {
         Self {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             cpu_model: fs::read_to_string("/proc/cpuinfo").ok().as_deref().and_then(cpu_model),

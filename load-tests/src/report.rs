@@ -38,7 +38,7 @@ pub(crate) struct Report {
 
 /// Which program it was.
 #[derive(Debug, Serialize)]
-pub(crate) struct Build {
+pub struct Build {
     version: &'static str,
     /// The folder the program stands in: of a checkout, the cargo profile.
     folder: Option<String>,
@@ -48,7 +48,7 @@ pub(crate) struct Build {
 
 impl Build {
     /// This one.
-    pub(crate) fn this() -> Self {
+    pub fn this() -> Self {
         let exe = std::env::current_exe().ok();
         let folder = exe.as_deref().and_then(|exe| exe.parent()?.file_name()?.to_str());
         Self {

@@ -1,9 +1,10 @@
 //! Admission: may this call go upstream? Decided in memory, in microseconds, before the ledger has written anything.
 //!
-//! For each balance that was asked for there is one number, `available`. It is lowered when something is taken and
-//! raised only by what the store has committed, so it is never above the truth, and what is admitted here the ledger
-//! will not refuse. The writer alone brings balances in ([`Admission::load`]) and moves them ([`Admission::adjust`]),
-//! in the order of its commits.
+//! For each balance that was asked for there are two numbers: what the store last committed as available, and what was
+//! taken here and is not committed yet. Their difference is what may be taken. The store alone moves the first, in the
+//! order of its commits, so the difference is never above the truth of a store that this process alone writes. Where
+//! other processes write it too ([`Admission::shared`]), a taking that is not small beside what is left has to be
+//! committed before it counts.
 
 use std::{
     collections::HashMap,
@@ -17,14 +18,34 @@ use crate::ledger::Asset;
 
 /// Locks are spread over this many parts, so that callers of different accounts do not wait for each other.
 const SHARDS: usize = 16;
+/// Accounts kept in each part. Beyond it those of whom nothing is taken are forgotten, and asked for again.
+const ACCOUNTS_MAX: usize = 8_192;
+/// In a shared store a taking may run ahead of its commit where this many times its amount is left.
+const AHEAD_FACTOR: i64 = 20;
 
-type Shard = HashMap<AccountId, Vec<(Asset, i64)>>;
+type Shard = HashMap<AccountId, Vec<Standing>>;
+
+#[derive(Debug)]
+struct Standing {
+    asset: Asset,
+    /// Available, as last committed.
+    committed: i64,
+    /// Taken here, not committed yet.
+    taken: i64,
+}
+
+impl Standing {
+    const fn available(&self) -> i64 {
+        self.committed.saturating_sub(self.taken)
+    }
+}
 
 /// The available amounts.
 #[derive(Debug, Default)]
 pub struct Admission {
     shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
+    shared: bool,
 }
 
 /// What [`Admission::take`] found.
@@ -32,6 +53,8 @@ pub struct Admission {
 pub enum Taken {
     /// Taken.
     Yes,
+    /// Taken here, but others write the store too and this is not small beside what is left: it counts once committed.
+    OnceCommitted,
     /// Not taken: this much is available.
     Only(i64),
     /// The balance has not been brought in yet.
@@ -39,6 +62,11 @@ pub enum Taken {
 }
 
 impl Admission {
+    /// For a store that other processes write too.
+    pub fn shared() -> Self {
+        Self { shared: true, ..Self::default() }
+    }
+
     fn shard(&self, account: AccountId) -> MutexGuard<'_, Shard> {
         let index = (self.hasher.hash_one(account) as usize) % SHARDS;
         // Nothing panics while a shard is locked; were it so, the numbers would still be whole.
@@ -48,47 +76,115 @@ impl Admission {
     /// Takes `amount` if that much is available.
     pub fn take(&self, account: AccountId, asset: &Asset, amount: i64) -> Taken {
         let mut shard = self.shard(account);
-        match find(&mut shard, account, asset) {
-            None => Taken::Unknown,
-            Some(available) if *available < amount => Taken::Only(*available),
-            Some(available) => {
-                *available -= amount;
-                Taken::Yes
-            }
+        let Some(standing) = find(&mut shard, account, asset) else { return Taken::Unknown };
+        let available = standing.available();
+        if available < amount {
+            return Taken::Only(available);
         }
+        standing.taken += amount;
+        if self.shared && amount > 0 && available < amount.saturating_mul(AHEAD_FACTOR) {
+            return Taken::OnceCommitted;
+        }
+        Taken::Yes
     }
 
     /// Takes as much of `wanted` as there is; `None` if the balance has not been brought in.
     pub fn take_up_to(&self, account: AccountId, asset: &Asset, wanted: i64) -> Option<i64> {
         let mut shard = self.shard(account);
-        let available = find(&mut shard, account, asset)?;
-        let taken = wanted.min(*available).max(0);
-        *available -= taken;
+        let standing = find(&mut shard, account, asset)?;
+        let taken = wanted.min(standing.available()).max(0);
+        standing.taken += taken;
         Some(taken)
+    }
+
+    /// Takes as much of `wanted` as there is without waiting for a commit: what is taken here will be there. Where
+    /// others write the store too, that is all of it or nothing.
+    pub fn take_at_once(&self, account: AccountId, asset: &Asset, wanted: i64) -> i64 {
+        let mut shard = self.shard(account);
+        let Some(standing) = find(&mut shard, account, asset) else { return 0 };
+        let available = standing.available();
+        if self.shared && available < wanted.saturating_mul(AHEAD_FACTOR) {
+            return 0;
+        }
+        let taken = wanted.min(available).max(0);
+        standing.taken += taken;
+        taken
+    }
+
+    /// Gives back what was taken and will not be asked of the store.
+    pub fn give_back(&self, account: AccountId, asset: &Asset, amount: i64) {
+        if let Some(standing) = find(&mut self.shard(account), account, asset) {
+            standing.taken -= amount;
+        }
     }
 
     /// What is available, if the balance was brought in.
     pub fn available(&self, account: AccountId, asset: &Asset) -> Option<i64> {
-        find(&mut self.shard(account), account, asset).copied()
+        find(&mut self.shard(account), account, asset).map(|standing| standing.available())
     }
 
-    /// Brings a balance in as committed. One that is there already is left alone: it knows of takings that are not
-    /// committed yet.
-    pub fn load(&self, account: AccountId, asset: &Asset, available: i64) {
+    /// Brings a balance in as committed, or anew.
+    pub(crate) fn load(&self, account: AccountId, asset: &Asset, committed: i64) {
         let mut shard = self.shard(account);
-        if find(&mut shard, account, asset).is_none() {
-            shard.entry(account).or_default().push((asset.clone(), available));
+        if let Some(standing) = find(&mut shard, account, asset) {
+            standing.committed = committed;
+            return;
         }
+        if shard.len() >= ACCOUNTS_MAX && !shard.contains_key(&account) {
+            shard.retain(|_, standings| standings.iter().any(|standing| standing.taken != 0));
+        }
+        let standing = Standing { asset: asset.clone(), committed, taken: 0 };
+        shard.entry(account).or_default().push(standing);
     }
 
-    /// Moves a balance by what was committed; one that was never brought in needs no moving.
-    pub fn adjust(&self, account: AccountId, asset: &Asset, by: i64) {
-        if let Some(available) = find(&mut self.shard(account), account, asset) {
-            *available += by;
+    /// A balance as it was committed; one that was never brought in is left out.
+    pub(crate) fn committed(&self, account: AccountId, asset: &Asset, committed: i64) {
+        if let Some(standing) = find(&mut self.shard(account), account, asset) {
+            standing.committed = committed;
         }
     }
 }
 
-fn find<'a>(shard: &'a mut Shard, account: AccountId, asset: &Asset) -> Option<&'a mut i64> {
-    shard.get_mut(&account)?.iter_mut().find(|(own, _)| own == asset).map(|(_, available)| available)
+fn find<'a>(shard: &'a mut Shard, account: AccountId, asset: &Asset) -> Option<&'a mut Standing> {
+    shard.get_mut(&account)?.iter_mut().find(|standing| standing.asset == *asset)
+}
+
+#[cfg(test)]
+mod tests {
+    use units::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn memory_is_bounded_and_never_forgets_what_is_taken() {
+        let admission = Admission::default();
+        let accounts: Vec<AccountId> =
+            (0..SHARDS * ACCOUNTS_MAX + 5_000).map(|_| AccountId::new(Timestamp(1))).collect();
+        for account in &accounts {
+            admission.load(*account, &Asset::Cny, 100);
+            if *account == accounts[0] {
+                assert_eq!(admission.take(*account, &Asset::Cny, 60), Taken::Yes);
+            }
+        }
+        let kept: usize = admission.shards.iter().map(|shard| shard.lock().unwrap().len()).sum();
+        assert!(kept <= SHARDS * ACCOUNTS_MAX, "{kept}");
+        assert_eq!(admission.available(accounts[0], &Asset::Cny), Some(40), "somebody's call is open");
+    }
+
+    #[test]
+    fn where_others_write_too_only_a_small_taking_runs_ahead_of_its_commit() {
+        let account = AccountId::new(Timestamp(1));
+        let admission = Admission::shared();
+        admission.load(account, &Asset::Cny, 100);
+        assert_eq!(admission.take(account, &Asset::Cny, 5), Taken::Yes);
+        assert_eq!(
+            admission.take(account, &Asset::Cny, 5),
+            Taken::OnceCommitted,
+            "95 is less than 20 times 5"
+        );
+        assert_eq!(admission.take(account, &Asset::Cny, 91), Taken::Only(90));
+        admission.committed(account, &Asset::Cny, 40);
+        admission.give_back(account, &Asset::Cny, 10);
+        assert_eq!(admission.available(account, &Asset::Cny), Some(40), "somebody else spent the rest");
+    }
 }

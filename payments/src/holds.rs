@@ -8,7 +8,8 @@ use crate::{
     admission::{Admission, Taken},
     journal::{Journal, Mark},
     ledger::{
-        Account, AccountRole, Actor, Asset, Body, Command, HoldQuote, SettleEnd, split_charge, weight_milli,
+        Account, AccountRole, Actor, Asset, Body, Command, HoldQuote, Refusal, SettleEnd, split_charge,
+        weight_milli,
     },
     store::{Receipt, Slot, Store, Submission, SubmitError, Waiting},
 };
@@ -100,7 +101,8 @@ impl Holds {
         let hold_slot = self.store.reserve().map_err(AdmitError::Store)?;
         let end_slot = self.store.reserve().map_err(AdmitError::Store)?;
         let house = account.role == AccountRole::House;
-        let (tokens_milli, money) = if house { (0, NanoCny::ZERO) } else { self.take(&request).await? };
+        let (tokens_milli, money, commit_first) =
+            if house { (0, NanoCny::ZERO, false) } else { self.take(&request).await? };
         let tokens = Asset::Tokens(request.model.clone());
         let taken = vec![(request.account, Asset::Cny, money.get()), (request.account, tokens, tokens_milli)];
         let command = Command {
@@ -121,7 +123,7 @@ impl Holds {
             },
         };
         let waiting = hold_slot.send(Submission { command, taken, receipt: None });
-        Ok(OpenHold {
+        let mut hold = OpenHold {
             id: request.id,
             account: request.account,
             model: request.model,
@@ -133,7 +135,25 @@ impl Holds {
             lost: None,
             end_slot,
             holds: self.clone(),
-        })
+        };
+        if commit_first {
+            self.committed_first(&mut hold, money).await?;
+        }
+        Ok(hold)
+    }
+
+    /// Waits for the commit of a hold that memory alone cannot vouch for; its refusal is the account's, not ours.
+    async fn committed_first(&self, hold: &mut OpenHold, required: NanoCny) -> Result<(), AdmitError> {
+        match hold.durable().await {
+            Ok(()) => Ok(()),
+            Err(SubmitError::Refused(Refusal::Insufficient { available, .. })) => {
+                let posted = self.posted(hold.account).await;
+                let available = NanoCny::new(available.max(0));
+                let held = posted.minus(available).unwrap_or(NanoCny::ZERO).max(NanoCny::ZERO);
+                Err(AdmitError::Insufficient { available, required, held })
+            }
+            Err(error) => Err(AdmitError::Store(error)),
+        }
     }
 
     async fn account(&self, id: AccountId) -> Result<Account, AdmitError> {
@@ -146,8 +166,22 @@ impl Holds {
         Ok(account)
     }
 
-    /// Takes what the call may come to: tokens as far as they go, money for the rest.
-    async fn take(&self, request: &HoldRequest) -> Result<(i64, NanoCny), AdmitError> {
+    /// Takes what the call may come to: tokens as far as they go, money for the rest; true where that has to be
+    /// committed before it counts. What memory cannot cover it looks up once behind everything that is queued: ended
+    /// calls give back with their commit, and others may write the store too.
+    async fn take(&self, request: &HoldRequest) -> Result<(i64, NanoCny, bool), AdmitError> {
+        match self.take_once(request).await {
+            Err(AdmitError::Insufficient { .. }) => {
+                for asset in [Asset::Tokens(request.model.clone()), Asset::Cny] {
+                    self.store.load_balance(request.account, asset).await.map_err(AdmitError::Store)?;
+                }
+                self.take_once(request).await
+            }
+            other => other,
+        }
+    }
+
+    async fn take_once(&self, request: &HoldRequest) -> Result<(i64, NanoCny, bool), AdmitError> {
         let account = request.account;
         let tokens = Asset::Tokens(request.model.clone());
         let needed = tokens_needed(&request.bound, &request.quote).ok_or(AdmitError::OutOfRange)?;
@@ -157,13 +191,14 @@ impl Holds {
             }
         }
         let tokens_milli = self.admission.take_up_to(account, &tokens, needed).unwrap_or(0);
-        let give_tokens_back = || self.admission.adjust(account, &tokens, tokens_milli);
+        let give_tokens_back = || self.admission.give_back(account, &tokens, tokens_milli);
         let Some(money) = money_needed(&request.bound, &request.quote, needed, tokens_milli) else {
             give_tokens_back();
             return Err(AdmitError::OutOfRange);
         };
         match self.admission.take(account, &Asset::Cny, money.get()) {
-            Taken::Yes => Ok((tokens_milli, money)),
+            Taken::Yes => Ok((tokens_milli, money, false)),
+            Taken::OnceCommitted => Ok((tokens_milli, money, true)),
             Taken::Only(available) => {
                 give_tokens_back();
                 let posted = self.posted(account).await;
@@ -283,7 +318,9 @@ impl OpenHold {
         }
         let holds = &self.holds;
         let Ok(slot) = holds.store.reserve() else { return false };
-        if holds.admission.take(self.account, &Asset::Cny, more.get()) != Taken::Yes {
+        let taken = holds.admission.take_at_once(self.account, &Asset::Cny, more.get());
+        if taken < more.get() {
+            holds.admission.give_back(self.account, &Asset::Cny, taken);
             return false;
         }
         self.money = needed;
@@ -339,7 +376,7 @@ impl OpenHold {
         let extra = if over == 0 || self.house {
             0
         } else {
-            self.holds.admission.take_up_to(self.account, &Asset::Cny, over).unwrap_or(0)
+            self.holds.admission.take_at_once(self.account, &Asset::Cny, over)
         };
         let payable = if self.house { cost.get() } else { cost.get().min(self.money.get() + extra) };
         let charged = Charged { cost: NanoCny::new(payable), tokens_milli, available: NanoCny::ZERO };

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::{extract::State, response::Response};
+use axum::{
+    extract::{Query, State},
+    response::Response,
+};
 use bytes::Bytes;
 use http::StatusCode;
 use payments::{
@@ -181,11 +184,22 @@ pub(super) async fn post_account(State(admin): State<Arc<Admin>>, body: Bytes) -
     Ok(reply(StatusCode::CREATED, &account_view(&account)))
 }
 
-/// `GET /admin/v1/accounts`
-pub(super) async fn list(State(admin): State<Arc<Admin>>) -> Result<Response, PayError> {
-    let accounts = admin.store.accounts().await?;
+/// Which page of a list.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page {
+    /// The last id of the page before.
+    after: Option<AccountId>,
+}
+
+/// `GET /admin/v1/accounts`, oldest first; `?after=<id>` for the page behind that account.
+pub(super) async fn list(
+    State(admin): State<Arc<Admin>>,
+    Query(page): Query<Page>,
+) -> Result<Response, PayError> {
+    let accounts = admin.store.accounts(page.after).await?;
     let data: Vec<Value> = accounts.iter().map(account_view).collect();
-    Ok(reply(StatusCode::OK, &json!({"object": "list", "data": data})))
+    let last = accounts.last().map(|account| account.id.to_string());
+    Ok(reply(StatusCode::OK, &json!({"object": "list", "data": data, "last_id": last})))
 }
 
 /// `POST /admin/v1/keys`

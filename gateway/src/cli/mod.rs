@@ -2,6 +2,7 @@
 //!
 //! Data goes to standard output, everything else to standard error; exit codes are in [`Exit`].
 
+mod bench;
 mod books;
 mod check;
 mod demo;
@@ -148,6 +149,8 @@ enum LedgerVerb {
 enum BenchVerb {
     /// What does the gateway add to a call? The same load directly and through the gateway, in one run.
     Overhead(load_tests::OverheadArgs),
+    /// How much does the ledger carry? The store beside a plain loop that writes the same rows, in one run.
+    Ledger(bench::LedgerArgs),
 }
 
 /// Runs the command of this process.
@@ -224,5 +227,6 @@ async fn run(verb: Verb) -> Result<Exit, Failed> {
             true => Exit::Ok,
             false => Exit::BenchInvalid,
         }),
+        Verb::Bench(BenchVerb::Ledger(args)) => Box::pin(bench::ledger(args)).await,
     }
 }

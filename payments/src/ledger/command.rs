@@ -495,6 +495,7 @@ impl Command {
             Body::OrderPaid { order, account, asset, event, transaction_id, .. } => {
                 into.order(*order);
                 into.transactions.insert(transaction_id.clone());
+                into.balance(*account, &Cny);
                 into.wallet(*account, asset);
                 into.notice(event.as_deref());
             }
@@ -507,6 +508,7 @@ impl Command {
             Body::RefundReported { batch, order, account, asset, event, .. } => {
                 into.batch(*batch);
                 into.order(*order);
+                into.balance(*account, &Cny);
                 into.wallet(*account, asset);
                 into.notice(event.as_deref());
             }

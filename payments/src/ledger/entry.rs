@@ -89,6 +89,16 @@ words! {
     }
 }
 
+impl Book {
+    /// True for the books that make up a balance: what lies in its lots and is not on its way out.
+    pub const fn is_spendable(self) -> bool {
+        matches!(
+            self,
+            Self::WalletPaid | Self::WalletPromo | Self::WalletBonus | Self::WalletTokens | Self::WalletTemp
+        )
+    }
+}
+
 words! {
     /// Why an entry was made.
     EntryKind {
@@ -140,6 +150,10 @@ pub struct Entry {
     pub hold: Option<RequestId>,
     /// For which order.
     pub order: Option<OrderId>,
-    /// When.
+    /// When: never before the line before it.
     pub at: Timestamp,
+    /// Its number among the lines of its account and asset, from 1. Given when it is applied.
+    pub n: i64,
+    /// What the account could spend or set aside of the asset after it. Given when it is applied.
+    pub balance: i64,
 }

@@ -72,12 +72,16 @@ pub struct Wallet {
     pub held: i64,
     /// Grows by one with each change.
     pub version: i64,
+    /// How many lines of the journal there are of this account and asset.
+    pub lines: i64,
+    /// When the last of them was written.
+    pub moved_at: Timestamp,
 }
 
 impl Wallet {
     /// A balance nobody touched yet.
     pub const fn empty(account: AccountId, asset: Asset) -> Self {
-        Self { account, asset, posted: 0, held: 0, version: 0 }
+        Self { account, asset, posted: 0, held: 0, version: 0, lines: 0, moved_at: Timestamp(0) }
     }
 
     /// What may still be set aside.

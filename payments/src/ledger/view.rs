@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use units::{AccountId, KeyId, OrderId, RefundBatchId, RefundId, RequestId};
 
 use super::{
-    Account, ApiKey, Asset, Entry, FxPair, FxRate, Hold, Lot, Notice, Order, PriceAssignment, PriceList,
-    PriceVersion, RefundBatch, RefundItem,
-    TokenTerms, Wallet,
+    Account, ApiKey, Asset, Entry, FxPair, FxRate, Hold, HoldState, Lot, Notice, Order, PriceAssignment,
+    PriceList, PriceVersion, RefundBatch, RefundItem, TokenTerms, Wallet,
 };
 
 /// Which rows a batch of commands names. Sorted, so that a store that locks does so in one order.
@@ -112,6 +111,11 @@ pub struct Rows {
     pub(crate) wallets: HashMap<(AccountId, Asset), Wallet>,
     /// Every lot a decision may touch, by id; sorted, so that equal batches make equal rows.
     pub(crate) lots: BTreeMap<String, Lot>,
+    /// The lots of each balance, by id.
+    lots_of: HashMap<(AccountId, Asset), BTreeSet<String>>,
+    /// Balances that were looked up, found or not; true with all their live lots.
+    known: HashMap<(AccountId, Asset), bool>,
+    touched: Touched,
     pub(crate) holds: HashMap<RequestId, Hold>,
     pub(crate) orders: HashMap<OrderId, Order>,
     pub(crate) notices: HashMap<String, Notice>,
@@ -125,16 +129,42 @@ pub struct Rows {
     pub(crate) fx_pairs: HashMap<String, FxPair>,
 }
 
+/// Which lots and holds changed since [`Rows::keep_hot`] last looked, so that it need not look at all of them.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Touched {
+    watched: bool,
+    lots: Vec<String>,
+    holds: Vec<RequestId>,
+}
+
 impl Rows {
-    /// Takes a row in, as loaded or as decided. Journal lines, versions of price lists and the
-    /// history of rates are never read back by a decision.
+    /// Rows to be kept between batches: see [`Rows::keep_hot`].
+    pub(crate) fn kept() -> Self {
+        Self { touched: Touched { watched: true, ..Touched::default() }, ..Self::default() }
+    }
+
+    /// Takes a row in, as loaded or as decided. Journal lines, versions of price lists and the history of rates are
+    /// never read back by a decision.
     pub fn put(&mut self, op: &RowOp) {
         match op {
             RowOp::Account(row) => drop(self.accounts.insert(row.id, row.clone())),
             RowOp::Key(row) => drop(self.keys.insert(row.id, row.clone())),
             RowOp::Wallet(row) => drop(self.wallets.insert((row.account, row.asset.clone()), row.clone())),
-            RowOp::Lot(row) => drop(self.lots.insert(row.id.clone(), row.clone())),
-            RowOp::Hold(row) => drop(self.holds.insert(row.id, (**row).clone())),
+            RowOp::Lot(row) => {
+                if self.touched.watched {
+                    self.touched.lots.push(row.id.clone());
+                }
+                if self.lots.insert(row.id.clone(), row.clone()).is_none() {
+                    let balance = (row.account, row.asset.clone());
+                    self.lots_of.entry(balance).or_default().insert(row.id.clone());
+                }
+            }
+            RowOp::Hold(row) => {
+                if self.touched.watched {
+                    self.touched.holds.push(row.id);
+                }
+                self.holds.insert(row.id, (**row).clone());
+            }
             RowOp::Order(row) => {
                 self.transactions.extend(row.transaction_id.clone().map(|number| (number, row.id)));
                 self.orders.insert(row.id, (**row).clone());
@@ -161,9 +191,70 @@ impl Rows {
         found.cloned().unwrap_or_else(|| Wallet::empty(account, asset.clone()))
     }
 
-    /// The loaded lots of a balance, unordered.
+    /// Notes that these balances were looked up, found or not.
+    pub(crate) fn looked_up(&mut self, needs: &Needs) {
+        for (balance, with_lots) in &needs.wallets {
+            *self.known.entry(balance.clone()).or_default() |= with_lots;
+        }
+    }
+
+    /// True if the balance was looked up before.
+    pub(crate) fn has_balance(&self, balance: &(AccountId, Asset)) -> bool {
+        self.known.contains_key(balance)
+    }
+
+    /// True if the balance was looked up with its live lots.
+    pub(crate) fn has_lots(&self, balance: &(AccountId, Asset)) -> bool {
+        self.known.get(balance).copied().unwrap_or(false)
+    }
+
+    /// Drops what only one batch needed and keeps what the next is likely to ask for again: accounts, balances, live
+    /// lots and open holds; of more than `accounts_max` accounts, all but those of `recent`.
+    pub(crate) fn keep_hot(&mut self, accounts_max: usize, recent: &BTreeSet<AccountId>) {
+        self.keys.clear();
+        self.orders.clear();
+        self.notices.clear();
+        self.transactions.clear();
+        self.batches.clear();
+        self.items.clear();
+        self.price_lists.clear();
+        self.price_assignments.clear();
+        self.fx_pairs.clear();
+        let crowded = self.accounts.len() > accounts_max;
+        let stays = |account: AccountId| !crowded || recent.contains(&account);
+        if crowded {
+            self.accounts.retain(|id, _| stays(*id));
+            self.wallets.retain(|(id, _), _| stays(*id));
+            self.known.retain(|(id, _), _| stays(*id));
+            self.holds.retain(|_, hold| stays(hold.account));
+            self.terms.clear();
+            self.touched.lots = self.lots.keys().cloned().collect();
+        }
+        for id in std::mem::take(&mut self.touched.holds) {
+            if self.holds.get(&id).is_some_and(|hold| hold.state != HoldState::Open) {
+                self.holds.remove(&id);
+            }
+        }
+        for id in std::mem::take(&mut self.touched.lots) {
+            let Some(lot) = self.lots.get(&id) else { continue };
+            let balance = (lot.account, lot.asset.clone());
+            if lot.rem > 0 && self.has_lots(&balance) {
+                continue;
+            }
+            self.lots.remove(&id);
+            if let Some(ids) = self.lots_of.get_mut(&balance) {
+                ids.remove(&id);
+                if ids.is_empty() {
+                    self.lots_of.remove(&balance);
+                }
+            }
+        }
+    }
+
+    /// The loaded lots of a balance, sorted by id.
     pub fn lots_of<'a>(&'a self, account: AccountId, asset: &'a Asset) -> impl Iterator<Item = &'a Lot> {
-        self.lots.values().filter(move |lot| lot.account == account && lot.asset == *asset)
+        let ids = self.lots_of.get(&(account, asset.clone()));
+        ids.into_iter().flatten().filter_map(|id| self.lots.get(id))
     }
 
     /// The hold, if it exists.

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use units::AccountId;
+use units::{AccountId, Timestamp};
 
-use crate::ledger::{Asset, Command, Refusal, Reply, RowOp, Rows, decide};
+use crate::ledger::{Asset, Command, Decision, Entry, Refusal, Reply, RowOp, Rows, Wallet, decide};
 
 /// What a command led to: its reply, or its refusal.
 pub type Outcome = Result<Reply, Refusal>;
@@ -23,8 +23,6 @@ pub struct Remembered {
 pub struct Applied {
     /// Its outcome.
     pub outcome: Outcome,
-    /// How each balance's available amount moved.
-    pub moved: Vec<(AccountId, Asset, i64)>,
     /// To be remembered under the command's key, if it was new and its rows do not remember it themselves.
     pub remember: Option<Remembered>,
     /// The rows it changed.
@@ -32,26 +30,35 @@ pub struct Applied {
 }
 
 /// Decides `commands` in order on top of `rows`. `known` holds the outcomes of keys used before, and learns the new.
+/// No line of the journal is written at an earlier instant than `floor`, whatever a clock says.
 pub fn apply(
     rows: &mut Rows,
     known: &mut HashMap<String, Remembered>,
     commands: &[&Command],
+    floor: Timestamp,
 ) -> Vec<Applied> {
-    commands.iter().map(|command| apply_one(rows, known, command)).collect()
+    commands.iter().map(|command| apply_one(rows, known, command, floor)).collect()
 }
 
-fn apply_one(rows: &mut Rows, known: &mut HashMap<String, Remembered>, command: &Command) -> Applied {
-    let silent = |outcome| Applied { outcome, moved: Vec::new(), remember: None, ops: Vec::new() };
+fn apply_one(
+    rows: &mut Rows,
+    known: &mut HashMap<String, Remembered>,
+    command: &Command,
+    floor: Timestamp,
+) -> Applied {
+    let silent = |outcome| Applied { outcome, remember: None, ops: Vec::new() };
     let keyed = !command.remembered_by_its_row();
     let payload_hash = if keyed { command.payload_hash() } else { [0; 32] };
     if let Some(earlier) = known.get(&command.key).filter(|_| keyed) {
         let same = earlier.payload_hash == payload_hash;
         return silent(if same { earlier.outcome.clone() } else { Err(Refusal::KeyReused) });
     }
-    let decided = decide(rows, command);
+    let decided = decide(rows, command).and_then(|decision| add_up(rows, decision, floor));
     let outcome = decided.as_ref().map(|decision| decision.reply.clone()).map_err(Clone::clone);
+    if let Err(refusal @ Refusal::DoesNotAddUp(_)) = &outcome {
+        tracing::error!(key = command.key, %refusal, "a decision was turned away: this is a mistake in the program");
+    }
     let ops = decided.map(|decision| decision.ops).unwrap_or_default();
-    let moved = moved(rows, &ops);
     for op in &ops {
         rows.put(op);
     }
@@ -59,19 +66,65 @@ fn apply_one(rows: &mut Rows, known: &mut HashMap<String, Remembered>, command: 
     if let Some(remembered) = &remember {
         known.insert(command.key.clone(), remembered.clone());
     }
-    Applied { outcome, moved, remember, ops }
+    Applied { outcome, remember, ops }
 }
 
-/// How far each balance's available amount moves by `ops`.
-fn moved(rows: &Rows, ops: &[RowOp]) -> Vec<(AccountId, Asset, i64)> {
-    let mut after: BTreeMap<(AccountId, &Asset), i64> = BTreeMap::new();
-    for op in ops {
-        if let RowOp::Wallet(wallet) = op {
-            after.insert((wallet.account, &wallet.asset), wallet.available());
+/// Numbers the decision's lines of the journal, says what the balance came to after each, and turns away a decision
+/// whose lines do not lead to the balances it wants to write.
+fn add_up(rows: &Rows, mut decision: Decision, floor: Timestamp) -> Result<Decision, Refusal> {
+    let mut wallets: BTreeMap<(AccountId, Asset), Wallet> = BTreeMap::new();
+    for op in &mut decision.ops {
+        let RowOp::Entry(entry) = op else { continue };
+        entry.at = entry.at.max(floor);
+        let Some(account) = entry.account else { continue };
+        let key = (account, entry.asset.clone());
+        let wallet = wallets.entry(key).or_insert_with_key(|(account, asset)| rows.wallet(*account, asset));
+        line(wallet, entry).ok_or(Refusal::OutOfRange)?;
+    }
+    for op in &mut decision.ops {
+        let RowOp::Wallet(written) = op else { continue };
+        let key = (written.account, written.asset.clone());
+        let reckoned = wallets.entry(key).or_insert_with_key(|(account, asset)| rows.wallet(*account, asset));
+        written.lines = reckoned.lines;
+        written.moved_at = reckoned.moved_at;
+        // The last writing of a balance counts: what the journal says is compared with it below.
+        reckoned.held = written.held;
+        reckoned.version = written.version;
+    }
+    for ((account, asset), reckoned) in wallets {
+        let own = |op: &&RowOp| matches!(op, RowOp::Wallet(wallet) if wallet.account == account && wallet.asset == asset);
+        match decision.ops.iter().rev().find(own) {
+            Some(RowOp::Wallet(written)) if written.posted != reckoned.posted => {
+                return Err(Refusal::DoesNotAddUp(format!(
+                    "the journal leaves {} of {asset} with {account}, the balance says {}",
+                    reckoned.posted, written.posted
+                )));
+            }
+            Some(_) => {}
+            None if reckoned.posted != rows.wallet(account, &asset).posted => {
+                return Err(Refusal::DoesNotAddUp(format!("{asset} of {account} moves without its balance")));
+            }
+            None => {
+                let version = reckoned.version + 1;
+                decision.ops.push(RowOp::Wallet(Wallet { version, ..reckoned }));
+            }
         }
     }
-    let difference = |((account, asset), available): ((AccountId, &Asset), i64)| {
-        (account, asset.clone(), available - rows.wallet(account, asset).available())
-    };
-    after.into_iter().map(difference).collect()
+    Ok(decision)
+}
+
+/// Writes one line into its balance; `None` where that does not fit.
+fn line(wallet: &mut Wallet, entry: &mut Entry) -> Option<()> {
+    if entry.credit.is_spendable() {
+        wallet.posted = wallet.posted.checked_add(entry.amount)?;
+    }
+    if entry.debit.is_spendable() {
+        wallet.posted = wallet.posted.checked_sub(entry.amount)?;
+    }
+    wallet.lines += 1;
+    wallet.moved_at = entry.at.max(wallet.moved_at);
+    entry.n = wallet.lines;
+    entry.at = wallet.moved_at;
+    entry.balance = wallet.posted;
+    Some(())
 }

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use units::Timestamp;
+
 use super::batch::{Applied, Remembered, apply};
 use crate::ledger::{Command, Entry, RowOp, Rows};
 
@@ -16,7 +18,7 @@ pub struct MemoryStore {
 impl MemoryStore {
     /// Carries out one command.
     pub fn submit(&mut self, command: &Command) -> Applied {
-        let mut applied = apply(&mut self.rows, &mut self.known, &[command]);
+        let mut applied = apply(&mut self.rows, &mut self.known, &[command], Timestamp(0));
         let applied = applied.remove(0);
         self.journal.extend(applied.ops.iter().filter_map(|op| match op {
             RowOp::Entry(entry) => Some(entry.clone()),

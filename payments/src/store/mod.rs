@@ -1,15 +1,23 @@
 //! Store: how is a batch of commands loaded, written and made durable? Decides nothing.
 //!
-//! One code path for every engine: load the rows the commands name, let [`crate::ledger::decide`] decide each in
-//! order, write the changed rows once each, commit, and only then answer. [`Store`] is the SQLite engine, the default;
-//! [`memory`] is the reference the others are tested against; PostgreSQL will stand beside them.
+//! One code path for every engine: load the rows the commands name ([`fetch`]), let [`crate::ledger::decide`] decide each
+//! in order ([`batch`]), write the changed rows once each ([`tables`] says how they stand), commit, and only then answer
+//! ([`lane`]). Readings ([`read`]) are written once too. An engine knows how rows travel: [`sqlite`], the default.
+//! [`memory`] is the reference the others are tested against.
 
 pub mod batch;
+mod fetch;
+mod handle;
+mod lane;
 pub mod memory;
+mod query;
+mod read;
 mod sqlite;
+mod tables;
+mod value;
 
 pub use batch::{Applied, Outcome, apply};
-pub use sqlite::{
-    Balance, Findings, MigrateError, OpenError, PriceVersionHead, Receipt, Slot, Store, StoreSettings, Submission, SubmitError,
-    TrialBalanceLine, Waiting, is_in_use,
-};
+pub use handle::{Slot, Store, Submission, SubmitError, Waiting};
+pub use lane::Receipt;
+pub use read::{Balance, Findings, PriceVersionHead, TrialBalanceLine};
+pub use sqlite::{MigrateError, OpenError, StoreSettings, is_in_use};

@@ -3,6 +3,7 @@
 mod concurrency;
 mod fx;
 mod ledger;
+mod migration;
 mod model;
 mod orders;
 mod recovery;

@@ -441,7 +441,9 @@ fn balances_hold(rows: &Rows) {
                 let used = paid * i128::from(lot.consumed) / i128::from(lot.orig);
                 assert!(refunded + used <= paid, "{lot:?}");
             }
-            LotClass::Promo | LotClass::Bonus => assert_eq!((refunded, lot.refunding), (0, 0), "{lot:?}"),
+            LotClass::Promo | LotClass::Bonus | LotClass::Temp => {
+                assert_eq!((refunded, lot.refunding), (0, 0), "{lot:?}")
+            }
         }
     }
 }

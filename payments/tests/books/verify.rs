@@ -61,6 +61,14 @@ const TAMPERINGS: &[(&str, &str)] = &[
         "the journal gives the balance and what is being refunded: not so for",
     ),
     (
+        "UPDATE wallet SET lines = lines + 1 WHERE asset = 'CNY'",
+        "the last line of the journal says what the balance is: not so for",
+    ),
+    (
+        "DROP TRIGGER entry_keeps; UPDATE entry SET balance = balance + 1 WHERE account <> ''",
+        "the last line of the journal says what the balance is: not so for",
+    ),
+    (
         "UPDATE hold SET cost = cost + 1 WHERE state = 'settled'",
         "what calls cost is what was taken for them: not so for",
     ),
@@ -90,7 +98,7 @@ const TAMPERINGS: &[(&str, &str)] = &[
     ),
     (
         "DROP TRIGGER chain_stays; DELETE FROM chain WHERE batch = (SELECT max(batch) FROM chain)",
-        "the journal has lines that no link of the chain covers",
+        "the journal has lines in lane 0 that no link of the chain covers",
     ),
 ];
 

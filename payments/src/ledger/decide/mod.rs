@@ -126,6 +126,8 @@ pub enum Refusal {
     UnknownBatch(RefundBatchId),
     #[error("the command's key was used before with another content")]
     KeyReused,
+    #[error("the decision does not add up: {0}")]
+    DoesNotAddUp(String),
     #[error(transparent)]
     Prices(PriceRefusal),
     #[error(transparent)]
@@ -223,6 +225,8 @@ impl Draft<'_> {
             hold: posting.hold,
             order: posting.order,
             at: self.command.at,
+            n: 0,
+            balance: 0,
         }));
     }
 }

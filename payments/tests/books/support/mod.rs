@@ -303,7 +303,7 @@ impl World {
     pub async fn assert_sound(&self) {
         self.store.flushed().await.unwrap();
         assert_eq!(self.store.verify().await.unwrap().0, Vec::<String>::new());
-        for account in self.store.accounts().await.unwrap() {
+        for account in self.store.accounts(None).await.unwrap() {
             for balance in self.store.balances(account.id).await.unwrap() {
                 for lot in &balance.lots {
                     assert!(lot.adds_up(), "{lot:?}");

@@ -1,0 +1,83 @@
+//! Which rows do these commands name? As look-ups by key that any engine can carry out.
+
+use super::{
+    tables::{
+        ACCOUNT, API_KEY, FX_PAIR, HOLD, LOT, NOTICE, PAY_ORDER, PRICE_ASSIGNMENT, PRICE_LIST, REFUND_BATCH,
+        REFUND_ITEM, TERMS, Table, WALLET,
+    },
+    value::Value,
+};
+use crate::ledger::{Needs, Rows};
+
+/// One look-up: the rows of a table whose `by` columns have one of `keys`' values, and for which `only` holds.
+#[derive(Debug)]
+pub(super) struct Fetch {
+    pub(super) table: &'static Table,
+    pub(super) by: &'static [&'static str],
+    pub(super) only: Option<&'static str>,
+    pub(super) keys: Vec<Vec<Value>>,
+}
+
+impl Fetch {
+    /// The SELECT for one key, its values as `?1`, `?2`...
+    pub(super) fn select_one(&self) -> String {
+        let by: Vec<String> =
+            self.by.iter().enumerate().map(|(i, column)| format!("{column} = ?{}", i + 1)).collect();
+        let only = self.only.map(|only| format!(" AND {only}")).unwrap_or_default();
+        format!(
+            "SELECT {} FROM {} WHERE {}{only}",
+            self.table.column_list(),
+            self.table.name,
+            by.join(" AND ")
+        )
+    }
+}
+
+fn by(table: &'static Table, by: &'static [&'static str], keys: Vec<Vec<Value>>) -> Fetch {
+    Fetch { table, by, only: None, keys }
+}
+
+fn words<T: std::fmt::Display>(ids: impl IntoIterator<Item = T>) -> Vec<Vec<Value>> {
+    ids.into_iter().map(|id| vec![Value::word(id)]).collect()
+}
+
+/// The look-ups for what `needs` names, less what `kept` has from before.
+pub(super) fn plan(needs: &Needs, kept: &Rows) -> Vec<Fetch> {
+    let accounts = needs.accounts.iter().filter(|id| kept.account(**id).is_none());
+    let balances: Vec<_> = needs.wallets.iter().filter(|(key, _)| !kept.has_balance(key)).collect();
+    let lots: Vec<_> = needs.wallets.iter().filter(|(key, with)| **with && !kept.has_lots(key)).collect();
+    let wallet_key = |(account, asset): &(units::AccountId, crate::ledger::Asset)| {
+        vec![Value::word(account), Value::word(asset)]
+    };
+    let holds = needs.holds.iter().filter(|id| kept.hold(**id).is_none());
+    let fetches = vec![
+        by(&ACCOUNT, &["id"], words(accounts)),
+        by(&API_KEY, &["id"], words(&needs.keys)),
+        by(&API_KEY, &["digest"], words(&needs.digests)),
+        by(&TERMS, &["id"], words(needs.terms.iter().filter(|id| kept.terms(id).is_none()))),
+        by(&WALLET, &["account", "asset"], balances.into_iter().map(|(key, _)| wallet_key(key)).collect()),
+        Fetch {
+            only: Some("rem > 0"),
+            ..by(&LOT, &["account", "asset"], lots.into_iter().map(|(key, _)| wallet_key(key)).collect())
+        },
+        by(&HOLD, &["id"], words(holds)),
+        by(&PAY_ORDER, &["id"], words(&needs.orders)),
+        by(&LOT, &["id"], words(needs.orders.iter().map(|id| format!("pay:{}", id.bare())))),
+        by(&PAY_ORDER, &["transaction_id"], words(&needs.transactions)),
+        by(&REFUND_BATCH, &["id"], words(&needs.batches)),
+        by(&REFUND_ITEM, &["batch"], words(&needs.batches)),
+        by(&NOTICE, &["id"], words(&needs.notices)),
+        by(&PRICE_LIST, &["name"], words(&needs.price_lists)),
+        by(&PRICE_ASSIGNMENT, &["account"], words(&needs.price_assignments)),
+        by(&FX_PAIR, &["pair"], words(&needs.fx_pairs)),
+    ];
+    fetches.into_iter().filter(|fetch| !fetch.keys.is_empty()).collect()
+}
+
+/// What the rows that were found name in turn: the lots of refund items.
+pub(super) fn plan_further(needs: &Needs, found: &Rows) -> Vec<Fetch> {
+    let items = needs.batches.iter().flat_map(|batch| found.items_of(*batch));
+    let lots: std::collections::BTreeSet<&str> = items.map(|item| item.lot.as_str()).collect();
+    let fetch = by(&LOT, &["id"], words(lots));
+    if fetch.keys.is_empty() { Vec::new() } else { vec![fetch] }
+}

@@ -1,0 +1,116 @@
+//! Orders, refunds and answered commands.
+
+use units::{AccountId, OrderId, RefundBatchId, RefundId};
+
+use super::{PAGE, Unboxed, nothing_to_read, reader, select};
+use crate::{
+    ledger::{Command, Order, RefundBatch, RefundItem, Refusal, RowOp},
+    store::{
+        Outcome, Store, SubmitError,
+        query::{Query, ReadError},
+        tables::{PAY_ORDER, REFUND_BATCH, REFUND_ITEM, read_remembered},
+        value::{Broken, Cells, Value},
+    },
+};
+
+reader!(order, PAY_ORDER, Order, Order);
+reader!(batch, REFUND_BATCH, Batch, RefundBatch);
+reader!(item, REFUND_ITEM, Item, RefundItem);
+
+/// A request to refund with its items.
+type Refund = (RefundBatch, Vec<RefundItem>);
+
+fn with_items(db: &mut dyn Query, batch: RefundBatch) -> Result<Refund, ReadError> {
+    let items = format!("{} WHERE batch = ?1 ORDER BY id", select(&REFUND_ITEM));
+    let items = db.many(&items, &[Value::word(batch.id)], item)?;
+    Ok((batch, items))
+}
+
+impl Store {
+    /// An order.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn order(&self, id: OrderId) -> Result<Option<Order>, SubmitError> {
+        let query = format!("{} WHERE id = ?1", select(&PAY_ORDER));
+        self.read(move |db| db.one(&query, &[Value::word(id)], order)).await
+    }
+
+    /// An account's orders, newest first.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn orders_of(&self, account: AccountId) -> Result<Vec<Order>, SubmitError> {
+        let query = format!("{} WHERE account = ?1 ORDER BY id DESC LIMIT {PAGE}", select(&PAY_ORDER));
+        self.read(move |db| db.many(&query, &[Value::word(account)], order)).await
+    }
+
+    /// Orders whose payment is awaited, oldest first.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn unpaid_orders(&self) -> Result<Vec<Order>, SubmitError> {
+        let query = format!("{} WHERE state IN ('created', 'pending') ORDER BY id", select(&PAY_ORDER));
+        self.read(move |db| db.many(&query, &[], order)).await
+    }
+
+    /// A request to refund with its items.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn refund(&self, id: RefundBatchId) -> Result<Option<Refund>, SubmitError> {
+        let query = format!("{} WHERE id = ?1", select(&REFUND_BATCH));
+        self.read(move |db| {
+            let found = db.one(&query, &[Value::word(id)], batch)?;
+            found.map(|found| with_items(db, found)).transpose()
+        })
+        .await
+    }
+
+    /// An account's requests to refund, newest first, with their items.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn refunds_of(&self, account: AccountId) -> Result<Vec<Refund>, SubmitError> {
+        let query = format!("{} WHERE account = ?1 ORDER BY id DESC LIMIT {PAGE}", select(&REFUND_BATCH));
+        self.read(move |db| {
+            let found = db.many(&query, &[Value::word(account)], batch)?;
+            found.into_iter().map(|found| with_items(db, found)).collect()
+        })
+        .await
+    }
+
+    /// A refund item.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn refund_item(&self, id: RefundId) -> Result<Option<RefundItem>, SubmitError> {
+        let query = format!("{} WHERE id = ?1", select(&REFUND_ITEM));
+        self.read(move |db| db.one(&query, &[Value::word(id)], item)).await
+    }
+
+    /// Refund items that are not at an end, oldest first.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn open_refund_items(&self) -> Result<Vec<RefundItem>, SubmitError> {
+        let open = "state IN ('queued', 'sent', 'processing', 'abnormal')";
+        let query = format!("{} WHERE {open} ORDER BY id", select(&REFUND_ITEM));
+        self.read(move |db| db.many(&query, &[], item)).await
+    }
+
+    /// What a command would be answered if it had been asked before; `None` if it was not.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn answered(&self, command: &Command) -> Result<Option<Outcome>, SubmitError> {
+        let (key, asked) = (command.key.clone(), command.payload_hash());
+        let query = "SELECT payload_hash, outcome FROM command WHERE key = ?1";
+        let found = self.read(move |db| db.one(query, &[key.into()], read_remembered)).await?;
+        Ok(found.map(
+            |earlier| {
+                if earlier.payload_hash == asked { earlier.outcome } else { Err(Refusal::KeyReused) }
+            },
+        ))
+    }
+}

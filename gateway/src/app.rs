@@ -138,8 +138,7 @@ pub async fn start(
         warn_stale: settings.fx.warn_stale,
     };
     let fx_metrics = FxMetrics::new(metrics.registry())?;
-    let publisher =
-        Arc::new(Publisher::new(books.store.clone(), fx, told, clock.clone(), fx_metrics));
+    let publisher = Arc::new(Publisher::new(books.store.clone(), fx, told, clock.clone(), fx_metrics));
     publisher.begin().await.context("the price list cannot be published")?;
     let snapshots = publisher.snapshots();
 

@@ -310,7 +310,8 @@ impl OpenHold {
 
     /// Raises the ceiling so that `bound` is covered, if the balance allows; otherwise nothing changes.
     pub fn extend(&mut self, bound: &Usage) -> bool {
-        let money = |(bound, rates): (Usage, &Rates)| Some(split_charge(&bound, rates, self.tokens_milli).ok()?.1);
+        let money =
+            |(bound, rates): (Usage, &Rates)| Some(split_charge(&bound, rates, self.tokens_milli).ok()?.1);
         let Some(needed) = most(self.quote.ceilings(bound).map(money)) else { return false };
         let Ok(more) = needed.minus(self.money) else { return false };
         if self.house || more.get() <= 0 {

@@ -3,12 +3,12 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
+use http_body_util::BodyExt;
 use payments::{
     admission::Admission,
     journal::Journal,
     store::{OpenError, Store, StoreSettings},
 };
-use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 use units::Clock;

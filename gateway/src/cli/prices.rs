@@ -201,7 +201,9 @@ async fn publish(
         }
         let off = diff["off_by_rounding"].as_u64().unwrap_or(0);
         if off > 0 {
-            eprintln!("{off} prices are off by more than 1 % for rounding: see `tollgate prices rounding {list} --version draft`");
+            eprintln!(
+                "{off} prices are off by more than 1 % for rounding: see `tollgate prices rounding {list} --version draft`"
+            );
         }
         if !consent.yes {
             agreed(&diff)?;
@@ -220,14 +222,21 @@ async fn publish(
 fn agreed(diff: &Value) -> Result<(), Failed> {
     let refused = |exit, words: &str| Failed { exit, error: anyhow::anyhow!(words.to_owned()) };
     if !std::io::stdin().is_terminal() {
-        return Err(refused(Exit::Usage, "nobody is there to be asked: look at `prices diff`, then add --yes"));
+        return Err(refused(
+            Exit::Usage,
+            "nobody is there to be asked: look at `prices diff`, then add --yes",
+        ));
     }
     eprintln!("{diff:#}");
     eprint!("Publish this? [y/N] ");
     std::io::stderr().flush()?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(refused(Exit::Conflict, "not published")) }
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(refused(Exit::Conflict, "not published"))
+    }
 }
 
 async fn get(config: &ConfigFile, path: &str, format: Format) -> Result<Exit, Failed> {
@@ -264,10 +273,8 @@ fn read_document(path: &Path) -> Result<Value, Failed> {
             error: anyhow::anyhow!("{}: {error}", path.display()),
         })?
     };
-    let wrong = |error: String| Failed {
-        exit: Exit::Invalid,
-        error: anyhow::anyhow!("{}: {error}", path.display()),
-    };
+    let wrong =
+        |error: String| Failed { exit: Exit::Invalid, error: anyhow::anyhow!("{}: {error}", path.display()) };
     let document: Document = if text.trim_start().starts_with('{') {
         serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?
     } else {

@@ -5,6 +5,6 @@ mod planned;
 mod snapshot;
 
 pub use layer::{Plan, PlanLayer};
-pub use planned::{Covered, Health, PlanError, Planned, plan};
 pub use payments::prices::Quote;
+pub use planned::{Covered, Health, PlanError, Planned, plan};
 pub use snapshot::{Snapshot, Snapshots};

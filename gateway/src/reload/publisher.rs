@@ -123,7 +123,9 @@ impl Publisher {
                     Some(Ok(sheet)) => drop(sheets.insert(key.clone(), Arc::new(sheet))),
                     // It was checked when it was published, so somebody else wrote to the store: what it sold is not
                     // sold, rather than at a guess.
-                    broken => tracing::error!(list, number, ?broken, "a version of a price list cannot be read"),
+                    broken => {
+                        tracing::error!(list, number, ?broken, "a version of a price list cannot be read")
+                    }
                 }
             }
             let sheet = sheets.get(&key).cloned().unwrap_or_default();
@@ -173,9 +175,8 @@ impl Publisher {
 /// Of each list the version that counts at `now`, and those that will.
 fn in_force_or_to_come(mut heads: Vec<PriceVersionHead>, now: Timestamp) -> Vec<PriceVersionHead> {
     heads.sort_by(|a, b| (&a.list, a.valid_from, a.number).cmp(&(&b.list, b.valid_from, b.number)));
-    let replaced = |i: usize| {
-        heads.get(i + 1).is_some_and(|next| next.list == heads[i].list && next.valid_from <= now)
-    };
+    let replaced =
+        |i: usize| heads.get(i + 1).is_some_and(|next| next.list == heads[i].list && next.valid_from <= now);
     let needed: Vec<bool> = (0..heads.len()).map(|i| !replaced(i)).collect();
     heads.into_iter().zip(needed).filter(|(_, needed)| *needed).map(|(head, _)| head).collect()
 }

@@ -145,7 +145,8 @@ impl Fx {
     /// Every pair that is configured, or of which something is known.
     pub fn pairs_known(&self) -> Vec<Pair> {
         let known = self.pairs();
-        let all: std::collections::BTreeSet<&Pair> = self.settings.sources.keys().chain(known.keys()).collect();
+        let all: std::collections::BTreeSet<&Pair> =
+            self.settings.sources.keys().chain(known.keys()).collect();
         all.into_iter().cloned().collect()
     }
 
@@ -250,17 +251,19 @@ impl Fx {
         for source in sources {
             let fetched_at = self.clock.now();
             let patience = self.settings.patience;
-            let Said { rate_micro, observed_at } =
-                match ask(source, &*self.transport, &*self.clock, patience).await {
-                    Ok(said) => said,
-                    Err(error) => {
-                        tracing::warn!(pair, source = source.name, %error, "an FX source did not answer well");
-                        reasons.push(format!("{}: {error}", source.name));
-                        continue;
-                    }
-                };
+            let Said { rate_micro, observed_at } = match ask(source, &*self.transport, &*self.clock, patience)
+                .await
+            {
+                Ok(said) => said,
+                Err(error) => {
+                    tracing::warn!(pair, source = source.name, %error, "an FX source did not answer well");
+                    reasons.push(format!("{}: {error}", source.name));
+                    continue;
+                }
+            };
             // The first rate of all has nothing to be laid against but a second word, where somebody could give one.
-            let plausible = last.as_ref().map_or(sources.len() == 1, |last| is_near(last.rate_micro, rate_micro));
+            let plausible =
+                last.as_ref().map_or(sources.len() == 1, |last| is_near(last.rate_micro, rate_micro));
             let agreeing = said.iter().find(|(_, other)| is_near(*other, rate_micro));
             let confirmed_by = match agreeing {
                 _ if plausible => None,

@@ -64,7 +64,9 @@ mod tests {
             rates: rates(figures[0]),
             input_estimate: Tokens(0),
             window: None,
-            tiers: tiers.map(|(i, figures)| Tier { above: Tokens(i as u64 * 100), prices: rates(*figures) }).collect(),
+            tiers: tiers
+                .map(|(i, figures)| Tier { above: Tokens(i as u64 * 100), prices: rates(*figures) })
+                .collect(),
         }
     }
 

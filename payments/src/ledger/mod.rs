@@ -22,7 +22,8 @@ mod view;
 pub use asset::{Asset, UnknownAsset};
 pub use burn::{burn_order, pledges};
 pub use command::{
-    AcceptedRate, Actor, Body, Command, CreditSource, HoldQuote, NewKey, NewOrder, RefundNews, Role, SettleEnd,
+    AcceptedRate, Actor, Body, Command, CreditSource, HoldQuote, NewKey, NewOrder, RefundNews, Role,
+    SettleEnd,
 };
 pub use decide::{Decision, FxRefusal, OrderStep, PriceRefusal, Refusal, Reply, decide, is_near};
 pub use entry::{Book, Entry, EntryKind};
@@ -30,8 +31,7 @@ pub use price_rows::{FxNoted, FxPair, FxRate, PriceAssignment, PriceDraft, Price
 pub use refund_plan::{BonusShare, PlanError, PlannedItem, Refundable, plan_refund, refundable};
 pub use rows::{
     Account, AccountRole, ApiKey, Hold, HoldState, Lot, LotClass, Notice, NoticeResult, Order, OrderKind,
-    OrderState, RefundBatch, RefundBatchState, RefundItem, RefundItemState, TimelineEvent,
-    Wallet,
+    OrderState, RefundBatch, RefundBatchState, RefundItem, RefundItemState, TimelineEvent, Wallet,
 };
 pub use terms::{TokenTerms, Weights};
 pub use tokens::{split_charge, weight_milli};

@@ -48,7 +48,8 @@ impl Rounded {
     /// exact price is zero.
     pub fn off_bps(&self) -> Option<i64> {
         let moved = (i128::from(self.rate.get()) * Self::PARTS - self.exact).abs();
-        let bps = moved.checked_mul(20_000)?.checked_add(self.exact)?.checked_div(self.exact.checked_mul(2)?)?;
+        let bps =
+            moved.checked_mul(20_000)?.checked_add(self.exact)?.checked_div(self.exact.checked_mul(2)?)?;
         i64::try_from(bps).ok()
     }
 
@@ -83,7 +84,8 @@ pub fn convert(source: i64, rate_micro: i64, markup_bps: i64, scale: u32) -> Res
     let unit = Rounded::PARTS * i128::from(nano_per_unit);
     let units = exact.checked_add(unit / 2).ok_or(Overflow)? / unit;
     let units = if source > 0 { units.max(1) } else { units };
-    let nano = i64::try_from(units).ok().and_then(|units| units.checked_mul(nano_per_unit)).ok_or(Overflow)?;
+    let nano =
+        i64::try_from(units).ok().and_then(|units| units.checked_mul(nano_per_unit)).ok_or(Overflow)?;
     Ok(Rounded { rate: Rate::new(nano)?, exact })
 }
 
@@ -137,7 +139,10 @@ mod tests {
     #[test]
     fn the_error_of_rounding_is_told_from_the_exact_price() {
         let worst = convert(1_000, 7_200_000, 0, 2).unwrap();
-        assert_eq!((worst.rate.to_string().as_str(), worst.off_bps(), worst.is_off()), ("0.01", Some(3_889), true));
+        assert_eq!(
+            (worst.rate.to_string().as_str(), worst.off_bps(), worst.is_off()),
+            ("0.01", Some(3_889), true)
+        );
         assert_eq!(worst.exact_yuan_per_million(), "0.0072");
         let edge = convert(990_099, 1_000_000, 0, 2).unwrap();
         assert_eq!((edge.rate.to_string().as_str(), edge.is_off()), ("0.99", false));

@@ -162,7 +162,11 @@ fn terms(old: &Row, new: &Row) -> Vec<(String, String)> {
         None => vec!["no windows".to_owned()],
         Some(schedule) => {
             let zone = &schedule.zone_name;
-            schedule.windows.iter().map(|window| format!("{}: {} {zone}", window.name, window.when())).collect()
+            schedule
+                .windows
+                .iter()
+                .map(|window| format!("{}: {} {zone}", window.name, window.when()))
+                .collect()
         }
     };
     [(source(old), source(new)), (windows(old), windows(new))]
@@ -194,7 +198,10 @@ mod tests {
                           "tiers": [{"above": 100, "input": "4", "output": "16"}]}}}"#,
         );
         let diff = diff(Some(&old), &new, &HashMap::new());
-        assert_eq!((diff.added.as_slice(), diff.removed.as_slice()), (&["come".to_owned()][..], &["gone".to_owned()][..]));
+        assert_eq!(
+            (diff.added.as_slice(), diff.removed.as_slice()),
+            (&["come".to_owned()][..], &["gone".to_owned()][..])
+        );
         let [moved] = diff.changed.as_slice() else { panic!("{diff:?}") };
         let told: Vec<_> = moved
             .changes
@@ -202,22 +209,32 @@ mod tests {
             .map(|it| (it.place.as_str(), it.class, it.new.map(|rate| rate.to_string()), it.bps))
             .collect();
         let new = |text: &str| Some(text.to_owned());
-        assert_eq!(told[..3], [
-            ("base", "cached_input", new("0.10"), None),
-            ("base", "input", new("1.50"), Some(-2_500)),
-            ("base", "output", new("8.01"), Some(13)),
-        ]);
+        assert_eq!(
+            told[..3],
+            [
+                ("base", "cached_input", new("0.10"), None),
+                ("base", "input", new("1.50"), Some(-2_500)),
+                ("base", "output", new("8.01"), Some(13)),
+            ]
+        );
         assert!(told[3..].iter().all(|line| line.0 == "above 100") && told.len() == 7, "{told:?}");
         assert_eq!(moved.terms, Vec::new());
     }
 
     #[test]
     fn a_foreign_price_without_a_rate_is_told_by_its_source() {
-        let row = |input| sheet(&format!(r#"{{"models": {{"m": {{"currency": "USD", "input": "{input}", "output": "9"}}}}}}"#));
+        let row = |input| {
+            sheet(&format!(
+                r#"{{"models": {{"m": {{"currency": "USD", "input": "{input}", "output": "9"}}}}}}"#
+            ))
+        };
         let without = diff(Some(&row("2.5")), &row("3"), &HashMap::new());
         let [changed] = without.changed.as_slice() else { panic!("{without:?}") };
         assert!(changed.changes.is_empty(), "nothing can be reckoned");
-        assert!(changed.terms[0].0.contains("input 2.50") && changed.terms[0].1.contains("input 3.00"), "{changed:?}");
+        assert!(
+            changed.terms[0].0.contains("input 2.50") && changed.terms[0].1.contains("input 3.00"),
+            "{changed:?}"
+        );
         let rate = FxInForce { id: "USD/CNY:1".to_owned(), rate_micro: 7_000_000, good_until: None };
         let fx = HashMap::from([("USD".to_owned(), std::sync::Arc::new(rate))]);
         let with = diff(Some(&row("2.5")), &row("3"), &fx);
@@ -234,7 +251,8 @@ mod tests {
                 cache_write: input * n * 10_000,
                 output: output * n * 10_000,
             };
-            let tiers = above.map(|above| super::super::Tier { above: units::Tokens(above * 100), prices: figures(2) });
+            let tiers = above
+                .map(|above| super::super::Tier { above: units::Tokens(above * 100), prices: figures(2) });
             Row {
                 currency: "CNY".to_owned(),
                 markup_bps: 0,

@@ -73,12 +73,16 @@ mod tests {
         let rate = FxInForce { id: "USD/CNY:1".to_owned(), rate_micro: 7_200_000, good_until: None };
         let fx = HashMap::from([("USD".to_owned(), Arc::new(rate))]);
         let (rows, unknown) = rounding(&Sheet::read(&text(2)).unwrap(), &fx);
-        let told: Vec<_> = rows.iter().map(|row| (row.class, row.rate.to_string(), row.exact.as_str())).collect();
-        assert_eq!(told, [
-            ("cached_input", "0.01".to_owned(), "0.0072"),
-            ("input", "0.22".to_owned(), "0.216"),
-            ("cache_write", "0.22".to_owned(), "0.216"),
-        ]);
+        let told: Vec<_> =
+            rows.iter().map(|row| (row.class, row.rate.to_string(), row.exact.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                ("cached_input", "0.01".to_owned(), "0.0072"),
+                ("input", "0.22".to_owned(), "0.216"),
+                ("cache_write", "0.22".to_owned(), "0.216"),
+            ]
+        );
         assert_eq!(unknown, ["yen"]);
         let (rows, _) = rounding(&Sheet::read(&text(3)).unwrap(), &fx);
         assert_eq!(rows.len(), 1, "0.0072 is still 0.007: {rows:?}");

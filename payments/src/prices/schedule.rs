@@ -121,7 +121,11 @@ impl<P> Window<P> {
 
     /// How people write it: `mon,tue 22:00-08:00`.
     pub fn when(&self) -> String {
-        let days = if self.days == Days::ALL { "daily".to_owned() } else { self.days.names().collect::<Vec<_>>().join(",") };
+        let days = if self.days == Days::ALL {
+            "daily".to_owned()
+        } else {
+            self.days.names().collect::<Vec<_>>().join(",")
+        };
         format!("{days} {}-{}", self.from, self.to)
     }
 }

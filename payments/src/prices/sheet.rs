@@ -70,7 +70,11 @@ impl Sheet {
             }
         }
         let Check { problems, .. } = check;
-        if problems.is_empty() { Ok(Self { scale: document.scale, models }) } else { Err(SheetProblems(problems)) }
+        if problems.is_empty() {
+            Ok(Self { scale: document.scale, models })
+        } else {
+            Err(SheetProblems(problems))
+        }
     }
 
     /// Checks the text of a document.
@@ -83,8 +87,12 @@ impl Sheet {
 
     /// The currencies that must be converted.
     pub fn foreign(&self) -> impl Iterator<Item = &str> {
-        let all: std::collections::BTreeSet<&str> =
-            self.models.values().map(|row| row.currency.as_str()).filter(|currency| *currency != CNY).collect();
+        let all: std::collections::BTreeSet<&str> = self
+            .models
+            .values()
+            .map(|row| row.currency.as_str())
+            .filter(|currency| *currency != CNY)
+            .collect();
         all.into_iter()
     }
 }
@@ -162,7 +170,13 @@ impl Check {
                 if window.overlaps(other) {
                     self.wrong(
                         &place,
-                        format_args!("`{}` ({}) overlaps `{}` ({})", window.name, window.when(), other.name, other.when()),
+                        format_args!(
+                            "`{}` ({}) overlaps `{}` ({})",
+                            window.name,
+                            window.when(),
+                            other.name,
+                            other.when()
+                        ),
                     );
                 }
             }
@@ -192,7 +206,13 @@ impl Check {
         Some(Window { name: raw.name.clone(), days: days?, from: from?, to: to?, card: card? })
     }
 
-    fn card(&mut self, place: &str, base: Figure<'_>, tiers: &[RawTier], exact: bool) -> Option<Card<Figures>> {
+    fn card(
+        &mut self,
+        place: &str,
+        base: Figure<'_>,
+        tiers: &[RawTier],
+        exact: bool,
+    ) -> Option<Card<Figures>> {
         let base = self.figures(place, base, exact);
         if tiers.len() > PARTS_MAX {
             self.wrong(&format!("{place}.tiers"), format_args!("{PARTS_MAX} tiers at most"));
@@ -205,7 +225,10 @@ impl Check {
                 self.wrong(&format!("{place}.above"), format_args!("more than {above}, since tiers ascend"));
             }
             above = tier.above;
-            read.push(self.figures(&place, tier.figure(), exact).map(|prices| Tier { above: Tokens(above), prices }));
+            read.push(
+                self.figures(&place, tier.figure(), exact)
+                    .map(|prices| Tier { above: Tokens(above), prices }),
+            );
         }
         Some(Card { base: base?, tiers: read.into_iter().collect::<Option<_>>()? })
     }
@@ -215,8 +238,12 @@ impl Check {
         let cached_input = self.price(&format!("{place}.cached_input"), raw.cached_input, exact);
         let cache_write = self.price(&format!("{place}.cache_write"), raw.cache_write, exact);
         let output = self.price(&format!("{place}.output"), raw.output, exact);
-        let figures =
-            Figures { input: input?, cached_input: cached_input?, cache_write: cache_write?, output: output? };
+        let figures = Figures {
+            input: input?,
+            cached_input: cached_input?,
+            cache_write: cache_write?,
+            output: output?,
+        };
         if figures.cached_input > figures.input {
             self.wrong(&format!("{place}.cached_input"), "cached input may not cost more than fresh input");
         }
@@ -240,7 +267,9 @@ impl Check {
             }
         };
         let scale = self.scale;
-        if exact && convert(micro, 1_000_000, 0, scale).map_or(true, |price| price.rate.get() * 1_000 != micro) {
+        if exact
+            && convert(micro, 1_000_000, 0, scale).map_or(true, |price| price.rate.get() * 1_000 != micro)
+        {
             self.wrong(place, format_args!("{text} yuan has more than the {scale} decimals of this list"));
             return None;
         }
@@ -262,26 +291,54 @@ mod tests {
 
     #[test]
     fn what_is_left_out_costs_as_much_as_fresh_input() {
-        let sheet = Sheet::check(&document(serde_json::json!({"m": {"input": "2", "output": "8.00"}}))).unwrap();
+        let sheet =
+            Sheet::check(&document(serde_json::json!({"m": {"input": "2", "output": "8.00"}}))).unwrap();
         let row = &sheet.models["m"];
         assert_eq!((row.currency.as_str(), row.markup_bps, sheet.scale), ("CNY", 0, 2));
         let base = row.card.base;
-        assert_eq!([base.input, base.cached_input, base.cache_write, base.output], [2_000_000, 2_000_000, 2_000_000, 8_000_000]);
+        assert_eq!(
+            [base.input, base.cached_input, base.cache_write, base.output],
+            [2_000_000, 2_000_000, 2_000_000, 8_000_000]
+        );
         assert_eq!(sheet.foreign().count(), 0);
     }
 
     #[test]
     fn a_price_that_could_not_be_charged_exactly_is_refused_with_its_place() {
         for (model, expected) in [
-            (serde_json::json!({"input": "2.005", "output": "8"}), "models.m.input: 2.005 yuan has more than the 2 decimals of this list"),
+            (
+                serde_json::json!({"input": "2.005", "output": "8"}),
+                "models.m.input: 2.005 yuan has more than the 2 decimals of this list",
+            ),
             (serde_json::json!({"input": "-2", "output": "8"}), "models.m.input: a price is never negative"),
-            (serde_json::json!({"input": "2", "output": "1e3"}), "models.m.output: not a decimal number like 12.34"),
-            (serde_json::json!({"input": "2", "output": "100001"}), "models.m.output: more than 100,000 per million tokens cannot be meant"),
-            (serde_json::json!({"input": "2", "cached_input": "3", "output": "8"}), "models.m.cached_input: cached input may not cost more than fresh input"),
-            (serde_json::json!({"currency": "usd", "input": "2", "output": "8"}), "models.m.currency: a currency is three capital letters such as `USD`"),
-            (serde_json::json!({"currency": "USD", "input": "0.0000001", "output": "8"}), "models.m.input: more than 6 decimals"),
-            (serde_json::json!({"input": "2", "output": "8", "markup_percent": "-1"}), "models.m.markup_percent: from 0 to 1000 per cent"),
-            (serde_json::json!({"input": "2", "output": "8", "markup_percent": "1.005"}), "models.m.markup_percent: more than 2 decimals"),
+            (
+                serde_json::json!({"input": "2", "output": "1e3"}),
+                "models.m.output: not a decimal number like 12.34",
+            ),
+            (
+                serde_json::json!({"input": "2", "output": "100001"}),
+                "models.m.output: more than 100,000 per million tokens cannot be meant",
+            ),
+            (
+                serde_json::json!({"input": "2", "cached_input": "3", "output": "8"}),
+                "models.m.cached_input: cached input may not cost more than fresh input",
+            ),
+            (
+                serde_json::json!({"currency": "usd", "input": "2", "output": "8"}),
+                "models.m.currency: a currency is three capital letters such as `USD`",
+            ),
+            (
+                serde_json::json!({"currency": "USD", "input": "0.0000001", "output": "8"}),
+                "models.m.input: more than 6 decimals",
+            ),
+            (
+                serde_json::json!({"input": "2", "output": "8", "markup_percent": "-1"}),
+                "models.m.markup_percent: from 0 to 1000 per cent",
+            ),
+            (
+                serde_json::json!({"input": "2", "output": "8", "markup_percent": "1.005"}),
+                "models.m.markup_percent: more than 2 decimals",
+            ),
             (
                 serde_json::json!({"input": "2", "output": "8", "tiers": [{"above": 5, "input": "3", "output": "9"}, {"above": 5, "input": "4", "output": "9"}]}),
                 "models.m.tiers[1].above: more than 5, since tiers ascend",
@@ -292,11 +349,14 @@ mod tests {
         let marked_up = serde_json::json!({"m": {"input": "2.005", "output": "8", "markup_percent": "10"}});
         assert!(Sheet::check(&document(marked_up)).is_ok(), "what is marked up is rounded");
         assert_eq!(problems(serde_json::json!({})), "models: a list without a model sells nothing");
-        let scale = Document { scale: 4, ..document(serde_json::json!({"m": {"input": "2", "output": "8"}})) };
+        let scale =
+            Document { scale: 4, ..document(serde_json::json!({"m": {"input": "2", "output": "8"}})) };
         assert_eq!(Sheet::check(&scale).unwrap_err().to_string(), "scale: 2 or 3 decimals");
         let unknown = r#"{"models": {"m": {"input": "2", "outptu": "8", "output": "8"}}}"#;
         assert!(Sheet::read(unknown).unwrap_err().to_string().contains("outptu"));
-        let two = problems(serde_json::json!({"a": {"input": "x", "output": "8"}, "b": {"input": "2", "output": "y"}}));
+        let two = problems(
+            serde_json::json!({"a": {"input": "x", "output": "8"}, "b": {"input": "2", "output": "y"}}),
+        );
         assert!(two.contains("models.a.input") && two.contains("models.b.output"), "all at once: {two}");
     }
 
@@ -313,8 +373,10 @@ mod tests {
             serde_json::json!({"name": name, "days": ["fri"], "from": from, "to": to, "input": "1", "output": "4",
                 "tiers": [{"above": above, "input": "2", "output": "5"}]})
         };
-        let overlap = windows(serde_json::json!([window("night", "22:00", "08:00", 100), {"name": "sat", "days": ["sat"], "from": "07:59",
-            "to": "09:00", "input": "1", "output": "4", "tiers": [{"above": 100, "input": "2", "output": "5"}]}]));
+        let overlap = windows(
+            serde_json::json!([window("night", "22:00", "08:00", 100), {"name": "sat", "days": ["sat"], "from": "07:59",
+            "to": "09:00", "input": "1", "output": "4", "tiers": [{"above": 100, "input": "2", "output": "5"}]}]),
+        );
         assert_eq!(
             overlap,
             "models.m.off_peak.windows[1]: `sat` (sat 07:59-09:00) overlaps `night` (fri 22:00-08:00)"

@@ -6,6 +6,7 @@ mod ledger;
 mod migration;
 mod model;
 mod orders;
+mod prices;
 mod recovery;
 mod support;
 mod verify;

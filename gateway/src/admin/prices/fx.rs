@@ -114,11 +114,7 @@ struct Pin {
 
 /// `POST /admin/v1/fx/pin`. A rate more than three per cent off the last accepted one wants `confirm`: a slip of the pen
 /// would be sold at.
-pub(super) async fn pin(
-    State(room): Room,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, PayError> {
+pub(super) async fn pin(State(room): Room, headers: HeaderMap, body: Bytes) -> Result<Response, PayError> {
     let asked: Pin = parse(&body)?;
     let exact = decimal::parse(&asked.rate, 6).ok().filter(|micro| *micro > 0);
     let rate_micro = exact.filter(|micro| parse_micro(&asked.rate) == Some(*micro)).ok_or_else(|| {
@@ -154,11 +150,7 @@ struct Unpin {
 }
 
 /// `POST /admin/v1/fx/unpin`
-pub(super) async fn unpin(
-    State(room): Room,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, PayError> {
+pub(super) async fn unpin(State(room): Room, headers: HeaderMap, body: Bytes) -> Result<Response, PayError> {
     let asked: Unpin = parse(&body)?;
     let unpin = Body::UnpinRate { pair: asked.pair.clone() };
     room.submit(&headers, &format!("unpin:{}", asked.pair), asked.reason, unpin).await?;

@@ -60,9 +60,9 @@ impl PriceRoom {
     async fn find(&self, list: &str, which: Option<&str>) -> Result<Found, PayError> {
         let row = self.list(list).await?;
         if which == Some("draft") {
-            let draft = row.draft.ok_or_else(|| {
-                PayError::not_found("draft", format!("price list `{list}` has no draft"))
-            })?;
+            let draft = row
+                .draft
+                .ok_or_else(|| PayError::not_found("draft", format!("price list `{list}` has no draft")))?;
             return found(format!("{list}:draft"), None, draft.document, draft.source_hash);
         }
         let number = match which {
@@ -70,13 +70,15 @@ impl PriceRoom {
                 PayError::invalid("version", format!("version is `draft` or a number, not `{text}`"))
             })?,
             None => {
-                let none = || PayError::not_found("list", format!("price list `{list}` has no version in force"));
+                let none =
+                    || PayError::not_found("list", format!("price list `{list}` has no version in force"));
                 self.in_force(list).await?.ok_or_else(none)?.number
             }
         };
         let version = self.store.price_version(list.to_owned(), number).await?;
-        let version = version
-            .ok_or_else(|| PayError::not_found("version", format!("price list `{list}` has no version {number}")))?;
+        let version = version.ok_or_else(|| {
+            PayError::not_found("version", format!("price list `{list}` has no version {number}"))
+        })?;
         let (document, source_hash) = (version.document.clone(), version.source_hash.clone());
         found(version.id(), Some(version), document, source_hash)
     }
@@ -132,7 +134,11 @@ pub(super) async fn one(
         view["published_at"] = shown::time(version.published_at).into();
         view["author"] = json!(version.author);
         view["reason"] = json!(version.reason);
-        view["fx"] = version.fx.iter().map(|noted| json!({"id": noted.id, "rate": shown::rate(noted.rate_micro)})).collect();
+        view["fx"] = version
+            .fx
+            .iter()
+            .map(|noted| json!({"id": noted.id, "rate": shown::rate(noted.rate_micro)}))
+            .collect();
     }
     view["currency"] = "CNY".into();
     view["unit"] = "1M tokens".into();

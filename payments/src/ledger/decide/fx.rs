@@ -50,7 +50,10 @@ impl Draft<'_> {
             return Err(FxRefusal::FetchedLater.into());
         }
         if let Some(last) = &row.accepted {
-            if last.fetched_at == new.fetched_at && last.rate_micro == new.rate_micro && last.source == new.source {
+            if last.fetched_at == new.fetched_at
+                && last.rate_micro == new.rate_micro
+                && last.source == new.source
+            {
                 return Ok(Reply::FxRate(Box::new(last.clone())));
             }
             if new.fetched_at <= last.fetched_at {
@@ -140,6 +143,9 @@ impl Draft<'_> {
 }
 
 fn in_range(rate_micro: i64) -> Result<(), Refusal> {
-    if (1..=HIGHEST_MICRO).contains(&rate_micro) { Ok(()) } else { Err(FxRefusal::BadRate(rate_micro).into()) }
+    if (1..=HIGHEST_MICRO).contains(&rate_micro) {
+        Ok(())
+    } else {
+        Err(FxRefusal::BadRate(rate_micro).into())
+    }
 }
-

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use units::{AccountId, Fen, KeyId, NanoCny, OrderId, Overflow, RefundBatchId, RefundId, RequestId};
 
 use super::{
-    Account, Asset, Body, Book, Command, Entry, EntryKind, Hold, Lot, LotClass, Order, OrderState, PlanError,
-    FxRate, PriceList, PriceVersion, RefundBatch, RefundItem, RefundItemState, RowOp, Rows, Wallet,
+    Account, Asset, Body, Book, Command, Entry, EntryKind, FxRate, Hold, Lot, LotClass, Order, OrderState,
+    PlanError, PriceList, PriceVersion, RefundBatch, RefundItem, RefundItemState, RowOp, Rows, Wallet,
 };
 
 /// What a command leads to.

@@ -55,7 +55,11 @@ impl Store {
     ///
     /// # Errors
     /// See [`Store::account`].
-    pub async fn price_version(&self, list: String, number: i64) -> Result<Option<PriceVersion>, SubmitError> {
+    pub async fn price_version(
+        &self,
+        list: String,
+        number: i64,
+    ) -> Result<Option<PriceVersion>, SubmitError> {
         let query = format!("{} WHERE list = ?1 AND number = ?2", select(&PRICE_VERSION));
         self.read(move |db| db.one(&query, &[list.into(), number.into()], price_version)).await
     }

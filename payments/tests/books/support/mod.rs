@@ -66,7 +66,14 @@ pub fn flat(rate: i64) -> Rates {
 }
 
 pub fn quote(rates: Rates) -> HoldQuote {
-    HoldQuote { price_version: "p-1".to_owned(), fx_id: None, rates, input_estimate: Tokens(7), window: None, tiers: Vec::new() }
+    HoldQuote {
+        price_version: "p-1".to_owned(),
+        fx_id: None,
+        rates,
+        input_estimate: Tokens(7),
+        window: None,
+        tiers: Vec::new(),
+    }
 }
 
 pub fn usage(input: u64, output: u64) -> Usage {

@@ -1,8 +1,8 @@
 //! When does another card count? Off-peak windows by time of day and weekday, in one time zone per row.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::OnceLock};
 
-use jiff::tz::TimeZone;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use units::{Timestamp, Tokens};
 
 use super::Card;
@@ -189,7 +189,9 @@ pub(super) fn zone(name: &str) -> Result<TimeZone, BadWindow> {
     if !name.contains('/') {
         return Err(BadWindow::Zone);
     }
-    TimeZone::get(name).map_err(|_| BadWindow::Zone)
+    // The database in this program, so that no machine's own decides what a window is.
+    static ZONES: OnceLock<TimeZoneDatabase> = OnceLock::new();
+    ZONES.get_or_init(TimeZoneDatabase::bundled).get(name).map_err(|_| BadWindow::Zone)
 }
 
 /// True for prompts of any size the same tiers count.

@@ -235,8 +235,12 @@ impl Check {
 
     fn figures(&mut self, place: &str, raw: Figure<'_>, exact: bool) -> Option<Figures> {
         let input = self.price(&format!("{place}.input"), raw.input, exact);
-        let cached_input = self.price(&format!("{place}.cached_input"), raw.cached_input, exact);
-        let cache_write = self.price(&format!("{place}.cache_write"), raw.cache_write, exact);
+        // What is left out is as fresh input; what is wrong with that is said once.
+        let mut class = |key: &str, text: &str| {
+            if text == raw.input { input } else { self.price(&format!("{place}.{key}"), text, exact) }
+        };
+        let (cached_input, cache_write) =
+            (class("cached_input", raw.cached_input), class("cache_write", raw.cache_write));
         let output = self.price(&format!("{place}.output"), raw.output, exact);
         let figures = Figures {
             input: input?,

@@ -224,3 +224,36 @@ async fn a_bad_price_list_is_refused_with_its_place_and_a_stopped_server_takes_a
     world.say("sim-smart", "not listed").await.error(503, "server_error", "price_unavailable");
     world.books_balance().await;
 }
+
+#[tokio::test]
+async fn the_file_sets_prices_until_an_operator_publishes_some() {
+    let mut world = World::serve(|config| config).await;
+    world.top_up("5.00").await;
+    let version = async |world: &World| {
+        let answer = world.say("sim-fast", "hello").await.expect(200);
+        answer.header("x-tollgate-price-version").to_owned()
+    };
+    let edit = |world: &World, from: &str, to: &str| {
+        let text = std::fs::read_to_string(&world.config).expect("the file");
+        assert!(text.contains(from), "{text}");
+        std::fs::write(&world.config, text.replace(from, to)).expect("the file");
+    };
+    assert_eq!(version(&world).await, "standard:1");
+    world.restart().await;
+    assert_eq!(version(&world).await, "standard:1", "nothing changed");
+    edit(&world, "output = \"4.00\"", "output = \"5.00\"");
+    world.restart().await;
+    assert_eq!(version(&world).await, "standard:2");
+    draft(&world, "standard", "sim-fast", "6.00");
+    world.restart().await;
+    assert_eq!(version(&world).await, "standard:2");
+    publish(&world, "standard", None);
+    edit(&world, "output = \"5.00\"", "output = \"7.00\"");
+    world.restart().await;
+    assert_eq!(version(&world).await, "standard:3", "the operator's word stands");
+    let model = world.get("/v1/models/sim-fast").await.json();
+    assert_eq!(text(&model["pricing"], "output"), "6.00");
+    answered(operate(&world, &["prices", "draft", "--from-config"]));
+    assert_eq!(operate(&world, &["prices", "diff"]).code(), 8, "the file is where a draft may begin");
+    world.books_balance().await;
+}

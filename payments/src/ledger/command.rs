@@ -414,6 +414,10 @@ impl Command {
             Body::RequestRefund { account, asset, amount, order, reason, .. } => {
                 serde_json::to_vec(&("refund", account, asset, amount, order, reason))
             }
+            // Which pairs are looked up follows from the draft, which is gone when the command comes again.
+            Body::PublishPrices { list, source_hash, valid_from, .. } => {
+                serde_json::to_vec(&("publish", list, source_hash, valid_from))
+            }
             body => serde_json::to_vec(body),
         };
         // Serialising cannot fail: plain data, string keys.

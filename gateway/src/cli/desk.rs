@@ -89,8 +89,8 @@ impl Desk {
                 ask(client, token, method, format!("{url}{path}"), body).await
             }
             Self::Local { prices, .. } => {
-                let body = body.map_or_else(String::new, Value::to_string);
-                let request = http::Request::builder().method(method).uri(path).body(body.into())?;
+                let body = axum::body::Body::from(body.map_or_else(String::new, Value::to_string));
+                let request = http::Request::builder().method(method).uri(path).body(body)?;
                 let answer = prices.clone().router().oneshot(request).await?;
                 if let Some(error) = answer.extensions().get::<PayError>() {
                     return Err(error.clone().into());

@@ -67,7 +67,10 @@ async fn a_new_price_counts_for_the_next_call_and_not_for_one_under_way() {
     assert_eq!(diff.code(), 8, "differences were found: {diff:?}");
     let diff: Value = serde_json::from_str(&diff.stdout()).expect("JSON");
     let moved = &diff["prices"][0];
-    assert_eq!((text(moved, "old"), text(moved, "new"), text(moved, "percent")), ("6.00", "12.00", "+100.00"));
+    assert_eq!(
+        (text(moved, "old"), text(moved, "new"), text(moved, "percent")),
+        ("6.00", "12.00", "+100.00")
+    );
     let dry = answered(operate(&world, &["prices", "publish", "--reason", "try", "--dry-run"]));
     assert_eq!(dry["dry_run"], true, "{dry}");
     let unasked = operate(&world, &["prices", "publish", "--reason", "nobody was asked"]);
@@ -97,7 +100,10 @@ async fn a_version_with_a_date_counts_from_that_instant_on() {
     assert_eq!(operate(&world, &past).code(), 6, "what was sold under is history");
     publish(&world, "standard", Some(&tomorrow.to_string()));
     let lists = answered(operate(&world, &["prices", "lists"]));
-    assert_eq!((&lists["data"][0]["in_force"], &lists["data"][0]["to_come"][0]["version"]), (&json!(1), &json!(2)));
+    assert_eq!(
+        (&lists["data"][0]["in_force"], &lists["data"][0]["to_come"][0]["version"]),
+        (&json!(1), &json!(2))
+    );
     let version = async || {
         let answer = world.say("sim-fast", "hello").await.expect(200);
         answer.header("x-tollgate-price-version").to_owned()
@@ -113,7 +119,8 @@ async fn a_version_with_a_date_counts_from_that_instant_on() {
 #[tokio::test]
 async fn an_account_pays_by_the_list_it_was_assigned_everywhere() {
     let world = World::demo().await;
-    let friend: Value = answered(operate(&world, &["accounts", "create", "--name", "friend", "--livemode", "demo"]));
+    let friend: Value =
+        answered(operate(&world, &["accounts", "create", "--name", "friend", "--livemode", "demo"]));
     let account = text(&friend, "id");
     let key: Value = answered(operate(&world, &["keys", "create", "--account", account]));
     let key = text(&key, "key");
@@ -171,7 +178,8 @@ async fn without_a_fresh_rate_dollar_models_are_not_sold_until_a_person_pins_one
 
     let slip = operate(&world, &["fx", "pin", "USD/CNY", "0.72", "--reason", "a slip of the pen"]);
     assert_eq!(slip.code(), 5, "more than 3 % off must be meant: {slip:?}");
-    let pinned = answered(operate(&world, &["fx", "pin", "USD/CNY", "7.20", "--reason", "the sources are down"]));
+    let pinned =
+        answered(operate(&world, &["fx", "pin", "USD/CNY", "7.20", "--reason", "the sources are down"]));
     let revived = sold().await.expect(200);
     assert_eq!(fx_of(&revived).await, text(&pinned, "id"));
     let receipt = world.receipt(revived.header("x-request-id")).await;
@@ -215,7 +223,10 @@ async fn a_bad_price_list_is_refused_with_its_place_and_a_stopped_server_takes_a
     answered(operate(&world, &["prices", "draft", "--file", &path]));
     let rounding = answered(operate(&world, &["prices", "rounding", "--version", "draft"]));
     let off = &rounding["data"][0];
-    assert_eq!((text(off, "exact"), text(off, "price"), text(off, "off_percent")), ("0.0084", "0.008", "4.76"));
+    assert_eq!(
+        (text(off, "exact"), text(off, "price"), text(off, "off_percent")),
+        ("0.0084", "0.008", "4.76")
+    );
     publish(&world, "standard", None);
     world.start_again().await;
     world.top_up("1.00").await;

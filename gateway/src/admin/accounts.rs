@@ -218,5 +218,9 @@ pub fn account_view(account: &Account) -> Value {
         "livemode": account.livemode.as_str(),
         "role": account.role.as_str(),
         "stopped": account.stopped,
+        "stop_reason": account.stop_reason,
+        "flag": account.flag,
+        "debt": account.debt.to_string(),
+        "closed_at": account.closed_at.map(|at| at.0),
     })
 }

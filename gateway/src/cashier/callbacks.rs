@@ -99,7 +99,7 @@ async fn genuine(cashier: &Cashier, merchant: &Merchant, notice: Notice) -> Verd
             }
             match cashier.refunds.reported(&report, Some(event_id)).await {
                 Ok(item) => {
-                    cashier.metrics.refund(item.state.as_str());
+                    cashier.metrics.refund(item.state.public());
                     ACCEPTED
                 }
                 Err(RefundNewsError::Unknown(number)) => {

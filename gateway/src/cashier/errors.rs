@@ -152,6 +152,31 @@ impl From<Refusal> for PayError {
                 Self::new(StatusCode::FORBIDDEN, "permission_error", "account_stopped", words)
             }
             Refusal::LivemodeMismatch => Self::invalid("livemode", words),
+            Refusal::Invalid { field, .. } => Self::bad("invalid_value", words).at(&field),
+            Refusal::NeedsReason => Self::missing("reason", words),
+            Refusal::NeedsApprover => Self::missing("approver", words),
+            Refusal::NeedsOperator => {
+                Self::new(StatusCode::FORBIDDEN, "permission_error", "operator_required", words)
+            }
+            Refusal::AccountClosed(_) => {
+                Self::new(StatusCode::FORBIDDEN, "permission_error", "account_closed", words)
+            }
+            Refusal::InDebt { debt, .. } => {
+                Self::new(StatusCode::FORBIDDEN, "permission_error", "account_in_debt", words)
+                    .with("debt", debt.to_string())
+                    .with("currency", "CNY")
+            }
+            Refusal::WalletCap { cap, .. } => {
+                Self::invalid("amount", words).with("max", cap.to_string()).with("currency", "CNY")
+            }
+            Refusal::UnknownCode => Self::not_found("code", words),
+            Refusal::CodeVoid => Self::conflict("code_void", words).at("code"),
+            Refusal::CodeUsedUp => Self::conflict("code_used_up", words).at("code"),
+            Refusal::CodeExpired { .. } => Self::conflict("code_expired", words).at("code"),
+            Refusal::CodeRedeemed { .. } => Self::conflict("code_redeemed", words).at("code"),
+            Refusal::UnknownPackage { .. } | Refusal::PackageRetired { .. } => {
+                Self::not_found("package", words)
+            }
             Refusal::Prices(refusal) => price_refused(&refusal, words),
             Refusal::Fx(refusal) => rate_refused(&refusal, words),
             Refusal::KeyExists | Refusal::AccountExists(_) => Self::conflict("exists_already", words),
@@ -171,9 +196,7 @@ fn price_refused(refusal: &PriceRefusal, words: String) -> PayError {
         PriceRefusal::DraftChanged(_) => PayError::conflict("draft_changed", words),
         PriceRefusal::NoVersion(_) => PayError::conflict("no_published_version", words).at("list"),
         PriceRefusal::ValidFromPassed => PayError::invalid("valid_from", words),
-        PriceRefusal::ReasonMissing => PayError::missing("reason", words),
         PriceRefusal::PairNotNamed(_) => PayError::conflict("draft_changed", words),
-        PriceRefusal::OperatorsOnly => PayError::forbidden(words),
     }
 }
 
@@ -220,6 +243,7 @@ impl From<RefundRequestError> for PayError {
     fn from(error: RefundRequestError) -> Self {
         match error {
             RefundRequestError::UnknownOrder(_) => Self::not_found("order", error.to_string()),
+            RefundRequestError::UnknownRefund(_) => Self::not_found("refund", error.to_string()),
             RefundRequestError::Store(error) => error.into(),
         }
     }

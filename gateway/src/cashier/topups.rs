@@ -92,7 +92,7 @@ fn buy(cashier: &Cashier, caller: &Caller, wanted: &NewTopUp) -> Result<Buy, Pay
             };
             Ok(Buy::Tokens {
                 model: model.to_owned(),
-                rate: quote.rates.input,
+                rates: quote.rates,
                 price_version: quote.price_version.clone(),
                 fx_id: quote.fx_id.clone(),
                 expected,

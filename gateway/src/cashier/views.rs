@@ -56,6 +56,7 @@ pub(super) fn credits(account: &str, livemode: &str, balances: &[Balance]) -> Va
         "available": cny(posted - held),
         "held": cny(held),
         "promo": of_class(LotClass::Promo),
+        "bonus": of_class(LotClass::Bonus),
         "paid": of_class(LotClass::Paid),
         "spent": cny(sum(|lot| lot.consumed)),
         "refunding": cny(sum(|lot| lot.refunding)),
@@ -74,7 +75,33 @@ pub(super) fn topup(order: &Order) -> Value {
         matches!(order.state, OrderState::Paid | OrderState::PartiallyRefunded | OrderState::Refunded);
     let (kind, buys) = match &order.kind {
         OrderKind::Wallet => ("wallet", json!({"cny": order.amount.to_string()})),
-        OrderKind::Tokens { model, tokens, rate, price_version, fx_id } => (
+        OrderKind::Package { offer } => (
+            "package",
+            json!({
+                "package": offer.id,
+                "version": offer.version,
+                "title": offer.title,
+                "tokens": offer.tokens.to_string(),
+                "models": offer.models,
+            }),
+        ),
+        OrderKind::Goods { lines, group, .. } => {
+            let lines: Vec<Value> = lines
+                .iter()
+                .map(|line| {
+                    json!({
+                        "sku": line.sku,
+                        "title": line.title,
+                        "quantity": line.quantity,
+                        "unit": line.unit.to_string(),
+                        "amount": line.amount.to_string(),
+                        "refunded": line.refunded.to_string(),
+                    })
+                })
+                .collect();
+            ("goods", json!({"lines": lines, "group": group}))
+        }
+        OrderKind::Tokens { model, tokens, rate, price_version, fx_id, .. } => (
             "tokens",
             json!({
                 "tokens": tokens.to_string(),
@@ -100,7 +127,8 @@ pub(super) fn topup(order: &Order) -> Value {
         "livemode": order.livemode.as_str(),
         "amount": order.amount.to_string(),
         "currency": "CNY",
-        "status": order.state.as_str(),
+        "bonus": order.bonus.to_string(),
+        "status": order.state.public(),
         "buys": buys,
         "credited": if credited { buys.clone() } else { Value::Null },
         "refunded": order.refunded.to_string(),
@@ -132,7 +160,7 @@ pub(super) fn refund(batch: &RefundBatch, items: &[RefundItem]) -> Value {
                 "order": item.order.to_string(),
                 "amount": item.amount.to_string(),
                 "currency": "CNY",
-                "status": item.state.as_str(),
+                "status": item.state.public(),
                 "detail": item.detail,
                 "created_at": time(item.created_at),
                 "ended_at": item.ended_at.map(time),
@@ -156,10 +184,13 @@ fn batch_status(batch: &RefundBatch, items: &[RefundItem]) -> &'static str {
     match batch.state {
         RefundBatchState::Done => "success",
         RefundBatchState::Partial => "partial",
-        RefundBatchState::Running => {
+        RefundBatchState::Cancelled => "cancelled",
+        RefundBatchState::Reserved | RefundBatchState::Running => {
             let order = [
                 RefundItemState::Abnormal,
                 RefundItemState::Queued,
+                RefundItemState::Wait,
+                RefundItemState::Unknown,
                 RefundItemState::Sent,
                 RefundItemState::Processing,
             ];
@@ -167,7 +198,7 @@ fn batch_status(batch: &RefundBatch, items: &[RefundItem]) -> &'static str {
                 .into_iter()
                 .find(|state| items.iter().any(|item| item.state == *state))
                 .unwrap_or(RefundItemState::Processing)
-                .as_str()
+                .public()
         }
     }
 }

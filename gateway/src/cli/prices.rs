@@ -30,7 +30,7 @@ pub(super) enum PricesVerb {
         list: String,
         /// Which version: a number, or `draft`.
         #[arg(long)]
-        version: Option<String>,
+        number: Option<String>,
         /// Print the document instead, to be edited and saved as a draft.
         #[arg(long)]
         document: bool,
@@ -116,7 +116,7 @@ pub(super) enum PricesVerb {
         list: String,
         /// Which version: a number, or `draft`; the one in force where absent.
         #[arg(long)]
-        version: Option<String>,
+        number: Option<String>,
         #[command(flatten)]
         format: Format,
     },
@@ -126,18 +126,18 @@ pub(super) enum PricesVerb {
 pub(super) async fn run(verb: PricesVerb) -> Result<Exit, Failed> {
     match verb {
         PricesVerb::Lists { config, format } => get(&config, "/admin/v1/price-lists", format).await,
-        PricesVerb::Show { config, list, version, document, format } => {
+        PricesVerb::Show { config, list, number, document, format } => {
             let path = format!("{}{}", path_of(&list), if document { "/document" } else { "" });
             if document {
                 let settings = check::load(&config.config)?;
-                let document = Desk::once(&settings, Method::GET, &with_version(path, version), None).await?;
+                let document = Desk::once(&settings, Method::GET, &with_version(path, number), None).await?;
                 println!("{document:#}");
                 return Ok(Exit::Ok);
             }
-            get(&config, &with_version(path, version), format).await
+            get(&config, &with_version(path, number), format).await
         }
-        PricesVerb::Rounding { config, list, version, format } => {
-            get(&config, &with_version(format!("{}/rounding", path_of(&list)), version), format).await
+        PricesVerb::Rounding { config, list, number, format } => {
+            get(&config, &with_version(format!("{}/rounding", path_of(&list)), number), format).await
         }
         PricesVerb::Draft { config, list, file, from_config, delete, format } => {
             let settings = check::load(&config.config)?;
@@ -202,7 +202,7 @@ async fn publish(
         let off = diff["off_by_rounding"].as_u64().unwrap_or(0);
         if off > 0 {
             eprintln!(
-                "{off} prices are off by more than 1 % for rounding: see `tollgate prices rounding {list} --version draft`"
+                "{off} prices are off by more than 1 % for rounding: see `tollgate prices rounding {list} --number draft`"
             );
         }
         if !consent.yes {

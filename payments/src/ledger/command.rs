@@ -8,7 +8,10 @@ use units::{
     Tokens, Usage,
 };
 
-use super::{AccountRole, ApiKey, OrderKind, entry::words, view::Needs};
+use super::{
+    AccountRole, Adjustment, ApiKey, DebtSource, ExternalRefund, GoodsRefund, ManualPayout, NewCode,
+    OrderKind, PackageOffer, Resolution, code::campaign_lot, entry::words, view::Needs,
+};
 use crate::prices::Tier;
 
 words! {
@@ -139,12 +142,14 @@ pub type NewKey = ApiKey;
 pub struct NewOrder {
     /// Its id.
     pub id: OrderId,
-    /// For whom.
+    /// Whose books it moves: who tops up, or the merchant whose goods are sold.
     pub account: AccountId,
     /// What it buys.
     pub kind: OrderKind,
     /// What is to be paid.
     pub amount: Fen,
+    /// What is given with the payment; only with yuan.
+    pub bonus: NanoCny,
     /// Which configured merchant.
     pub merchant: String,
     /// That merchant's number.
@@ -339,6 +344,108 @@ pub enum Body {
         detail: Option<String>,
         /// The notification's event id, if it was one.
         event: Option<String>,
+        /// The payment's number, where the item gives back one that was put aside.
+        payment: Option<String>,
+    },
+    /// Takes a request to refund back, of which nothing was sent yet.
+    CancelRefund {
+        /// Which.
+        batch: RefundBatchId,
+        /// For whom.
+        account: AccountId,
+        /// Out of which balance.
+        asset: super::Asset,
+        /// The payments that its items are of.
+        orders: Vec<OrderId>,
+    },
+    /// Gives back what was paid for goods.
+    RefundGoods(GoodsRefund),
+    /// Takes back what of a bonus its payment no longer earns and open holds kept it from giving up before.
+    SweepBonus {
+        /// Whose.
+        account: AccountId,
+        /// Which payment's.
+        order: OrderId,
+    },
+    /// Decides about an order under review: an operator, a reason, a second person.
+    ResolveReview(Resolution),
+    /// Books a refund that the bill knows and we do not.
+    ExtRefund(ExternalRefund),
+    /// Settles what an account owes, as far as it goes.
+    SettleDebt {
+        /// Whose.
+        account: AccountId,
+        /// With what; to let it go takes an operator, a reason and a second person.
+        from: DebtSource,
+    },
+    /// Books what WeChat Pay keeps, as its bill says. The key is `fee:{bill_row}`.
+    PostFee {
+        /// Which row of which bill.
+        bill_row: String,
+        /// How much; below zero where a refund brought it back.
+        amount: NanoCny,
+    },
+    /// Books what a person paid back by hand: an operator, a reason, a second person.
+    ManualPayout(ManualPayout),
+    /// Ends a promotion whose time is over, as far as no open hold needs it.
+    ExpireLot {
+        /// Whose.
+        account: AccountId,
+        /// Of what.
+        asset: super::Asset,
+        /// Which.
+        lot: String,
+        /// What of it had expired before: a repeat finds more and does nothing.
+        expired: i64,
+    },
+    /// Makes a credit code.
+    CreateCode(NewCode),
+    /// Redeems a credit code.
+    RedeemCode {
+        /// For whom.
+        account: AccountId,
+        /// The code's digest.
+        digest: String,
+        /// The campaign the code is part of.
+        campaign: String,
+    },
+    /// Makes a credit code void; what it gave stays given.
+    VoidCode {
+        /// The code's digest.
+        digest: String,
+    },
+    /// Corrects a balance: an operator, a reason, a second person.
+    Adjust(Adjustment),
+    /// Stops an account: it neither spends nor tops up nor redeems.
+    StopAccount {
+        /// Which.
+        account: AccountId,
+    },
+    /// Lets a stopped account go on.
+    ResumeAccount {
+        /// Which.
+        account: AccountId,
+    },
+    /// Has an account watched, or no longer.
+    FlagAccount {
+        /// Which.
+        account: AccountId,
+        /// Whether it is watched from now on.
+        flagged: bool,
+    },
+    /// Closes an account for good.
+    CloseAccount {
+        /// Which.
+        account: AccountId,
+    },
+    /// Offers a version of a package; the version before it is sold no longer.
+    DefinePackage(PackageOffer),
+    /// Takes a version of a package from sale.
+    RetirePackage {
+        /// Which package.
+        id: String,
+        /// Which version.
+        version: i64,
     },
     /// Saves the draft of a price list, in the place of one that was there. A list begins with its first draft.
     SavePriceDraft {
@@ -401,8 +508,10 @@ words! {
         Abnormal = "abnormal",
         /// Refused at once.
         Refused = "refused",
-        /// Not executed for now (merchant balance, rate): the same number again later.
+        /// Not executed for now, the merchant's balance is too low: the same number again later.
         Later = "later",
+        /// No answer, or one that leaves open what was done.
+        Unclear = "unclear",
     }
 }
 
@@ -417,6 +526,13 @@ impl Command {
             // Which pairs are looked up follows from the draft, which is gone when the command comes again.
             Body::PublishPrices { list, source_hash, valid_from, .. } => {
                 serde_json::to_vec(&("publish", list, source_hash, valid_from))
+            }
+            // Ids are chosen anew each time; the wish is the rest.
+            Body::RefundGoods(GoodsRefund { account, order, lines, reason, .. }) => {
+                serde_json::to_vec(&("refund_goods", account, order, lines, reason))
+            }
+            Body::ResolveReview(Resolution { order, transaction_id, verdict, .. }) => {
+                serde_json::to_vec(&("resolve", order, transaction_id, verdict))
             }
             body => serde_json::to_vec(body),
         };
@@ -438,8 +554,27 @@ impl Command {
             | Body::OrderNoted { .. }
             | Body::RefundSending { .. }
             | Body::RefundReported { .. }
+            | Body::CancelRefund { .. }
+            | Body::SweepBonus { .. }
+            | Body::ExpireLot { .. }
             | Body::AcceptRate(_) => true,
-            Body::OpenAccount { .. }
+            Body::RefundGoods(_)
+            | Body::ResolveReview(_)
+            | Body::ExtRefund(_)
+            | Body::SettleDebt { .. }
+            | Body::PostFee { .. }
+            | Body::ManualPayout(_)
+            | Body::CreateCode(_)
+            | Body::RedeemCode { .. }
+            | Body::VoidCode { .. }
+            | Body::Adjust(_)
+            | Body::StopAccount { .. }
+            | Body::ResumeAccount { .. }
+            | Body::FlagAccount { .. }
+            | Body::CloseAccount { .. }
+            | Body::DefinePackage(_)
+            | Body::RetirePackage { .. }
+            | Body::OpenAccount { .. }
             | Body::AddKey(_)
             | Body::RevokeKey { .. }
             | Body::GrantPromo { .. }
@@ -490,7 +625,16 @@ impl Command {
             }
             Body::CreateOrder(order) => {
                 into.account(order.account);
+                into.balance(order.account, &Cny);
                 into.order(order.id);
+                into.terms_of(&order.kind.asset());
+                match &order.kind {
+                    OrderKind::Package { offer } => {
+                        into.packages.insert((offer.id.clone(), offer.version));
+                    }
+                    OrderKind::Goods { buyer, .. } => into.accounts.extend(buyer),
+                    OrderKind::Wallet | OrderKind::Tokens { .. } => {}
+                }
             }
             Body::OrderPrepaid { order, .. }
             | Body::OrderFailed { order, .. }
@@ -499,8 +643,8 @@ impl Command {
             Body::OrderPaid { order, account, asset, event, transaction_id, .. } => {
                 into.order(*order);
                 into.transactions.insert(transaction_id.clone());
-                into.balance(*account, &Cny);
-                into.wallet(*account, asset);
+                into.suspense.insert(transaction_id.clone());
+                into.payment(*account, asset);
                 into.notice(event.as_deref());
             }
             Body::RequestRefund { batch, account, asset, .. } => {
@@ -509,12 +653,74 @@ impl Command {
                 into.batch(*batch);
             }
             Body::RefundSending { batch, .. } => into.batch(*batch),
-            Body::RefundReported { batch, order, account, asset, event, .. } => {
+            Body::RefundReported { batch, order, account, asset, event, payment, .. } => {
                 into.batch(*batch);
                 into.order(*order);
-                into.balance(*account, &Cny);
-                into.wallet(*account, asset);
+                into.payment(*account, asset);
+                into.suspense.extend(payment.clone());
                 into.notice(event.as_deref());
+            }
+            Body::CancelRefund { batch, account, asset, orders } => {
+                into.batch(*batch);
+                into.payment(*account, asset);
+                orders.iter().for_each(|order| into.order(*order));
+            }
+            Body::RefundGoods(wish) => {
+                into.account(wish.account);
+                into.order(wish.order);
+                into.batch(wish.batch);
+            }
+            Body::SweepBonus { account, order } => {
+                into.order(*order);
+                into.wallet(*account, &Cny);
+            }
+            Body::ResolveReview(about) => {
+                into.order(about.order);
+                into.batch(about.batch);
+                into.payment(about.account, &about.asset);
+                into.suspense.extend(about.transaction_id.clone());
+                into.transactions.extend(about.transaction_id.clone());
+            }
+            Body::ExtRefund(found) => {
+                into.order(found.order);
+                into.payment(found.account, &found.asset);
+            }
+            Body::ManualPayout(paid) => {
+                into.order(paid.order);
+                into.payment(paid.account, &paid.asset);
+            }
+            Body::SettleDebt { account, .. } => into.wallet(*account, &Cny),
+            Body::PostFee { .. } => {}
+            Body::ExpireLot { account, asset, lot, .. } => {
+                into.wallet(*account, asset);
+                into.lots.insert(lot.clone());
+            }
+            Body::CreateCode(NewCode { digest, .. }) | Body::VoidCode { digest } => {
+                into.codes.insert(digest.clone());
+            }
+            Body::RedeemCode { account, digest, campaign } => {
+                into.wallet(*account, &Cny);
+                into.codes.insert(digest.clone());
+                into.lots.insert(campaign_lot(campaign, *account));
+            }
+            Body::Adjust(change) => {
+                into.wallet(change.account, &change.asset);
+                into.terms_of(&change.asset);
+                into.lots.insert(change.lot());
+            }
+            Body::StopAccount { account }
+            | Body::ResumeAccount { account }
+            | Body::FlagAccount { account, .. } => into.account(*account),
+            Body::CloseAccount { account } => {
+                into.account(*account);
+                into.whole.insert(*account);
+            }
+            Body::DefinePackage(offer) => {
+                into.packages.insert((offer.id.clone(), offer.version));
+                into.packages.insert((offer.id.clone(), offer.version.saturating_sub(1)));
+            }
+            Body::RetirePackage { id, version } => {
+                into.packages.insert((id.clone(), *version));
             }
             Body::SavePriceDraft { list, .. } | Body::DeletePriceDraft { list } => into.price_list(list),
             Body::PublishPrices { list, pairs, .. } => {

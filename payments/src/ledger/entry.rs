@@ -86,6 +86,8 @@ words! {
         Sales = "sales",
         /// Less than a fen, left when an account was closed.
         Rounding = "rounding",
+        /// Paid back by hand, from elsewhere than WeChat Pay.
+        Payout = "payout",
     }
 }
 
@@ -124,6 +126,26 @@ words! {
         Suspense = "suspense",
         /// A correction by hand.
         Adjust = "adjust",
+        /// Given with a payment.
+        BonusGrant = "bonus_grant",
+        /// Part of a bonus, set aside while its payment is being refunded.
+        BonusFreeze = "bonus_freeze",
+        /// Part of a bonus, taken back: its payment was refunded.
+        BonusVoid = "bonus_void",
+        /// Part of a bonus, given back: its payment was not refunded after all.
+        BonusUnfreeze = "bonus_unfreeze",
+        /// A promotion ended.
+        Expire = "expire",
+        /// A refund found in WeChat Pay's bill.
+        ExtRefund = "ext_refund",
+        /// What was owed is settled.
+        DebtSettled = "debt_settled",
+        /// What WeChat Pay keeps, as its bill says.
+        Fee = "fee",
+        /// Paid back by hand.
+        ManualPayout = "manual_payout",
+        /// What was left when an account was closed.
+        CloseOut = "close_out",
     }
 }
 

@@ -8,12 +8,18 @@
 
 mod asset;
 mod burn;
+mod code;
 mod command;
 mod decide;
 mod entry;
+mod hands;
 mod hold_quote;
+mod order;
+mod package;
 mod price_rows;
+mod refund;
 mod refund_plan;
+mod review;
 mod rows;
 mod terms;
 mod tokens;
@@ -21,18 +27,23 @@ mod view;
 
 pub use asset::{Asset, UnknownAsset};
 pub use burn::{burn_order, pledges};
+pub use code::{CreditCode, NewCode};
 pub use command::{
     AcceptedRate, Actor, Body, Command, CreditSource, HoldQuote, NewKey, NewOrder, RefundNews, Role,
     SettleEnd,
 };
 pub use decide::{Decision, FxRefusal, OrderStep, PriceRefusal, Refusal, Reply, decide, is_near};
 pub use entry::{Book, Entry, EntryKind};
+pub use hands::{Adjustment, DebtSource, ExternalRefund, GoodsRefund, ManualPayout};
+pub use order::{GoodsLine, Order, OrderKind, OrderState, TimelineEvent};
+pub use package::{Package, PackageOffer};
 pub use price_rows::{FxNoted, FxPair, FxRate, PriceAssignment, PriceDraft, PriceList, PriceVersion};
-pub use refund_plan::{BonusShare, PlanError, PlannedItem, Refundable, plan_refund, refundable};
-pub use rows::{
-    Account, AccountRole, ApiKey, Hold, HoldState, Lot, LotClass, Notice, NoticeResult, Order, OrderKind,
-    OrderState, RefundBatch, RefundBatchState, RefundItem, RefundItemState, TimelineEvent, Wallet,
+pub use refund::{LineRefund, RefundBatch, RefundBatchState, RefundItem, RefundItemState};
+pub use refund_plan::{
+    BonusShare, PlanError, PlannedItem, Refundable, out_of_channel, plan_refund, refundable,
 };
+pub use review::{Resolution, SuspensePayment, SuspenseState, Verdict};
+pub use rows::{Account, AccountRole, ApiKey, Hold, HoldState, Lot, LotClass, Notice, NoticeResult, Wallet};
 pub use terms::{TokenTerms, Weights};
 pub use tokens::{split_charge, weight_milli};
 pub use view::{Needs, RowOp, Rows};

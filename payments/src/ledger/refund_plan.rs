@@ -60,6 +60,18 @@ impl BonusShare {
         let paid = i128::from(self.paid.get().max(1));
         i64::try_from(i128::from(self.bonus) * left / paid).unwrap_or(0)
     }
+
+    /// The share of a bonus that `lot`'s payment still earns, refunds in flight counted as done.
+    pub fn of(bonus: &Lot, lot: &Lot) -> Self {
+        Self { bonus: bonus.orig, paid: lot.paid_fen, refunded: lot.refunded_fen }
+    }
+
+    /// The same, counting only refunds that arrived.
+    pub fn arrived(bonus: &Lot, lot: &Lot) -> Self {
+        let going = lot.refunding / NANO_PER_FEN;
+        let refunded = Fen::new(lot.refunded_fen.get() - going).unwrap_or(Fen::ZERO);
+        Self { refunded, ..Self::of(bonus, lot) }
+    }
 }
 
 /// Why there is no plan.
@@ -78,8 +90,27 @@ pub enum PlanError {
     },
 }
 
+/// True where WeChat Pay still takes a refund of a payment of `paid_at`, after so many refunds of it.
+pub(super) const fn channel_refunds(paid_at: Timestamp, refunds: i64, now: Timestamp) -> bool {
+    now.0.saturating_sub(paid_at.0) < REFUNDABLE_MICROS && refunds < REFUNDS_MAX
+}
+
 /// What of a balance can go back at `now`: `lots` are all its live lots, `held` what open holds have set aside.
 pub fn refundable<'a>(lots: impl Iterator<Item = &'a Lot>, held: i64, now: Timestamp) -> Vec<Refundable> {
+    returnable(lots, held, |lot| channel_refunds(lot.created_at, lot.refunds, now))
+}
+
+/// What of a balance was paid for and is unused, but can only be paid back by hand: WeChat Pay no longer takes refunds
+/// of these payments.
+pub fn out_of_channel<'a>(lots: impl Iterator<Item = &'a Lot>, held: i64, now: Timestamp) -> Vec<Refundable> {
+    returnable(lots, held, |lot| !channel_refunds(lot.created_at, lot.refunds, now))
+}
+
+fn returnable<'a>(
+    lots: impl Iterator<Item = &'a Lot>,
+    held: i64,
+    counts: impl Fn(&Lot) -> bool,
+) -> Vec<Refundable> {
     let ordered = burn_order(lots);
     let pledged = pledges(&ordered, held);
     let mut open: Vec<Refundable> = ordered
@@ -87,9 +118,8 @@ pub fn refundable<'a>(lots: impl Iterator<Item = &'a Lot>, held: i64, now: Times
         .zip(pledged)
         .filter_map(|(lot, pledge)| {
             let order = lot.order?;
-            let young = now.0 - lot.created_at.0 < REFUNDABLE_MICROS;
             let paid_for = matches!(lot.class, LotClass::Paid | LotClass::Tokens);
-            if !paid_for || !young || lot.refunds >= REFUNDS_MAX {
+            if !paid_for || !counts(lot) {
                 return None;
             }
             let free_units = lot.rem - pledge;
@@ -103,7 +133,7 @@ pub fn refundable<'a>(lots: impl Iterator<Item = &'a Lot>, held: i64, now: Times
 }
 
 /// The cash for `units` of the lot, rounded down to the fen.
-fn cash_of(lot: &Lot, units: i64) -> i64 {
+pub(super) fn cash_of(lot: &Lot, units: i64) -> i64 {
     match lot.class {
         LotClass::Tokens => {
             let share = i128::from(lot.paid_fen.get()) * i128::from(units) / i128::from(lot.orig.max(1));
@@ -145,14 +175,18 @@ pub fn plan_refund(
         lot: lot.lot.clone(),
         order: lot.order,
         amount: Fen::new(fen).unwrap_or(Fen::ZERO),
-        units: match class {
-            // All of the cash takes all of the free tokens; a part takes its share, rounded up, so that tokens given
-            // back and tokens kept never sum to more than was paid for.
-            LotClass::Tokens => ceil_share(lot.free_units, fen, lot.cap.get()),
-            _ => fen * NANO_PER_FEN,
-        },
+        units: units_for(lot, *class, fen),
     });
     Ok(items.collect())
+}
+
+/// What `fen` of a lot's cap take out of it. All of the cash takes all of the free tokens; a part takes its share,
+/// rounded up, so that tokens given back and tokens kept never sum to more than was paid for.
+pub(super) fn units_for(lot: &Refundable, class: LotClass, fen: i64) -> i64 {
+    match class {
+        LotClass::Tokens => ceil_share(lot.free_units, fen, lot.cap.get()),
+        _ => fen * NANO_PER_FEN,
+    }
 }
 
 fn ceil_share(units: i64, part: i64, whole: i64) -> i64 {

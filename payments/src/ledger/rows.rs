@@ -1,9 +1,7 @@
 //! The rows of the books, as they stand in every store.
 
 use serde::{Deserialize, Serialize};
-use units::{
-    AccountId, Fen, KeyId, Livemode, NanoCny, OrderId, RefundBatchId, RefundId, RequestId, Timestamp, Usage,
-};
+use units::{AccountId, Fen, KeyId, Livemode, NanoCny, OrderId, RequestId, Timestamp, Usage};
 
 use super::{Asset, HoldQuote, entry::words};
 
@@ -28,10 +26,25 @@ pub struct Account {
     pub name: String,
     /// What it is for.
     pub role: AccountRole,
-    /// A stopped account neither spends nor tops up.
+    /// A stopped account neither spends nor tops up nor redeems; what is paid for it is still credited.
     pub stopped: bool,
+    /// Why it was stopped.
+    pub stop_reason: Option<String>,
+    /// Why it is watched: it gets nothing in advance.
+    pub flag: Option<String>,
+    /// What it owes: refunds found in the bill of money it had spent. Until that is settled it spends nothing.
+    pub debt: NanoCny,
+    /// Since when it is closed for good.
+    pub closed_at: Option<Timestamp>,
     /// Since when.
     pub created_at: Timestamp,
+}
+
+impl Account {
+    /// True where it may spend.
+    pub fn is_active(&self) -> bool {
+        !self.stopped && self.closed_at.is_none() && self.debt == NanoCny::ZERO
+    }
 }
 
 /// An API key of an account: its digest, never the key.
@@ -203,110 +216,6 @@ pub struct Hold {
     pub estimated: bool,
 }
 
-/// What an order buys.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum OrderKind {
-    /// Yuan in the wallet.
-    Wallet,
-    /// Tokens of a named model, at a price frozen here.
-    Tokens {
-        /// Which model.
-        model: String,
-        /// How many, whole.
-        tokens: i64,
-        /// Nano-yuan per token.
-        rate: i64,
-        /// The price list it was read from.
-        price_version: String,
-        /// The FX row behind it, for prices in another currency.
-        fx_id: Option<String>,
-    },
-}
-
-words! {
-    /// Where an order stands. As JSON, the words of the public surface.
-    OrderState {
-        /// Written down; nothing at WeChat Pay yet.
-        Created = "created",
-        /// WeChat Pay knows it and waits for the payer.
-        Pending = "pending",
-        /// Paid and credited.
-        Paid = "paid",
-        /// Can no longer be paid.
-        Closed = "closed",
-        /// WeChat Pay refused to create it.
-        Failed = "failed",
-        /// Paid, but something does not agree: a person decides.
-        Review = "review",
-        /// Part of it went back.
-        PartiallyRefunded = "partially_refunded",
-        /// All of it went back.
-        Refunded = "refunded",
-    }
-}
-
-/// One step in the life of an order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TimelineEvent {
-    /// When.
-    pub at: Timestamp,
-    /// What: `created`, `pending`, `paid`, `late`, `closed`, `failed`, `review`, `refund`...
-    pub event: String,
-    /// Who says so: `api`, `notify`, `query`, `operator`...
-    pub source: String,
-    /// Evidence: a transaction id, a reason.
-    pub detail: Option<String>,
-}
-
-/// One top-up order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Order {
-    /// Its id; the bare form is the `out_trade_no`.
-    pub id: OrderId,
-    /// For whom.
-    pub account: AccountId,
-    /// Whether the money is real.
-    pub livemode: Livemode,
-    /// What it buys.
-    pub kind: OrderKind,
-    /// What is to be paid.
-    pub amount: Fen,
-    /// Where it stands.
-    pub state: OrderState,
-    /// Which configured merchant.
-    pub merchant: String,
-    /// That merchant's number, as sent.
-    pub mchid: String,
-    /// That merchant's app, as sent.
-    pub appid: String,
-    /// The QR's content.
-    pub code_url: Option<String>,
-    /// WeChat Pay's number of the payment.
-    pub transaction_id: Option<String>,
-    /// Who pays, as WeChat Pay names them.
-    pub payer: Option<String>,
-    /// The credited lot.
-    pub lot: Option<String>,
-    /// How much went back or is on its way back.
-    pub refunded: Fen,
-    /// Since when.
-    pub created_at: Timestamp,
-    /// Until when it can be paid.
-    pub expires_at: Timestamp,
-    /// When it was paid, as WeChat Pay says.
-    pub paid_at: Option<Timestamp>,
-    /// What happened, oldest first.
-    pub timeline: Vec<TimelineEvent>,
-}
-
-impl Order {
-    /// The number WeChat Pay knows it by.
-    pub fn out_trade_no(&self) -> String {
-        self.id.bare()
-    }
-}
-
 words! {
     /// What became of a notification.
     NoticeResult {
@@ -334,86 +243,4 @@ pub struct Notice {
     pub detail: Option<String>,
     /// When it came.
     pub at: Timestamp,
-}
-
-words! {
-    /// Where a request to refund stands.
-    RefundBatchState {
-        /// Reserved; items are waiting or under way.
-        Running = "running",
-        /// Every item arrived.
-        Done = "done",
-        /// Some items did not.
-        Partial = "partial",
-    }
-}
-
-/// One request to refund, made of items.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefundBatch {
-    /// Its id.
-    pub id: RefundBatchId,
-    /// For whom.
-    pub account: AccountId,
-    /// How much in all.
-    pub amount: Fen,
-    /// Why, shown to the payer.
-    pub reason: Option<String>,
-    /// Where it stands.
-    pub state: RefundBatchState,
-    /// Since when.
-    pub created_at: Timestamp,
-}
-
-words! {
-    /// Where one refund item stands. As JSON, the words of the public surface.
-    RefundItemState {
-        /// Its money is reserved; not sent yet.
-        Queued = "queued",
-        /// Sent, or about to be: the answer is not known.
-        Sent = "sent",
-        /// WeChat Pay accepted it.
-        Processing = "processing",
-        /// The payer has it.
-        Success = "success",
-        /// WeChat Pay closed it: the money is back in the balance.
-        Closed = "closed",
-        /// It left us but could not reach the payer: a person acts.
-        Abnormal = "abnormal",
-        /// WeChat Pay refused it: the money is back in the balance.
-        Refused = "refused",
-        /// Taken back before it was sent.
-        Cancelled = "cancelled",
-    }
-}
-
-/// One refund of one payment, with its own `out_refund_no` for ever.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefundItem {
-    /// Its id; the bare form is the `out_refund_no`.
-    pub id: RefundId,
-    /// Part of which request.
-    pub batch: RefundBatchId,
-    /// For whom.
-    pub account: AccountId,
-    /// Of which payment.
-    pub order: OrderId,
-    /// Out of which lot.
-    pub lot: String,
-    /// Cash.
-    pub amount: Fen,
-    /// What it takes out of the lot, in the lot's asset.
-    pub units: i64,
-    /// Where it stands.
-    pub state: RefundItemState,
-    /// WeChat Pay's number of it.
-    pub refund_id: Option<String>,
-    /// Why it ended as it did.
-    pub detail: Option<String>,
-    /// Since when.
-    pub created_at: Timestamp,
-    /// When it was last sent.
-    pub sent_at: Option<Timestamp>,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
 }

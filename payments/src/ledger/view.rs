@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use units::{AccountId, KeyId, OrderId, RefundBatchId, RefundId, RequestId};
 
 use super::{
-    Account, ApiKey, Asset, Entry, FxPair, FxRate, Hold, HoldState, Lot, Notice, Order, PriceAssignment,
-    PriceList, PriceVersion, RefundBatch, RefundItem, TokenTerms, Wallet,
+    Account, ApiKey, Asset, CreditCode, Entry, FxPair, FxRate, Hold, HoldState, Lot, Notice, Order, Package,
+    PriceAssignment, PriceList, PriceVersion, RefundBatch, RefundItem, SuspensePayment, TokenTerms, Wallet,
+    order::{bonus_lot, paid_lot},
 };
 
 /// Which rows a batch of commands names. Sorted, so that a store that locks does so in one order.
@@ -22,7 +23,7 @@ pub struct Needs {
     pub wallets: BTreeMap<(AccountId, Asset), bool>,
     /// Holds.
     pub holds: BTreeSet<RequestId>,
-    /// Orders, each with the lot it filled.
+    /// Orders. The lots they filled stand in `lots`.
     pub orders: BTreeSet<OrderId>,
     /// Requests to refund, each with its items and their lots.
     pub batches: BTreeSet<RefundBatchId>,
@@ -32,6 +33,16 @@ pub struct Needs {
     pub transactions: BTreeSet<String>,
     /// Terms of token balances.
     pub terms: BTreeSet<String>,
+    /// Lots, by id: those that may have nothing left in them.
+    pub lots: BTreeSet<String>,
+    /// Accounts with every balance and every lot there ever was.
+    pub whole: BTreeSet<AccountId>,
+    /// Credit codes, by digest.
+    pub codes: BTreeSet<String>,
+    /// Versions of packages.
+    pub packages: BTreeSet<(String, i64)>,
+    /// Payments that were put aside, by WeChat Pay's number.
+    pub suspense: BTreeSet<String>,
     /// Price lists, without their versions.
     pub price_lists: BTreeSet<String>,
     /// Accounts whose price list is asked for.
@@ -64,8 +75,24 @@ impl Needs {
         self.holds.insert(id);
     }
 
+    /// The order with what it filled.
     pub(super) fn order(&mut self, id: OrderId) {
         self.orders.insert(id);
+        self.lots.extend([paid_lot(id), bonus_lot(id)]);
+    }
+
+    /// The balance, and the yuan beside it that a payment for tokens moves.
+    pub(super) fn payment(&mut self, account: AccountId, asset: &Asset) {
+        self.balance(account, &Asset::Cny);
+        self.wallet(account, asset);
+        self.terms_of(asset);
+    }
+
+    /// What the tokens of a balance pay for.
+    pub(super) fn terms_of(&mut self, asset: &Asset) {
+        if let Asset::Tokens(id) = asset {
+            self.terms.insert(id.clone());
+        }
     }
 
     pub(super) fn batch(&mut self, id: RefundBatchId) {
@@ -101,6 +128,9 @@ pub enum RowOp {
     FxPair(FxPair),
     FxRate(FxRate),
     Terms(TokenTerms),
+    Code(CreditCode),
+    Package(Package),
+    Suspense(SuspensePayment),
 }
 
 /// The rows in memory: what was loaded, with the batch's changes on top.
@@ -124,6 +154,9 @@ pub struct Rows {
     pub(crate) batches: HashMap<RefundBatchId, RefundBatch>,
     pub(crate) items: BTreeMap<RefundId, RefundItem>,
     pub(crate) terms: HashMap<String, TokenTerms>,
+    pub(crate) codes: HashMap<String, CreditCode>,
+    pub(crate) packages: BTreeMap<(String, i64), Package>,
+    pub(crate) suspense: BTreeMap<String, SuspensePayment>,
     pub(crate) price_lists: HashMap<String, PriceList>,
     pub(crate) price_assignments: HashMap<AccountId, PriceAssignment>,
     pub(crate) fx_pairs: HashMap<String, FxPair>,
@@ -173,6 +206,11 @@ impl Rows {
             RowOp::Batch(row) => drop(self.batches.insert(row.id, row.clone())),
             RowOp::Item(row) => drop(self.items.insert(row.id, row.clone())),
             RowOp::Terms(row) => drop(self.terms.insert(row.id.clone(), row.clone())),
+            RowOp::Code(row) => drop(self.codes.insert(row.terms.digest.clone(), row.clone())),
+            RowOp::Package(row) => {
+                drop(self.packages.insert((row.offer.id.clone(), row.offer.version), row.clone()));
+            }
+            RowOp::Suspense(row) => drop(self.suspense.insert(row.transaction_id.clone(), row.clone())),
             RowOp::PriceList(row) => drop(self.price_lists.insert(row.name.clone(), row.clone())),
             RowOp::PriceAssignment(row) => drop(self.price_assignments.insert(row.account, row.clone())),
             RowOp::FxPair(row) => drop(self.fx_pairs.insert(row.pair.clone(), row.clone())),
@@ -217,6 +255,9 @@ impl Rows {
         self.transactions.clear();
         self.batches.clear();
         self.items.clear();
+        self.codes.clear();
+        self.packages.clear();
+        self.suspense.clear();
         self.price_lists.clear();
         self.price_assignments.clear();
         self.fx_pairs.clear();
@@ -295,6 +336,36 @@ impl Rows {
     /// The terms of a kind of token balance.
     pub fn terms(&self, id: &str) -> Option<&TokenTerms> {
         self.terms.get(id)
+    }
+
+    /// The credit code of this digest.
+    pub fn code(&self, digest: &str) -> Option<&CreditCode> {
+        self.codes.get(digest)
+    }
+
+    /// A version of a package.
+    pub fn package(&self, id: &str, version: i64) -> Option<&Package> {
+        self.packages.get(&(id.to_owned(), version))
+    }
+
+    /// A payment that was put aside.
+    pub fn suspense(&self, transaction_id: &str) -> Option<&SuspensePayment> {
+        self.suspense.get(transaction_id)
+    }
+
+    /// Every loaded payment that was put aside, sorted by number.
+    pub fn suspended(&self) -> impl Iterator<Item = &SuspensePayment> {
+        self.suspense.values()
+    }
+
+    /// Every loaded request to refund.
+    pub fn batches(&self) -> impl Iterator<Item = &RefundBatch> {
+        self.batches.values()
+    }
+
+    /// The loaded lot of this id.
+    pub fn lot(&self, id: &str) -> Option<&Lot> {
+        self.lots.get(id)
     }
 
     /// The price list, if it exists.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use units::{Clock, RefundId};
 
-pub use self::request::{RefundRequest, RefundRequestError};
+pub use self::request::{GoodsRefundRequest, RefundRequest, RefundRequestError};
 use crate::{
     admission::Admission,
     channel::{RefundReport, RefundState},
@@ -115,6 +115,7 @@ impl Refunds {
             refund_id,
             detail,
             event,
+            payment: item.payment.clone(),
         };
         let item = self.item_command(item, Role::Channel, body).await?;
         // An item that ended makes room for the next one.

@@ -5,8 +5,8 @@ use units::{AccountId, Fen, NanoCny, OrderId, RefundBatchId, RefundId};
 use super::Refunds;
 use crate::{
     ledger::{
-        Actor, Asset, Body, Command, OrderKind, RefundBatch, RefundItem, Refundable, Refusal, Reply,
-        refundable,
+        Actor, Asset, Body, Command, GoodsRefund, LineRefund, LotClass, RefundBatch, RefundItem, Refundable,
+        Refusal, Reply, refundable,
     },
     store::{Submission, SubmitError},
 };
@@ -31,12 +31,32 @@ pub struct RefundRequest {
     pub idempotency_key: Option<String>,
 }
 
+/// A wish to give back what was paid for goods.
+#[derive(Debug, Clone)]
+pub struct GoodsRefundRequest {
+    /// The merchant.
+    pub account: AccountId,
+    /// Who asks.
+    pub actor: Actor,
+    /// Of which order.
+    pub order: OrderId,
+    /// How much of which line.
+    pub lines: Vec<LineRefund>,
+    /// Shown to the payer.
+    pub reason: Option<String>,
+    /// The same key and wish give the same refund.
+    pub idempotency_key: Option<String>,
+}
+
 /// Why nothing is refunded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RefundRequestError {
     /// The account has no such order.
     #[error("no order {0}")]
     UnknownOrder(OrderId),
+    /// The account has no such refund.
+    #[error("no refund {0}")]
+    UnknownRefund(RefundBatchId),
     /// The ledger says no, or cannot be reached.
     #[error(transparent)]
     Store(#[from] SubmitError),
@@ -63,13 +83,16 @@ impl Refunds {
         if self.admission.available(request.account, &asset).is_none() {
             self.store.load_balance(request.account, asset.clone()).await?;
         }
-        let slot = self.store.slot().await?;
-        // How much goes, the ledger decides, never more than asked for; until it has, no call may be admitted on the
-        // money. From here to the queue nothing waits: a caller who goes away must not leave the money taken.
+        // How much goes, the ledger decides, never more than asked for and the bonuses that go with it; until it has, no
+        // call may be admitted on the money.
         let wanted = match (&asset, request.amount) {
-            (Asset::Cny, Some(amount)) => NanoCny::from(amount).get(),
+            (Asset::Cny, Some(amount)) => {
+                NanoCny::from(amount).get().saturating_add(self.tied_bonus(request.account).await?)
+            }
             _ => i64::MAX,
         };
+        let slot = self.store.slot().await?;
+        // From here to the queue nothing waits: a caller who goes away must not leave the money taken.
         let taken = self.admission.take_up_to(request.account, &asset, wanted).unwrap_or(0);
         let command = Command {
             key,
@@ -120,19 +143,95 @@ impl Refunds {
     ) -> Result<Asset, RefundRequestError> {
         let Some(id) = order else { return Ok(Asset::Cny) };
         let order = self.store.order(id).await?.filter(|order| order.account == account);
-        match order.ok_or(RefundRequestError::UnknownOrder(id))?.kind {
-            OrderKind::Wallet => Ok(Asset::Cny),
-            OrderKind::Tokens { model, .. } => Ok(Asset::Tokens(model)),
-        }
+        Ok(order.ok_or(RefundRequestError::UnknownOrder(id))?.kind.asset())
     }
 
-    /// The balance an item was taken from.
+    /// What the account has left of bonuses that came with payments: at most that much freezes with a refund.
+    async fn tied_bonus(&self, account: AccountId) -> Result<i64, SubmitError> {
+        let balances = self.store.balances(account).await?;
+        let lots = balances.iter().flat_map(|balance| &balance.lots);
+        let tied = lots.filter(|lot| lot.class == LotClass::Bonus && lot.order.is_some());
+        Ok(tied.fold(0, |sum: i64, lot| sum.saturating_add(lot.rem)))
+    }
+
+    /// The balance an item was taken from; what lies in none is yuan.
     pub(super) async fn asset_of(&self, item: &RefundItem) -> Result<Asset, SubmitError> {
+        if item.lot.is_none() {
+            return Ok(Asset::Cny);
+        }
         let order = self.store.order(item.order).await?;
-        match order.map(|order| order.kind) {
-            Some(OrderKind::Tokens { model, .. }) => Ok(Asset::Tokens(model)),
-            Some(OrderKind::Wallet) => Ok(Asset::Cny),
-            None => Err(SubmitError::Refused(Refusal::UnknownOrder(item.order))),
+        order.map(|order| order.kind.asset()).ok_or(SubmitError::Refused(Refusal::UnknownOrder(item.order)))
+    }
+
+    /// Queues a refund of goods, line by line.
+    ///
+    /// # Errors
+    /// [`RefundRequestError`]; nothing was reserved.
+    pub async fn request_goods(
+        &self,
+        request: GoodsRefundRequest,
+    ) -> Result<(RefundBatch, Vec<RefundItem>), RefundRequestError> {
+        let now = self.clock.now();
+        let batch = RefundBatchId::new(now);
+        let wish = GoodsRefund {
+            batch,
+            item: RefundId::new(now),
+            account: request.account,
+            order: request.order,
+            lines: request.lines,
+            reason: request.reason.clone(),
+        };
+        let command = Command {
+            key: match &request.idempotency_key {
+                Some(key) => format!("refund:{}:{key}", request.account),
+                None => format!("refund:{batch}"),
+            },
+            actor: request.actor,
+            reason: request.reason,
+            approver: None,
+            at: now,
+            body: Body::RefundGoods(wish),
+        };
+        let Reply::Refund { batch, items } = self.store.submit(command).await? else {
+            return Err(RefundRequestError::UnknownOrder(request.order));
+        };
+        self.fresh.notify_one();
+        Ok(self.store.refund(batch.id).await?.unwrap_or((*batch, items)))
+    }
+
+    /// Takes a request back, of which nothing was sent yet.
+    ///
+    /// # Errors
+    /// [`RefundRequestError`]; the refund goes on.
+    pub async fn cancel(
+        &self,
+        account: AccountId,
+        actor: Actor,
+        id: RefundBatchId,
+    ) -> Result<(RefundBatch, Vec<RefundItem>), RefundRequestError> {
+        let unknown = RefundRequestError::UnknownRefund(id);
+        let found = self.store.refund(id).await?.filter(|(batch, _)| batch.account == account);
+        let (_, items) = found.ok_or(unknown.clone())?;
+        let asset = match items.first() {
+            Some(item) => self.asset_of(item).await?,
+            None => Asset::Cny,
+        };
+        let command = Command {
+            key: format!("cancel:{id}"),
+            actor,
+            reason: None,
+            approver: None,
+            at: self.clock.now(),
+            body: Body::CancelRefund {
+                batch: id,
+                account,
+                asset,
+                orders: items.iter().map(|item| item.order).collect(),
+            },
+        };
+        match self.store.submit(command).await? {
+            Reply::Refund { batch, items } => Ok((*batch, items)),
+            _ => Err(unknown),
         }
     }
 }

@@ -71,11 +71,8 @@ impl Refunds {
             let last = agenda.last_of_order.entry(order).or_insert(sent_at);
             *last = sent_at.max(*last);
         }
-        let mut in_flight: Vec<AccountId> = items
-            .iter()
-            .filter(|item| item.state == RefundItemState::Sent)
-            .map(|item| item.account)
-            .collect();
+        let mut in_flight: Vec<AccountId> =
+            items.iter().filter(|item| item.state.is_in_flight()).map(|item| item.account).collect();
         let mut next: Option<Timestamp> = None;
         let mut at_latest = |at: Timestamp| next = Some(next.map_or(at, |next| next.min(at)));
         for item in items {
@@ -94,11 +91,17 @@ impl Refunds {
                 RefundItemState::Queued => {
                     in_flight.push(item.account);
                     let item = self.send(agenda, &item).await?;
-                    if item.state != RefundItemState::Sent {
+                    if !item.state.is_in_flight() {
                         in_flight.retain(|account| *account != item.account);
                     }
                 }
-                RefundItemState::Sent => self.ask_then_resend(agenda, &item).await?,
+                // Nobody waits for its answer any more: a crash came between, or the answer could not be written down.
+                RefundItemState::Sent => {
+                    let item = self.report(&item, RefundNews::Unclear, None, None, None).await?;
+                    self.ask_then_resend(agenda, &item).await?;
+                }
+                RefundItemState::Unknown => self.ask_then_resend(agenda, &item).await?,
+                RefundItemState::Wait => drop(self.send(agenda, &item).await?),
                 RefundItemState::Processing => self.ask(agenda, &item).await?,
                 // A person acts; a notification says when.
                 _ => continue,
@@ -115,7 +118,7 @@ impl Refunds {
             (None, _) => now,
         };
         let spaced = match item.state {
-            RefundItemState::Queued => self.spaced(agenda, item),
+            RefundItemState::Queued | RefundItemState::Wait => self.spaced(agenda, item),
             _ => None,
         };
         spaced.map_or(own, |spaced| spaced.max(own))
@@ -143,10 +146,11 @@ impl Refunds {
         let item = self.item_command(item, Role::System, sending).await?;
         agenda.last_of_order.insert(item.order, self.clock.now());
         let asked = NewRefund {
-            transaction_id: order.transaction_id.clone().unwrap_or_default(),
+            transaction_id: item.payment.clone().or(order.transaction_id).unwrap_or_default(),
             out_refund_no: item.id.bare(),
             refund: item.amount,
-            total: order.amount,
+            // A payment that was put aside goes back whole.
+            total: if item.payment.is_some() { item.amount } else { order.amount },
             reason,
             notify_url: merchant.refund_notify_url.clone(),
         };
@@ -154,14 +158,29 @@ impl Refunds {
         match answer {
             Ok(report) => match self.reported(&report, None).await {
                 Ok(item) => Ok(item),
-                Err(error) => Ok(self.later(agenda, &item, &error)),
+                Err(error) => self.unclear(agenda, &item, &error).await,
             },
             // An error's answer is not signed: before money is put back, WeChat Pay is asked in a way that is.
             Err(error @ (ChannelError::Refused { .. } | ChannelError::NotFound { .. })) => {
                 self.confirm_refusal(agenda, &item, merchant, &error).await
             }
-            Err(error) => Ok(self.later(agenda, &item, &error)),
+            Err(error @ ChannelError::NotEnough { .. }) => {
+                self.later(agenda, &item, &error);
+                self.report(&item, RefundNews::Later, None, Some(error.to_string()), None).await
+            }
+            Err(error) => self.unclear(agenda, &item, &error).await,
         }
+    }
+
+    /// What was done is not known: written down, so that the next thing is to ask.
+    async fn unclear(
+        &self,
+        agenda: &mut Agenda,
+        item: &RefundItem,
+        error: &(dyn std::error::Error + Sync),
+    ) -> Result<RefundItem, SubmitError> {
+        self.later(agenda, item, error);
+        self.report(item, RefundNews::Unclear, None, None, None).await
     }
 
     async fn confirm_refusal(
@@ -175,12 +194,12 @@ impl Refunds {
         match merchant.channel.query_refund(&item.id.bare()).await {
             Ok(report) => match self.reported(&report, None).await {
                 Ok(item) => Ok(item),
-                Err(error) => Ok(self.later(agenda, item, &error)),
+                Err(error) => self.unclear(agenda, item, &error).await,
             },
             Err(ChannelError::NotFound { .. }) => {
                 self.report(item, RefundNews::Refused, None, Some(refusal.to_string()), None).await
             }
-            Err(error) => Ok(self.later(agenda, item, &error)),
+            Err(error) => self.unclear(agenda, item, &error).await,
         }
     }
 
@@ -203,7 +222,7 @@ impl Refunds {
                 }
                 _ => drop(self.send(agenda, item).await?),
             },
-            Err(error) => drop(self.later(agenda, item, &error)),
+            Err(error) => self.later(agenda, item, &error),
         }
         Ok(())
     }
@@ -226,12 +245,11 @@ impl Refunds {
     }
 
     /// Leaves the item as it is and comes back to it.
-    fn later(&self, agenda: &mut Agenda, item: &RefundItem, error: &dyn std::error::Error) -> RefundItem {
+    fn later(&self, agenda: &mut Agenda, item: &RefundItem, error: &dyn std::error::Error) {
         tracing::warn!(item = %item.id, %error, "a refund's outcome is not known yet");
         let pause =
             agenda.due.get(&item.id).map_or(AFTER_TROUBLE, |(_, pause)| (*pause * 2).min(SLOWEST_QUERY));
         agenda.due.insert(item.id, (self.clock.now().after(pause), pause));
-        item.clone()
     }
 
     /// The payment behind an item and the merchant that took it. Without them nothing can be sent: said, and left.

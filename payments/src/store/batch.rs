@@ -37,7 +37,17 @@ pub fn apply(
     commands: &[&Command],
     floor: Timestamp,
 ) -> Vec<Applied> {
-    commands.iter().map(|command| apply_one(rows, known, command, floor)).collect()
+    let mut floor = floor;
+    let one = |command: &&Command| {
+        let applied = apply_one(rows, known, command, floor);
+        for op in &applied.ops {
+            if let RowOp::Entry(entry) = op {
+                floor = floor.max(entry.at);
+            }
+        }
+        applied
+    };
+    commands.iter().map(one).collect()
 }
 
 fn apply_one(
@@ -62,7 +72,8 @@ fn apply_one(
     for op in &ops {
         rows.put(op);
     }
-    let remember = keyed.then(|| Remembered { payload_hash, outcome: outcome.clone() });
+    let settled = outcome.as_ref().err().is_none_or(Refusal::settles_the_key);
+    let remember = (keyed && settled).then(|| Remembered { payload_hash, outcome: outcome.clone() });
     if let Some(remembered) = &remember {
         known.insert(command.key.clone(), remembered.clone());
     }

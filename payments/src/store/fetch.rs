@@ -2,8 +2,8 @@
 
 use super::{
     tables::{
-        ACCOUNT, API_KEY, FX_PAIR, HOLD, LOT, NOTICE, PAY_ORDER, PRICE_ASSIGNMENT, PRICE_LIST, REFUND_BATCH,
-        REFUND_ITEM, TERMS, Table, WALLET,
+        ACCOUNT, API_KEY, CREDIT_CODE, FX_PAIR, HOLD, LOT, NOTICE, PACKAGE, PAY_ORDER, PRICE_ASSIGNMENT,
+        PRICE_LIST, REFUND_BATCH, REFUND_ITEM, SUSPENSE, TERMS, Table, WALLET,
     },
     value::Value,
 };
@@ -50,6 +50,7 @@ pub(super) fn plan(needs: &Needs, kept: &Rows) -> Vec<Fetch> {
         vec![Value::word(account), Value::word(asset)]
     };
     let holds = needs.holds.iter().filter(|id| kept.hold(**id).is_none());
+    let packages = needs.packages.iter().map(|(id, version)| vec![Value::word(id), (*version).into()]);
     let fetches = vec![
         by(&ACCOUNT, &["id"], words(accounts)),
         by(&API_KEY, &["id"], words(&needs.keys)),
@@ -62,7 +63,12 @@ pub(super) fn plan(needs: &Needs, kept: &Rows) -> Vec<Fetch> {
         },
         by(&HOLD, &["id"], words(holds)),
         by(&PAY_ORDER, &["id"], words(&needs.orders)),
-        by(&LOT, &["id"], words(needs.orders.iter().map(|id| format!("pay:{}", id.bare())))),
+        by(&LOT, &["id"], words(&needs.lots)),
+        by(&WALLET, &["account"], words(&needs.whole)),
+        by(&LOT, &["account"], words(&needs.whole)),
+        by(&CREDIT_CODE, &["digest"], words(&needs.codes)),
+        by(&PACKAGE, &["id", "version"], packages.collect()),
+        by(&SUSPENSE, &["transaction_id"], words(&needs.suspense)),
         by(&PAY_ORDER, &["transaction_id"], words(&needs.transactions)),
         by(&REFUND_BATCH, &["id"], words(&needs.batches)),
         by(&REFUND_ITEM, &["batch"], words(&needs.batches)),
@@ -77,7 +83,7 @@ pub(super) fn plan(needs: &Needs, kept: &Rows) -> Vec<Fetch> {
 /// What the rows that were found name in turn: the lots of refund items.
 pub(super) fn plan_further(needs: &Needs, found: &Rows) -> Vec<Fetch> {
     let items = needs.batches.iter().flat_map(|batch| found.items_of(*batch));
-    let lots: std::collections::BTreeSet<&str> = items.map(|item| item.lot.as_str()).collect();
+    let lots: std::collections::BTreeSet<&str> = items.filter_map(|item| item.lot.as_deref()).collect();
     let fetch = by(&LOT, &["id"], words(lots));
     if fetch.keys.is_empty() { Vec::new() } else { vec![fetch] }
 }

@@ -8,6 +8,7 @@ use units::AccountId;
 use super::{
     Outcome,
     lane::{Job, Receipt},
+    postgres,
     query::{Query, ReadError},
     sqlite,
 };
@@ -99,6 +100,8 @@ pub struct Store {
 pub(super) enum Readers {
     /// From the embedded file.
     Sqlite(Arc<sqlite::Readers>),
+    /// From the server.
+    Postgres(Arc<postgres::Readers>),
 }
 
 impl Store {
@@ -198,6 +201,7 @@ impl Store {
     ) -> Result<T, SubmitError> {
         let result = match &self.readers {
             Readers::Sqlite(readers) => sqlite::Readers::read(readers.clone(), reading).await,
+            Readers::Postgres(readers) => postgres::Readers::read(readers.clone(), reading).await,
         };
         result.map_err(|error| SubmitError::Stopped(format!("the ledger cannot be read: {error}")))
     }

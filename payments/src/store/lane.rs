@@ -41,6 +41,8 @@ pub(super) enum Job {
     LoadBalance { account: AccountId, asset: Asset, done: oneshot::Sender<()> },
     /// Say when everything before is on disk.
     Barrier(oneshot::Sender<()>),
+    /// Say that this process is alive, and look at what others changed.
+    Beat,
     /// Write what came before, then end.
     Stop,
 }
@@ -57,6 +59,11 @@ pub(super) trait Engine: Send + 'static {
 
     /// Keeps receipts: evidence, not money.
     fn keep_receipts(&mut self, receipts: &[&Receipt]) -> Result<(), EngineError>;
+
+    /// Says that this process is alive, where others ask; true if others changed API keys since the last time.
+    fn beat(&mut self) -> Result<bool, EngineError> {
+        Ok(false)
+    }
 
     /// The last word.
     fn close(&mut self);
@@ -123,7 +130,7 @@ impl<E: Engine> Lane<E> {
                     submissions.push(*submission);
                     answers.push(done);
                 }
-                Job::LoadBalance { .. } | Job::Barrier(_) => afterwards.push(job),
+                Job::LoadBalance { .. } | Job::Barrier(_) | Job::Beat => afterwards.push(job),
                 Job::Stop => {}
             }
         }
@@ -145,6 +152,11 @@ impl<E: Engine> Lane<E> {
                     let _ = done.send(());
                 }
                 Job::Barrier(done) => drop(done.send(())),
+                Job::Beat => {
+                    if self.engine.beat()? {
+                        self.keys.send_modify(|changes| *changes += 1);
+                    }
+                }
                 Job::Command { .. } | Job::Stop => {}
             }
         }

@@ -1,13 +1,16 @@
 //! Creating an order: frozen in the ledger first, then made known to WeChat Pay.
 
 use serde::Serialize;
-use units::{AccountId, Fen, Livemode, NanoCny, OrderId, Rate};
+use units::{AccountId, Fen, Livemode, NanoCny, OrderId, Rates, Timestamp};
 
 use super::{Merchant, TopUps};
 use crate::{
     agent,
     channel::{self, ChannelError},
-    ledger::{Actor, Body, Command, NewOrder, Order, OrderKind, OrderState, Refusal, Reply, Role},
+    ledger::{
+        Actor, Body, Command, GoodsLine, NewOrder, Order, OrderKind, OrderState, PackageOffer, Refusal,
+        Reply, Role, TokenTerms,
+    },
     store::SubmitError,
 };
 
@@ -21,9 +24,9 @@ pub enum Buy {
     Tokens {
         /// Which model.
         model: String,
-        /// What one token costs.
+        /// What a token of each class costs; bought tokens are tokens of fresh input.
         #[serde(skip)]
-        rate: Rate,
+        rates: Rates,
         /// The price list it was read from.
         #[serde(skip)]
         price_version: String,
@@ -32,6 +35,20 @@ pub enum Buy {
         fx_id: Option<String>,
         /// How many the caller was shown, if it says: refused if ours differ by more than half a per cent.
         expected: Option<i64>,
+    },
+    /// A package of tokens.
+    Package {
+        /// Which.
+        offer: PackageOffer,
+    },
+    /// Goods; the account is the merchant's.
+    Goods {
+        /// What is bought.
+        lines: Vec<GoodsLine>,
+        /// Who buys, if they have an account.
+        buyer: Option<AccountId>,
+        /// The name that orders of one split bill share.
+        group: Option<String>,
     },
 }
 
@@ -123,12 +140,13 @@ impl TopUps {
             Some(key) => format!("topup:{}:{key}", request.account),
             None => format!("order:{id}"),
         };
-        let kind = frozen(&request.buy, request.amount);
+        let kind = frozen(&request.buy, request.amount, now);
         let new = NewOrder {
             id,
             account: request.account,
             kind: kind.as_ref().map_or(OrderKind::Wallet, Clone::clone),
             amount: request.amount,
+            bonus: NanoCny::ZERO,
             merchant: merchant.name.clone(),
             mchid: merchant.channel.mchid().to_owned(),
             appid: merchant.channel.appid().to_owned(),
@@ -184,6 +202,10 @@ impl TopUps {
                 Ok(self.store.order(order.id).await?.unwrap_or(order))
             }
             Err(error @ (ChannelError::Refused { .. } | ChannelError::Misconfigured { .. })) => {
+                // An earlier attempt may have arrived: what WeChat Pay knows can be paid, and has not failed.
+                if merchant.channel.query(&order.out_trade_no()).await.is_ok() {
+                    return Err(CreateError::Unclear { order: order.id, error });
+                }
                 self.step(order.id, Body::OrderFailed { order: order.id, detail: error.to_string() }).await?;
                 Err(CreateError::Refused(error))
             }
@@ -209,11 +231,15 @@ impl TopUps {
 }
 
 /// What the amount buys, at the price of this moment.
-fn frozen(buy: &Buy, amount: Fen) -> Result<OrderKind, CreateError> {
+fn frozen(buy: &Buy, amount: Fen, at: Timestamp) -> Result<OrderKind, CreateError> {
     match buy {
         Buy::Wallet => Ok(OrderKind::Wallet),
-        Buy::Tokens { model, rate, price_version, fx_id, expected } => {
-            let tokens = rate.tokens_for(NanoCny::from(amount)).filter(|tokens| tokens.0 > 0);
+        Buy::Package { offer } => Ok(OrderKind::Package { offer: offer.clone() }),
+        Buy::Goods { lines, buyer, group } => {
+            Ok(OrderKind::Goods { lines: lines.clone(), buyer: *buyer, group: group.clone(), refunds: 0 })
+        }
+        Buy::Tokens { model, rates, price_version, fx_id, expected } => {
+            let tokens = rates.input.tokens_for(NanoCny::from(amount)).filter(|tokens| tokens.0 > 0);
             let tokens = tokens.and_then(|tokens| i64::try_from(tokens.0).ok());
             let tokens = tokens.ok_or(CreateError::NoTokens(amount))?;
             if let Some(expected) = expected.filter(|&expected| !agent::agrees(expected, tokens)) {
@@ -222,9 +248,10 @@ fn frozen(buy: &Buy, amount: Fen) -> Result<OrderKind, CreateError> {
             Ok(OrderKind::Tokens {
                 model: model.clone(),
                 tokens,
-                rate: rate.get(),
+                rate: rates.input.get(),
                 price_version: price_version.clone(),
                 fx_id: fx_id.clone(),
+                terms: TokenTerms::of_model(model, rates, at),
             })
         }
     }

@@ -1,11 +1,11 @@
 //! News of a payment, by notification or query: both take this path.
 
-use units::{Fen, OrderId};
+use units::{Fen, NanoCny, OrderId};
 
 use super::{Merchant, TopUps};
 use crate::{
     channel::Trade,
-    ledger::{Actor, Asset, Body, Command, CreditSource, Order, OrderKind, OrderStep, Refusal, Reply, Role},
+    ledger::{Actor, Body, Command, CreditSource, DebtSource, Order, OrderStep, Refusal, Reply, Role},
     store::SubmitError,
 };
 
@@ -75,10 +75,7 @@ impl TopUps {
             body: Body::OrderPaid {
                 order: id,
                 account: order.account,
-                asset: match &order.kind {
-                    OrderKind::Wallet => Asset::Cny,
-                    OrderKind::Tokens { model, .. } => Asset::Tokens(model.clone()),
-                },
+                asset: order.kind.asset(),
                 transaction_id,
                 // No amount is no agreement: it is compared like any other.
                 total: trade.total.unwrap_or(Fen::ZERO),
@@ -92,10 +89,33 @@ impl TopUps {
             },
         };
         match self.store.submit(command).await? {
-            Reply::Order { order, step: OrderStep::Credited } => Ok(PaidNews::Credited(order)),
+            Reply::Order { order, step: OrderStep::Credited } => {
+                self.settle_debt(&order).await?;
+                Ok(PaidNews::Credited(order))
+            }
             Reply::Order { order, step: OrderStep::Quarantined } => Ok(PaidNews::Quarantined(order)),
             Reply::Order { order, .. } => Ok(PaidNews::Duplicate(order)),
             _ => Err(NewsError::Store(SubmitError::Refused(Refusal::UnknownOrder(id)))),
+        }
+    }
+
+    /// A new payment first settles what its account owes.
+    async fn settle_debt(&self, order: &Order) -> Result<(), SubmitError> {
+        let account = self.store.account(order.account).await?;
+        if account.is_none_or(|account| account.debt == NanoCny::ZERO) {
+            return Ok(());
+        }
+        let command = Command {
+            key: format!("debt:{}", order.id),
+            actor: Actor::system("topup"),
+            reason: None,
+            approver: None,
+            at: self.clock.now(),
+            body: Body::SettleDebt { account: order.account, from: DebtSource::Balance },
+        };
+        match self.store.submit(command).await {
+            Ok(_) | Err(SubmitError::Refused(_)) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 }

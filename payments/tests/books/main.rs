@@ -1,13 +1,20 @@
 //! Do the books keep their promises? Ledger, stores, top-ups, refunds, FX and the channel, by their public doors.
 
+mod bonus;
 mod concurrency;
+mod desk;
 mod fx;
+mod gifts;
+mod hands;
 mod ledger;
+mod machines;
 mod migration;
 mod model;
 mod orders;
 mod prices;
 mod recovery;
+mod review;
+mod sales;
 mod support;
 mod verify;
 mod wechat_vectors;

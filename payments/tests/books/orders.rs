@@ -18,7 +18,7 @@ use payments::{
 };
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use units::{AccountId, Clock, Livemode, NanoCny, Rate, Timestamp};
+use units::{AccountId, Clock, Livemode, NanoCny, Timestamp};
 
 fn wish(account: AccountId, amount: i64, key: Option<&str>) -> TopUpRequest {
     TopUpRequest {
@@ -35,7 +35,7 @@ fn wish(account: AccountId, amount: i64, key: Option<&str>) -> TopUpRequest {
 fn tokens(rate: i64, expected: Option<i64>) -> Buy {
     Buy::Tokens {
         model: MODEL.to_owned(),
-        rate: Rate::new(rate).unwrap(),
+        rates: crate::support::flat(rate),
         price_version: format!("p-{rate}"),
         fx_id: None,
         expected,
@@ -444,7 +444,7 @@ async fn a_crash_between_the_intention_and_the_answer_is_asked_after_by_the_next
     let work = Running::work(&world);
     world.far.was_asked(Op::Refund, 1).await;
     work.end(&world).await;
-    assert_eq!(states(&world, account).await, [RefundItemState::Sent]);
+    assert_eq!(states(&world, account).await, [RefundItemState::Unknown]);
     let world = world.reopened().await;
     let work = Running::work(&world);
     world.clock.run_until(async || all_are(&world, account, RefundItemState::Processing).await).await;
@@ -497,7 +497,7 @@ async fn a_merchant_without_money_waits_and_sends_the_same_number_again() {
     refund(&world, account, None).await;
     let work = Running::work(&world);
     world.clock.run_until(async || world.far.asked(Op::Refund).len() == 3).await;
-    assert_eq!(states(&world, account).await, [RefundItemState::Sent]);
+    world.clock.run_until(async || all_are(&world, account, RefundItemState::Wait).await).await;
     assert_eq!(world.wallet(account, &Asset::Cny).await.posted, 0, "the money stays reserved");
     world.clock.run_until(async || all_are(&world, account, RefundItemState::Processing).await).await;
     let sent = world.far.asked(Op::Refund);

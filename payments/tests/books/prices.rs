@@ -156,13 +156,13 @@ fn only_operators_change_prices_and_they_say_why() {
     for role in [Role::Customer, Role::Channel] {
         let outcome =
             shop.store.submit(&by(role, &format!("{role}"), START, save("standard", CHEAP))).outcome;
-        assert_eq!(refused(outcome), PriceRefusal::OperatorsOnly);
+        assert_eq!(outcome, Err(Refusal::NeedsOperator));
     }
     let source_hash = shop.hash(START, "standard", CHEAP);
     let publish =
         Body::PublishPrices { list: "standard".to_owned(), source_hash, valid_from: None, pairs: Vec::new() };
     let silent = Command { reason: Some("  ".to_owned()), ..operator("silent", START, publish) };
-    assert_eq!(refused(shop.store.submit(&silent).outcome), PriceRefusal::ReasonMissing);
+    assert_eq!(shop.store.submit(&silent).outcome, Err(Refusal::NeedsReason));
 }
 
 #[test]

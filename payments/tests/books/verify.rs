@@ -10,7 +10,7 @@ async fn some_trade() -> World {
     let world = World::new();
     let account = world.account().await;
     world.pay(account, 1_000).await;
-    world.pay_for(account, 200, token_kind(1_000, 2_000)).await;
+    world.pay_for(account, 200, token_kind(1_000, 2_000_000)).await;
     let spent = call(&world.holds, &world, account).await;
     spent.settle(Some((usage(1_200, 300), false)), |_| {
         receipt(units::RequestId::new(crate::support::START), account)
@@ -79,6 +79,11 @@ const TAMPERINGS: &[(&str, &str)] = &[
     (
         "UPDATE pay_order SET amount_fen = amount_fen + 1",
         "a paid order has exactly one credit of its amount: not so for",
+    ),
+    ("UPDATE account SET debt = debt + 1", "what an account owes is what the journal says: not so for"),
+    (
+        "INSERT INTO suspense_payment (transaction_id, state, amount_fen, body) VALUES ('T', 'open', 5, '{}')",
+        "what lies in suspense is what was put aside: not so for",
     ),
     (
         "UPDATE lot SET paid_fen = paid_fen - 1 WHERE class = 'paid'",

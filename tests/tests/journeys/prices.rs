@@ -221,7 +221,7 @@ async fn a_bad_price_list_is_refused_with_its_place_and_a_stopped_server_takes_a
     world.process.stop();
     write("scale = 3\n[models.sim-fast]\ninput = \"0.005\"\noutput = \"0.007\"\nmarkup_percent = \"20\"\n");
     answered(operate(&world, &["prices", "draft", "--file", &path]));
-    let rounding = answered(operate(&world, &["prices", "rounding", "--version", "draft"]));
+    let rounding = answered(operate(&world, &["prices", "rounding", "--number", "draft"]));
     let off = &rounding["data"][0];
     assert_eq!(
         (text(off, "exact"), text(off, "price"), text(off, "off_percent")),

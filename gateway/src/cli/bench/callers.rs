@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use hdrhistogram::Histogram;
 use payments::{
     holds::{Charged, HoldRequest, Holds, OpenHold},
@@ -32,6 +32,8 @@ const INPUT_BOUND: u64 = 1_300;
 const OUTPUT_BOUND: u64 = 1_024;
 /// What is held for a call, in nano-yuan.
 pub(super) const HELD: i64 = INPUT * INPUT_BOUND as i64 + OUTPUT * OUTPUT_BOUND as i64;
+/// Calls open at once before anything is measured.
+const WARMING: usize = 256;
 /// Latencies are kept in this many parts, so that callers do not wait for each other to note theirs.
 const PARTS: usize = 16;
 /// The longest latency that is told apart, in nanoseconds.
@@ -112,12 +114,13 @@ impl Callers {
 
     /// One call of every account, so that memory knows them all.
     pub(super) async fn warm_up(&self) -> anyhow::Result<()> {
-        for &account in &self.customers.accounts {
+        let calls = stream::iter(&self.customers.accounts).map(|&account| async move {
             let mut call = self.admit(account).await?;
             call.hold.durable().await?;
             self.settle(call, None);
-        }
-        Ok(())
+            anyhow::Ok(())
+        });
+        calls.buffer_unordered(WARMING).try_for_each(|()| async { Ok(()) }).await
     }
 
     /// Makes `requests` calls, `open` at a time, on accounts drawn by `seed`; what they were told to cost, in all.

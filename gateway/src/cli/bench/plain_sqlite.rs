@@ -9,7 +9,10 @@ use std::{
 use load_tests::process;
 use rusqlite::{CachedStatement, Connection, TransactionBehavior, params_from_iter};
 
-use super::tape::{Batch, Count, OPENED, Rows, Table, Tape};
+use super::{
+    tape::{Batch, Count, OPENED, Rows, Table, Tape},
+    watch::{Noise, Watch},
+};
 
 /// Commits whose rows are laid out before the watch runs.
 const LAID_OUT: usize = 32;
@@ -23,8 +26,9 @@ pub(super) struct Played {
     pub(super) took: Duration,
     /// Processor time of the writing thread, in nanoseconds.
     pub(super) cpu_nanos: Option<u64>,
-    /// Bytes sent to the disk.
+    /// Bytes sent to the disk; of PostgreSQL, to its log.
     pub(super) written: Option<u64>,
+    pub(super) noise: Option<Noise>,
 }
 
 /// Plays the tape into `folder`, which has the store's own files as they were before the run.
@@ -32,6 +36,7 @@ pub(super) fn play(tape: &Tape, folder: &Path) -> anyhow::Result<Played> {
     let mut ledger = open(&folder.join("ledger.db"), "FULL")?;
     let mut receipts = open(&folder.join("receipts.db"), "NORMAL")?;
     let score = Score::new(tape);
+    let watch = Watch::begin(folder);
     let mut played = Played { cpu_nanos: Some(0), written: Some(0), ..Played::default() };
     for first in (0..tape.len()).step_by(LAID_OUT) {
         let batches: Vec<Batch> = (first..tape.len().min(first + LAID_OUT))
@@ -50,6 +55,7 @@ pub(super) fn play(tape: &Tape, folder: &Path) -> anyhow::Result<Played> {
         batches.iter().for_each(|batch| played.rows.add(batch));
         played.commits += batches.len();
     }
+    played.noise = watch.end().noise;
     for db in [&ledger, &receipts] {
         db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?;
     }

@@ -1,9 +1,9 @@
-//! Accounts, keys and money that nobody paid.
+//! Accounts and their keys.
 
-use units::{AccountId, KeyId, Livemode, NanoCny, Timestamp};
+use units::{AccountId, KeyId, Livemode, NanoCny};
 
-use super::{Draft, Posting, Refusal, Reply, book_of, new_lot, positive};
-use crate::ledger::{Account, AccountRole, ApiKey, Asset, Book, EntryKind, LotClass, RowOp};
+use super::{Draft, Refusal, Reply};
+use crate::ledger::{Account, AccountRole, ApiKey, RowOp};
 
 impl Draft<'_> {
     pub(super) fn open_account(
@@ -17,7 +17,18 @@ impl Draft<'_> {
             return Err(Refusal::AccountExists(id));
         }
         let created_at = self.command.at;
-        let account = Account { id, livemode, name: name.to_owned(), role, stopped: false, created_at };
+        let account = Account {
+            id,
+            livemode,
+            name: name.to_owned(),
+            role,
+            stopped: false,
+            stop_reason: None,
+            flag: None,
+            debt: NanoCny::ZERO,
+            closed_at: None,
+            created_at,
+        };
         self.ops.push(RowOp::Account(account.clone()));
         Ok(Reply::Account(Box::new(account)))
     }
@@ -42,35 +53,6 @@ impl Draft<'_> {
             return Ok(Reply::Already);
         }
         self.ops.push(RowOp::Key(ApiKey { revoked_at: Some(self.command.at), ..key.clone() }));
-        Ok(Reply::Done)
-    }
-
-    pub(super) fn grant_promo(
-        &mut self,
-        account: AccountId,
-        amount: NanoCny,
-        expires_at: Option<Timestamp>,
-    ) -> Result<Reply, Refusal> {
-        self.active_account(account)?;
-        let amount = positive(amount)?;
-        let id = format!("promo:{}", self.command.key);
-        let mut lot = new_lot(id, account, Asset::Cny, LotClass::Promo, amount, self.command.at);
-        lot.expires_at = expires_at;
-        let mut wallet = self.rows.wallet(account, &Asset::Cny);
-        wallet.posted = wallet.posted.checked_add(amount).ok_or(Refusal::OutOfRange)?;
-        self.post(Posting {
-            kind: EntryKind::PromoGrant,
-            debit: Book::PromoCost,
-            credit: book_of(lot.class),
-            asset: &Asset::Cny,
-            amount,
-            account: Some(account),
-            lot: Some(&lot.id),
-            hold: None,
-            order: None,
-        });
-        self.ops.push(RowOp::Lot(lot));
-        self.put_wallet(wallet);
         Ok(Reply::Done)
     }
 }

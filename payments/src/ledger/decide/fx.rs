@@ -89,8 +89,7 @@ impl Draft<'_> {
         rate_micro: i64,
         until: Option<Timestamp>,
     ) -> Result<Reply, Refusal> {
-        self.by_an_operator()?;
-        let reason = self.reason()?;
+        let reason = self.staff_with_reason()?.to_owned();
         let mut row = self.pair(pair)?;
         in_range(rate_micro)?;
         if until.is_some_and(|until| until <= self.command.at) {
@@ -117,8 +116,7 @@ impl Draft<'_> {
     }
 
     pub(super) fn unpin_rate(&mut self, pair: &str) -> Result<Reply, Refusal> {
-        self.by_an_operator()?;
-        self.reason()?;
+        self.staff_with_reason()?;
         let mut row = self.pair(pair)?;
         row.pinned.take().ok_or_else(|| FxRefusal::NotPinned(pair.to_owned()))?;
         self.ops.push(RowOp::FxPair(row));

@@ -1,12 +1,24 @@
 //! What follows from a command? Rows before, rows after; or a refusal that changes nothing.
 
 mod account;
+mod adjust;
+mod bonus;
+mod check;
+mod credit;
+mod external;
 mod fx;
+mod goods;
 mod hold;
 mod order;
+mod package;
+mod pay;
 mod prices;
+mod promo;
 mod refund;
+mod refund_item;
+mod review;
 mod settle;
+mod standing;
 
 pub use self::{
     fx::{FxRefusal, is_near},
@@ -14,11 +26,14 @@ pub use self::{
 };
 
 use serde::{Deserialize, Serialize};
-use units::{AccountId, Fen, KeyId, NanoCny, OrderId, Overflow, RefundBatchId, RefundId, RequestId};
+use units::{
+    AccountId, Fen, KeyId, NanoCny, OrderId, Overflow, RefundBatchId, RefundId, RequestId, Timestamp,
+};
 
 use super::{
     Account, Asset, Body, Book, Command, Entry, EntryKind, FxRate, Hold, Lot, LotClass, Order, OrderState,
-    PlanError, PriceList, PriceVersion, RefundBatch, RefundItem, RefundItemState, RowOp, Rows, Wallet,
+    PlanError, PriceList, PriceVersion, RefundBatch, RefundBatchState, RefundItem, RefundItemState, RowOp,
+    Rows, SuspenseState, Wallet,
 };
 
 /// What a command leads to.
@@ -57,6 +72,8 @@ pub enum Reply {
     },
     /// The refund item as it stands now.
     Item(Box<RefundItem>),
+    /// The lot as it stands now.
+    Lot(Box<Lot>),
     /// The price list as it stands now.
     PriceList(Box<PriceList>),
     /// The version that was published.
@@ -126,12 +143,66 @@ pub enum Refusal {
     UnknownBatch(RefundBatchId),
     #[error("the command's key was used before with another content")]
     KeyReused,
+    #[error("`{field}` will not do: {what}")]
+    Invalid { field: String, what: String },
+    #[error("only an operator may do this")]
+    NeedsOperator,
+    #[error("`reason` is missing: say why")]
+    NeedsReason,
+    #[error("`approver` is missing: another operator must agree")]
+    NeedsApprover,
+    #[error("account {0} is closed")]
+    AccountClosed(AccountId),
+    #[error("account {account} cannot be closed: {what}")]
+    AccountNotEmpty { account: AccountId, what: String },
+    #[error("account {account} owes {debt} yuan")]
+    InDebt { account: AccountId, debt: NanoCny },
+    #[error("account {0} owes nothing")]
+    NoDebt(AccountId),
+    #[error("the balance would be {balance} yuan, the most is {cap} yuan")]
+    WalletCap { cap: NanoCny, balance: NanoCny },
+    #[error("no lot {0}")]
+    UnknownLot(String),
+    #[error("lot {lot} does not end before {}", at.0)]
+    NotDue { lot: String, at: Timestamp },
+    #[error("no such code")]
+    UnknownCode,
+    #[error("the code exists already with another content")]
+    CodeExists,
+    #[error("the code is void")]
+    CodeVoid,
+    #[error("the code has ended")]
+    CodeExpired { until: Timestamp },
+    #[error("the code is used up")]
+    CodeUsedUp,
+    #[error("the account has redeemed a code of {campaign} already")]
+    CodeRedeemed { campaign: String },
+    #[error("no package {id} of version {version}")]
+    UnknownPackage { id: String, version: i64 },
+    #[error("package {id} exists in version {version} with another content")]
+    PackageExists { id: String, version: i64 },
+    #[error("package {id} is not sold any more in version {version}")]
+    PackageRetired { id: String, version: i64 },
+    #[error("no payment {0} was put aside for this order")]
+    UnknownPayment(String),
+    #[error("payment {payment} is {state}")]
+    PaymentState { payment: String, state: SuspenseState },
+    #[error("refund {batch} is {state}")]
+    BatchState { batch: RefundBatchId, state: RefundBatchState },
     #[error("the decision does not add up: {0}")]
     DoesNotAddUp(String),
     #[error(transparent)]
     Prices(PriceRefusal),
     #[error(transparent)]
     Fx(FxRefusal),
+}
+
+impl Refusal {
+    /// False where only who asked, and how, was not right: the same key may ask again, properly. Any other refusal is
+    /// the answer to its key for ever.
+    pub const fn settles_the_key(&self) -> bool {
+        !matches!(self, Self::NeedsOperator | Self::NeedsReason | Self::NeedsApprover)
+    }
 }
 
 impl From<Overflow> for Refusal {
@@ -176,6 +247,29 @@ pub fn decide(rows: &Rows, command: &Command) -> Result<Decision, Refusal> {
         Body::RequestRefund { .. } => draft.request_refund()?,
         Body::RefundSending { item, batch } => draft.refund_sending(*item, *batch)?,
         Body::RefundReported { .. } => draft.refund_reported()?,
+        Body::CancelRefund { batch, account, asset, orders } => {
+            draft.cancel_refund(*batch, *account, asset, orders)?
+        }
+        Body::RefundGoods(wish) => draft.refund_goods(wish)?,
+        Body::SweepBonus { account, order } => draft.sweep_bonus(*account, *order)?,
+        Body::ResolveReview(about) => draft.resolve_review(about)?,
+        Body::ExtRefund(found) => draft.ext_refund(found)?,
+        Body::SettleDebt { account, from } => draft.settle_debt(*account, *from)?,
+        Body::PostFee { bill_row, amount } => draft.post_fee(bill_row, *amount)?,
+        Body::ManualPayout(paid) => draft.manual_payout(paid)?,
+        Body::ExpireLot { account, asset, lot, expired } => {
+            draft.expire_lot(*account, asset, lot, *expired)?
+        }
+        Body::CreateCode(new) => draft.create_code(new)?,
+        Body::RedeemCode { account, digest, campaign } => draft.redeem_code(*account, digest, campaign)?,
+        Body::VoidCode { digest } => draft.void_code(digest)?,
+        Body::Adjust(change) => draft.adjust(change)?,
+        Body::StopAccount { account } => draft.stop_account(*account)?,
+        Body::ResumeAccount { account } => draft.resume_account(*account)?,
+        Body::FlagAccount { account, flagged } => draft.flag_account(*account, *flagged)?,
+        Body::CloseAccount { account } => draft.close_account(*account)?,
+        Body::DefinePackage(offer) => draft.define_package(offer)?,
+        Body::RetirePackage { id, version } => draft.retire_package(id, *version)?,
         Body::SavePriceDraft { list, document } => draft.save_price_draft(list, document)?,
         Body::DeletePriceDraft { list } => draft.delete_price_draft(list)?,
         Body::PublishPrices { list, source_hash, valid_from, pairs } => {
@@ -198,11 +292,6 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    fn active_account(&self, id: AccountId) -> Result<&Account, Refusal> {
-        let account = self.rows.account(id).ok_or(Refusal::UnknownAccount(id))?;
-        if account.stopped { Err(Refusal::AccountStopped(id)) } else { Ok(account) }
-    }
-
     fn put_wallet(&mut self, mut wallet: Wallet) {
         wallet.version += 1;
         self.ops.push(RowOp::Wallet(wallet));
@@ -256,14 +345,7 @@ const fn book_of(class: LotClass) -> Book {
 }
 
 /// A lot as it comes in.
-fn new_lot(
-    id: String,
-    account: AccountId,
-    asset: Asset,
-    class: LotClass,
-    orig: i64,
-    at: units::Timestamp,
-) -> Lot {
+fn new_lot(id: String, account: AccountId, asset: Asset, class: LotClass, orig: i64, at: Timestamp) -> Lot {
     Lot {
         id,
         account,

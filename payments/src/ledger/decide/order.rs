@@ -1,18 +1,20 @@
-//! Orders: every legal step, and the credit that belongs to one of them.
+//! Orders until they are paid: made, made known, failed, closed.
 
 use units::{Fen, NanoCny, OrderId};
 
-use super::{Draft, OrderStep, Posting, Refusal, Reply, book_of, new_lot};
+use super::{Draft, OrderStep, Refusal, Reply, check::invalid};
 use crate::ledger::{
-    Asset, Body, Book, EntryKind, LotClass, NewOrder, Notice, NoticeResult, Order, OrderKind, OrderState,
-    RowOp, TimelineEvent,
+    Asset, NewOrder, Order, OrderKind, OrderState, PackageOffer, RowOp, TimelineEvent, TokenTerms,
 };
+
+/// A balance that can be topped up holds at most this much.
+pub(super) const WALLET_CAP: NanoCny = NanoCny::from_yuan(10_000_000);
 
 /// An order's timeline keeps its first and its latest steps; what is between is dropped beyond this many.
 const TIMELINE_MAX: usize = 60;
 
 impl Draft<'_> {
-    fn find_order(&self, id: OrderId) -> Result<Order, Refusal> {
+    pub(super) fn find_order(&self, id: OrderId) -> Result<Order, Refusal> {
         self.rows.order(id).cloned().ok_or(Refusal::UnknownOrder(id))
     }
 
@@ -37,16 +39,23 @@ impl Draft<'_> {
         if self.rows.order(new.id).is_some() {
             return Err(Refusal::OrderExists(new.id));
         }
-        let account = self.active_account(new.account)?;
+        // Who owes may pay: it is how the debt is settled.
+        let account = self.open_account_row(new.account)?;
         if account.livemode != new.livemode {
             return Err(Refusal::LivemodeMismatch);
         }
         new.amount.at_least_one().map_err(|_| Refusal::NotPositive)?;
-        if let OrderKind::Tokens { tokens, .. } = &new.kind {
-            // What could not be credited must not be paid for.
-            let milli = tokens.checked_mul(1_000).ok_or(Refusal::OutOfRange)?;
-            if milli <= 0 {
-                return Err(Refusal::NotPositive);
+        if new.bonus.is_negative() || (new.bonus.get() > 0 && new.kind != OrderKind::Wallet) {
+            return Err(invalid("bonus", "only a payment for yuan comes with a bonus"));
+        }
+        match &new.kind {
+            OrderKind::Wallet => self.fits_the_wallet(new)?,
+            OrderKind::Tokens { model, tokens, rate, terms, .. } => {
+                self.sells_tokens(new.amount, model, *tokens, *rate, terms)?;
+            }
+            OrderKind::Package { offer } => self.sells_package(new.amount, offer)?,
+            OrderKind::Goods { lines, buyer, refunds, .. } => {
+                self.sells_goods(new.amount, lines, *buyer, *refunds, new.livemode)?;
             }
         }
         let mut order = Order {
@@ -55,6 +64,7 @@ impl Draft<'_> {
             livemode: new.livemode,
             kind: new.kind.clone(),
             amount: new.amount,
+            bonus: new.bonus,
             state: OrderState::Created,
             merchant: new.merchant.clone(),
             mchid: new.mchid.clone(),
@@ -72,6 +82,67 @@ impl Draft<'_> {
         self.note(&mut order, "created", "api", None);
         let order = self.put_order(order);
         Ok(Reply::Order { order: Box::new(order), step: OrderStep::Moved })
+    }
+
+    fn fits_the_wallet(&self, new: &NewOrder) -> Result<(), Refusal> {
+        let posted = NanoCny::new(self.rows.wallet(new.account, &Asset::Cny).posted);
+        let balance = posted.plus(NanoCny::from(new.amount))?.plus(new.bonus)?;
+        if balance > WALLET_CAP {
+            return Err(Refusal::WalletCap { cap: WALLET_CAP, balance });
+        }
+        Ok(())
+    }
+
+    /// What could not be credited must not be paid for.
+    fn sells_tokens(
+        &self,
+        amount: Fen,
+        model: &str,
+        tokens: i64,
+        rate: i64,
+        terms: &TokenTerms,
+    ) -> Result<(), Refusal> {
+        let milli = tokens.checked_mul(1_000).ok_or(Refusal::OutOfRange)?;
+        if milli <= 0 || rate <= 0 {
+            return Err(Refusal::NotPositive);
+        }
+        if NanoCny::from(amount).get() / rate != tokens {
+            return Err(invalid("tokens", "it is not what the amount buys at the rate"));
+        }
+        if !terms.pays_for(model) {
+            return Err(invalid("terms", "the tokens would not pay for their own model"));
+        }
+        self.terms_agree(terms)
+    }
+
+    fn sells_package(&self, amount: Fen, offer: &PackageOffer) -> Result<(), Refusal> {
+        let unknown = || Refusal::UnknownPackage { id: offer.id.clone(), version: offer.version };
+        let known = self.rows.package(&offer.id, offer.version).ok_or_else(unknown)?;
+        if known.offer != *offer {
+            return Err(unknown());
+        }
+        if known.retired_at.is_some() {
+            return Err(Refusal::PackageRetired { id: offer.id.clone(), version: offer.version });
+        }
+        if amount != offer.price {
+            return Err(invalid("amount", &format!("the package costs {} yuan", offer.price)));
+        }
+        self.terms_agree(&offer.terms(self.command.at))
+    }
+
+    /// Terms never change: where a balance has some, these are the same.
+    pub(super) fn terms_agree(&self, terms: &TokenTerms) -> Result<(), Refusal> {
+        let burns = terms.weights;
+        if [burns.input, burns.cached_input, burns.cache_write, burns.output].iter().any(|&weight| weight < 0)
+        {
+            return Err(invalid("weights", "a token cannot burn less than nothing"));
+        }
+        match self.rows.terms(&terms.id) {
+            Some(known) if known.models != terms.models || known.weights != terms.weights => {
+                Err(invalid("terms", "the balance has other terms"))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn order_prepaid(&mut self, id: OrderId, code_url: &str) -> Result<Reply, Refusal> {
@@ -120,159 +191,5 @@ impl Draft<'_> {
         self.note(&mut order, event, source, detail);
         let order = self.put_order(order);
         Ok(Reply::Order { order: Box::new(order), step: OrderStep::Moved })
-    }
-
-    /// WeChat Pay says "paid": credits once, or puts the order aside for a person if anything differs from what was
-    /// stored when it was created.
-    pub(super) fn order_paid(&mut self) -> Result<Reply, Refusal> {
-        let Body::OrderPaid { order: id, transaction_id, payer, success_time, source, event, .. } =
-            &self.command.body
-        else {
-            return Err(Refusal::NotPositive);
-        };
-        let mut order = self.find_order(*id)?;
-        if let Some(difference) = self.difference(&order) {
-            return Ok(self.quarantine(order, &difference));
-        }
-        if self.rows.transactions.get(transaction_id).is_some_and(|owner| owner != id) {
-            return Ok(self.quarantine(order, &format!("payment {transaction_id} belongs to another order")));
-        }
-        match order.state {
-            OrderState::Paid | OrderState::PartiallyRefunded | OrderState::Refunded => {
-                if order.transaction_id.as_deref() != Some(transaction_id) {
-                    return Ok(self.quarantine(order, &format!("a second payment, {transaction_id}")));
-                }
-                self.file_notice(&order, NoticeResult::Duplicate, None);
-                return Ok(Reply::Order { order: Box::new(order), step: OrderStep::Unchanged });
-            }
-            OrderState::Review => {
-                let why = "the order is put aside for a person";
-                self.file_notice(&order, NoticeResult::Rejected, Some(why));
-                return Ok(Reply::Order { order: Box::new(order), step: OrderStep::Quarantined });
-            }
-            // A payment is a payment, also when its news overtook ours or came after we closed the order.
-            OrderState::Created | OrderState::Pending | OrderState::Closed | OrderState::Failed => {}
-        }
-        if matches!(order.state, OrderState::Closed | OrderState::Failed) {
-            self.note(&mut order, "late", source.as_str(), None);
-        }
-        order.state = OrderState::Paid;
-        order.transaction_id = Some(transaction_id.clone());
-        order.payer.clone_from(payer);
-        order.paid_at = Some(success_time.unwrap_or(self.command.at));
-        self.note(&mut order, "paid", source.as_str(), Some(transaction_id));
-        self.credit(&mut order)?;
-        let evidence = event.as_deref();
-        self.note(&mut order, "credited", source.as_str(), evidence);
-        self.file_notice(&order, NoticeResult::Applied, None);
-        let order = self.put_order(order);
-        Ok(Reply::Order { order: Box::new(order), step: OrderStep::Credited })
-    }
-
-    /// What differs between the news and what was stored, in words; `None` if all agrees.
-    fn difference(&self, order: &Order) -> Option<String> {
-        let Body::OrderPaid { account, asset, total, currency, mchid, appid, .. } = &self.command.body else {
-            return None;
-        };
-        let currency = currency.as_deref().unwrap_or("CNY");
-        let checks = [
-            (
-                *account == order.account && *asset == asset_of(&order.kind),
-                "the command names another balance".to_owned(),
-            ),
-            (*mchid == order.mchid, format!("merchant {mchid}, ordered at {}", order.mchid)),
-            (*appid == order.appid, format!("app {appid}, ordered at {}", order.appid)),
-            (*total == order.amount, format!("amount {total} yuan, ordered {} yuan", order.amount)),
-            (currency == "CNY", format!("currency {currency}, ordered CNY")),
-        ];
-        checks.into_iter().find(|(agrees, _)| !agrees).map(|(_, words)| words)
-    }
-
-    /// Nothing is credited; an order that waits for its payment is put aside, one that has it stays as it is.
-    fn quarantine(&mut self, mut order: Order, difference: &str) -> Reply {
-        let known = order
-            .timeline
-            .iter()
-            .any(|step| step.event == "review" && step.detail.as_deref() == Some(difference));
-        if !known {
-            if matches!(
-                order.state,
-                OrderState::Created | OrderState::Pending | OrderState::Closed | OrderState::Failed
-            ) {
-                order.state = OrderState::Review;
-            }
-            let source = match &self.command.body {
-                Body::OrderPaid { source, .. } => source.as_str(),
-                _ => "system",
-            };
-            self.note(&mut order, "review", source, Some(difference));
-            order = self.put_order(order);
-        }
-        self.file_notice(&order, NoticeResult::Rejected, Some(difference));
-        Reply::Order { order: Box::new(order), step: OrderStep::Quarantined }
-    }
-
-    /// Remembers a notification, once.
-    pub(super) fn file_notice(&mut self, order: &Order, result: NoticeResult, detail: Option<&str>) {
-        let (Body::OrderPaid { event, .. } | Body::RefundReported { event, .. }) = &self.command.body else {
-            return;
-        };
-        let Some(event) = event.as_ref().filter(|event| !self.rows.notices.contains_key(*event)) else {
-            return;
-        };
-        self.ops.push(RowOp::Notice(Notice {
-            id: event.clone(),
-            merchant: order.merchant.clone(),
-            subject: order.id.to_string(),
-            result,
-            detail: detail.map(str::to_owned),
-            at: self.command.at,
-        }));
-    }
-
-    fn credit(&mut self, order: &mut Order) -> Result<(), Refusal> {
-        let paid = NanoCny::from(order.amount).get();
-        let asset = asset_of(&order.kind);
-        let (class, units, cash_book) = match &order.kind {
-            OrderKind::Wallet => (LotClass::Paid, paid, book_of(LotClass::Paid)),
-            OrderKind::Tokens { tokens, .. } => {
-                let milli = tokens.checked_mul(1_000).ok_or(Refusal::OutOfRange)?;
-                (LotClass::Tokens, milli, Book::TokenLiability)
-            }
-        };
-        let at = order.paid_at.unwrap_or(self.command.at);
-        let mut lot =
-            new_lot(format!("pay:{}", order.id.bare()), order.account, asset.clone(), class, units, at);
-        lot.order = Some(order.id);
-        lot.paid_fen = order.amount;
-        let mut wallet = self.rows.wallet(order.account, &asset);
-        wallet.posted = wallet.posted.checked_add(units).ok_or(Refusal::OutOfRange)?;
-        let posting = |kind, debit, credit, asset, amount| Posting {
-            kind,
-            debit,
-            credit,
-            asset,
-            amount,
-            account: Some(order.account),
-            lot: Some(&lot.id),
-            hold: None,
-            order: Some(order.id),
-        };
-        self.post(posting(EntryKind::PayCredit, Book::WechatClearing, cash_book, &Asset::Cny, paid));
-        if class == LotClass::Tokens {
-            self.post(posting(EntryKind::TokenGrant, Book::TokenIssue, Book::WalletTokens, &asset, units));
-        }
-        order.lot = Some(lot.id.clone());
-        self.ops.push(RowOp::Lot(lot));
-        self.put_wallet(wallet);
-        Ok(())
-    }
-}
-
-/// The balance an order fills.
-pub(super) fn asset_of(kind: &OrderKind) -> Asset {
-    match kind {
-        OrderKind::Wallet => Asset::Cny,
-        OrderKind::Tokens { model, .. } => Asset::Tokens(model.clone()),
     }
 }

@@ -6,7 +6,7 @@ use units::{AccountId, Timestamp};
 
 use super::{Draft, Refusal, Reply};
 use crate::{
-    ledger::{FxNoted, PriceAssignment, PriceDraft, PriceList, PriceVersion, Role, RowOp},
+    ledger::{FxNoted, PriceAssignment, PriceDraft, PriceList, PriceVersion, RowOp},
     prices::{Document, Sheet, pair_of},
 };
 
@@ -35,10 +35,6 @@ pub enum PriceRefusal {
     ValidFromPassed,
     #[error("no rate of {0} was looked up for a document that has prices in it")]
     PairNotNamed(String),
-    #[error("prices are changed by operators only")]
-    OperatorsOnly,
-    #[error("a reason is needed")]
-    ReasonMissing,
 }
 
 impl From<PriceRefusal> for Refusal {
@@ -49,7 +45,7 @@ impl From<PriceRefusal> for Refusal {
 
 impl Draft<'_> {
     pub(super) fn save_price_draft(&mut self, list: &str, document: &str) -> Result<Reply, Refusal> {
-        self.by_an_operator()?;
+        self.staff()?;
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
         if list.is_empty() || list.len() > NAME_MAX || !list.bytes().all(plain) {
             return Err(PriceRefusal::BadName(list.to_owned()).into());
@@ -71,7 +67,7 @@ impl Draft<'_> {
     }
 
     pub(super) fn delete_price_draft(&mut self, list: &str) -> Result<Reply, Refusal> {
-        self.by_an_operator()?;
+        self.staff()?;
         let mut row = self.find_list(list)?;
         row.draft.take().ok_or_else(|| PriceRefusal::NoDraft(list.to_owned()))?;
         self.ops.push(RowOp::PriceList(row.clone()));
@@ -85,8 +81,7 @@ impl Draft<'_> {
         valid_from: Option<Timestamp>,
         pairs: &[String],
     ) -> Result<Reply, Refusal> {
-        self.by_an_operator()?;
-        let reason = self.reason()?;
+        let reason = self.staff_with_reason()?.to_owned();
         let mut row = self.find_list(list)?;
         let draft = row.draft.take().ok_or_else(|| PriceRefusal::NoDraft(list.to_owned()))?;
         if draft.source_hash != source_hash {
@@ -127,8 +122,7 @@ impl Draft<'_> {
         account: AccountId,
         list: Option<&str>,
     ) -> Result<Reply, Refusal> {
-        self.by_an_operator()?;
-        let reason = self.reason()?;
+        let reason = self.staff_with_reason()?.to_owned();
         self.rows.account(account).ok_or(Refusal::UnknownAccount(account))?;
         if let Some(list) = list
             && self.find_list(list)?.versions == 0
@@ -153,19 +147,6 @@ impl Draft<'_> {
     fn find_list(&self, list: &str) -> Result<PriceList, Refusal> {
         let found = self.rows.price_list(list).cloned();
         found.ok_or_else(|| PriceRefusal::UnknownList(list.to_owned()).into())
-    }
-
-    /// What everybody pays is no customer's to say.
-    pub(super) fn by_an_operator(&self) -> Result<(), Refusal> {
-        match self.command.actor.role {
-            Role::Operator | Role::System => Ok(()),
-            Role::Customer | Role::Channel => Err(PriceRefusal::OperatorsOnly.into()),
-        }
-    }
-
-    pub(super) fn reason(&self) -> Result<String, Refusal> {
-        let reason = self.command.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
-        reason.map(str::to_owned).ok_or_else(|| PriceRefusal::ReasonMissing.into())
     }
 }
 

@@ -3,6 +3,7 @@
 mod accounts;
 mod books;
 mod calls;
+mod offers;
 mod orders;
 mod prices;
 mod verify;

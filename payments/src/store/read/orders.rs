@@ -94,7 +94,7 @@ impl Store {
     /// # Errors
     /// See [`Store::account`].
     pub async fn open_refund_items(&self) -> Result<Vec<RefundItem>, SubmitError> {
-        let open = "state IN ('queued', 'sent', 'processing', 'abnormal')";
+        let open = "state NOT IN ('success', 'closed', 'refused', 'cancelled')";
         let query = format!("{} WHERE {open} ORDER BY id", select(&REFUND_ITEM));
         self.read(move |db| db.many(&query, &[], item)).await
     }

@@ -50,8 +50,8 @@ pub(super) const RULES: &[(&str, &str)] = &[
         "the journal gives the balance and what is being refunded",
         "WITH moved AS (
              SELECT account, asset,
-                    sum(CASE WHEN credit LIKE 'w:%' THEN amount ELSE 0 END - CASE WHEN debit LIKE 'w:%' THEN amount ELSE 0 END)
-                        AS amount
+                    sum(CASE WHEN credit LIKE 'w:%' AND credit <> 'w:debt' THEN amount ELSE 0 END
+                        - CASE WHEN debit LIKE 'w:%' AND debit <> 'w:debt' THEN amount ELSE 0 END) AS amount
              FROM entry WHERE account <> '' GROUP BY account, asset),
          refunding AS (SELECT account, asset, sum(refunding) AS amount FROM lot GROUP BY account, asset)
          SELECT w.account || ' ' || w.asset FROM wallet w
@@ -85,6 +85,22 @@ pub(super) const RULES: &[(&str, &str)] = &[
                     CASE WHEN state IN ('paid', 'partially_refunded', 'refunded') THEN 1 ELSE 0 END AS paid FROM pay_order)
          SELECT d.id FROM due d LEFT JOIN credits c ON c.pay_order = d.id
          WHERE coalesce(c.times, 0) <> d.paid OR coalesce(c.amount, 0) <> d.paid * d.amount_fen * 10000000",
+    ),
+    (
+        "what an account owes is what the journal says",
+        "WITH owed AS (
+             SELECT account, sum(CASE WHEN debit = 'w:debt' THEN amount ELSE -amount END) AS amount
+             FROM entry WHERE debit = 'w:debt' OR credit = 'w:debt' GROUP BY account)
+         SELECT a.id FROM account a LEFT JOIN owed o ON o.account = a.id WHERE a.debt <> coalesce(o.amount, 0)",
+    ),
+    (
+        "what lies in suspense is what was put aside",
+        "WITH moved AS (
+             SELECT coalesce(sum(CASE WHEN credit = 'suspense' THEN amount ELSE -amount END), 0) AS amount
+             FROM entry WHERE debit = 'suspense' OR credit = 'suspense'),
+         aside AS (
+             SELECT coalesce(sum(amount_fen), 0) AS fen FROM suspense_payment WHERE state IN ('open', 'refunding'))
+         SELECT 'suspense' FROM moved m CROSS JOIN aside a WHERE m.amount <> a.fen * 10000000",
     ),
     (
         "no payment gives back more than came in",

@@ -1,5 +1,7 @@
 //! Accounts and their keys.
 
+use units::NanoCny;
+
 use super::{Kind, Table, changing, kept};
 use crate::{
     ledger::{Account, ApiKey, RowOp},
@@ -15,6 +17,10 @@ pub(crate) static ACCOUNT: Table = Table {
         changing("name", Kind::Text),
         kept("role", Kind::Text),
         changing("stopped", Kind::Int),
+        changing("stop_reason", Kind::Text),
+        changing("flag", Kind::Text),
+        changing("debt", Kind::Int),
+        changing("closed_at", Kind::Int),
         kept("created_at", Kind::Int),
     ],
     key: &["id"],
@@ -25,6 +31,10 @@ pub(crate) static ACCOUNT: Table = Table {
             name: cells.text()?,
             role: cells.word()?,
             stopped: cells.truth()?,
+            stop_reason: cells.maybe_text()?,
+            flag: cells.maybe_text()?,
+            debt: NanoCny::new(cells.int()?),
+            closed_at: cells.maybe_time()?,
             created_at: cells.time()?,
         }))
     }),
@@ -37,6 +47,10 @@ pub(super) fn account_columns(row: &Account) -> Vec<Value> {
         row.name.as_str().into(),
         row.role.as_str().into(),
         row.stopped.into(),
+        row.stop_reason.clone().into(),
+        row.flag.clone().into(),
+        row.debt.get().into(),
+        row.closed_at.into(),
         row.created_at.into(),
     ]
 }

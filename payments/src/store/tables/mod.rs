@@ -8,6 +8,7 @@ mod account;
 mod balance;
 mod hold;
 mod journal;
+mod offer;
 mod order;
 mod prices;
 mod refund;
@@ -17,7 +18,8 @@ pub(crate) use self::{
     balance::{LOT, TERMS, WALLET},
     hold::HOLD,
     journal::{CHAIN, COMMAND, ENTRY, JournalLine, Link, canonical, command_columns, read_remembered},
-    order::{NOTICE, PAY_ORDER},
+    offer::{CREDIT_CODE, PACKAGE},
+    order::{NOTICE, PAY_ORDER, SUSPENSE},
     prices::{FX_PAIR, FX_RATE, PRICE_ASSIGNMENT, PRICE_LIST, PRICE_VERSION},
     refund::{REFUND_BATCH, REFUND_ITEM},
 };
@@ -75,6 +77,14 @@ impl Table {
         self.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
     }
 
+    /// True where a command may change a row without naming the account it belongs to, so that no account's lock covers
+    /// it: such rows are locked themselves where others write too.
+    pub(crate) fn stands_alone(&self) -> bool {
+        let of_account = self.columns.iter().any(|column| column.name == "account");
+        let changes = self.columns.iter().any(|column| column.changes);
+        changes && (!of_account || ["pay_order", "refund_batch"].contains(&self.name))
+    }
+
     /// A row of the ledger from this table's columns.
     pub(crate) fn read(&self, row: &[Value]) -> Result<RowOp, Broken> {
         let read =
@@ -96,6 +106,9 @@ pub(crate) static ALL: &[&Table] = &[
     &NOTICE,
     &REFUND_BATCH,
     &REFUND_ITEM,
+    &SUSPENSE,
+    &PACKAGE,
+    &CREDIT_CODE,
     &PRICE_LIST,
     &PRICE_VERSION,
     &PRICE_ASSIGNMENT,
@@ -120,6 +133,9 @@ pub(crate) enum Place<'a> {
     Notice(&'a str),
     Batch(units::RefundBatchId),
     Item(units::RefundId),
+    Suspense(&'a str),
+    Package(&'a str, i64),
+    Code(&'a str),
     PriceList(&'a str),
     PriceVersion(&'a str, i64),
     PriceAssignment(units::AccountId),
@@ -140,6 +156,9 @@ pub(crate) fn place(op: &RowOp) -> Option<Place<'_>> {
         RowOp::Notice(row) => Place::Notice(&row.id),
         RowOp::Batch(row) => Place::Batch(row.id),
         RowOp::Item(row) => Place::Item(row.id),
+        RowOp::Suspense(row) => Place::Suspense(&row.transaction_id),
+        RowOp::Package(row) => Place::Package(&row.offer.id, row.offer.version),
+        RowOp::Code(row) => Place::Code(&row.terms.digest),
         RowOp::PriceList(row) => Place::PriceList(&row.name),
         RowOp::PriceVersion(row) => Place::PriceVersion(&row.list, row.number),
         RowOp::PriceAssignment(row) => Place::PriceAssignment(row.account),
@@ -162,6 +181,9 @@ pub(crate) fn columns_of(op: &RowOp) -> Option<(&'static Table, Vec<Value>)> {
         RowOp::Notice(row) => (&NOTICE, order::notice_columns(row)),
         RowOp::Batch(row) => (&REFUND_BATCH, refund::batch_columns(row)),
         RowOp::Item(row) => (&REFUND_ITEM, refund::item_columns(row)),
+        RowOp::Suspense(row) => (&SUSPENSE, order::suspense_columns(row)),
+        RowOp::Package(row) => (&PACKAGE, offer::package_columns(row)),
+        RowOp::Code(row) => (&CREDIT_CODE, offer::code_columns(row)),
         RowOp::PriceList(row) => (&PRICE_LIST, prices::price_list_columns(row)),
         RowOp::PriceVersion(row) => (&PRICE_VERSION, prices::price_version_columns(row)),
         RowOp::PriceAssignment(row) => (&PRICE_ASSIGNMENT, prices::price_assignment_columns(row)),

@@ -1,8 +1,8 @@
-//! Orders and the notifications about them.
+//! Orders, the notifications about them, and payments that agree with none.
 
 use super::{Kind, Table, changing, kept};
 use crate::{
-    ledger::{Notice, Order, RowOp},
+    ledger::{Notice, Order, RowOp, SuspensePayment},
     store::value::Value,
 };
 
@@ -13,7 +13,7 @@ pub(crate) static PAY_ORDER: Table = Table {
         kept("account", Kind::Text),
         kept("id", Kind::Text),
         changing("state", Kind::Text),
-        kept("amount_fen", Kind::Int),
+        changing("amount_fen", Kind::Int),
         changing("refunded_fen", Kind::Int),
         changing("transaction_id", Kind::Text),
         changing("body", Kind::Text),
@@ -70,5 +70,30 @@ pub(super) fn notice_columns(row: &Notice) -> Vec<Value> {
         row.result.as_str().into(),
         row.detail.clone().into(),
         row.at.into(),
+    ]
+}
+
+/// Payments that were put aside, by WeChat Pay's number.
+pub(crate) static SUSPENSE: Table = Table {
+    name: "suspense_payment",
+    columns: &[
+        kept("transaction_id", Kind::Text),
+        changing("state", Kind::Text),
+        kept("amount_fen", Kind::Int),
+        changing("body", Kind::Text),
+    ],
+    key: &["transaction_id"],
+    row: Some(|cells| {
+        let (_id, _state, _amount) = (cells.text()?, cells.text()?, cells.int()?);
+        cells.json().map(RowOp::Suspense)
+    }),
+};
+
+pub(super) fn suspense_columns(row: &SuspensePayment) -> Vec<Value> {
+    vec![
+        row.transaction_id.as_str().into(),
+        row.state.as_str().into(),
+        row.amount.get().into(),
+        Value::json(row),
     ]
 }

@@ -21,10 +21,10 @@ use payments::{
     journal::{Journal, Mark},
     ledger::{
         AccountRole, Actor, ApiKey, Asset, Body, Command, CreditSource, HoldQuote, NewOrder, Order,
-        OrderKind, Reply, Wallet,
+        OrderKind, Reply, TokenTerms, Wallet, Weights,
     },
     refund::Refunds,
-    store::{Receipt, Store, StoreSettings, SubmitError},
+    store::{PostgresSettings, Receipt, Store, StoreSettings, SubmitError},
     topup::{Merchant, Merchants, Observer, PaidNews, QueryReport, TopUpSettings, TopUps},
 };
 use tempfile::TempDir;
@@ -87,6 +87,7 @@ pub fn new_order(id: OrderId, account: AccountId, amount: Fen, kind: OrderKind) 
         request: format!("{kind:?} for {amount}"),
         kind,
         amount,
+        bonus: NanoCny::ZERO,
         merchant: "main".to_owned(),
         mchid: MCHID.to_owned(),
         appid: APPID.to_owned(),
@@ -97,7 +98,14 @@ pub fn new_order(id: OrderId, account: AccountId, amount: Fen, kind: OrderKind) 
 
 pub fn token_kind(tokens: i64, rate: i64) -> OrderKind {
     let (model, price_version) = (MODEL.to_owned(), "p-1".to_owned());
-    OrderKind::Tokens { model, tokens, rate, price_version, fx_id: None }
+    let terms = TokenTerms {
+        id: MODEL.to_owned(),
+        title: MODEL.to_owned(),
+        models: vec![MODEL.to_owned()],
+        weights: Weights::PLAIN,
+        created_at: START,
+    };
+    OrderKind::Tokens { model, tokens, rate, price_version, fx_id: None, terms }
 }
 
 pub fn api_key(id: KeyId, account: AccountId, digest: &str) -> ApiKey {
@@ -161,6 +169,12 @@ pub fn settings(folder: &Path) -> (StoreSettings, HashMap<RequestId, Mark>) {
     let (journal, marks) = Journal::open(&folder.join("journal")).unwrap();
     let admission = Arc::new(Admission::default());
     (StoreSettings { folder: folder.to_owned(), admission, journal: Arc::new(journal) }, marks)
+}
+
+pub fn postgres_settings(url: &str, folder: &Path) -> PostgresSettings {
+    let (journal, _) = Journal::open(&folder.join("journal")).unwrap();
+    let (admission, journal) = (Arc::new(Admission::shared()), Arc::new(journal));
+    PostgresSettings { url: url.to_owned(), node: "test".to_owned(), admission, journal }
 }
 
 pub fn merchant(far: &Arc<FarSide>, clock: &Arc<ManualClock>, livemode: Livemode) -> Merchant {

@@ -1,0 +1,487 @@
+//! The writer's side: one connection, one transaction a batch, three round trips.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use futures_util::future::try_join_all;
+use tokio::runtime::Runtime;
+use tokio_postgres::{Client, Config, Statement, error::SqlState, types::ToSql};
+use units::AccountId;
+
+use super::wire::{connect, in_full, values};
+use crate::{
+    ledger::{Asset, Command, Entry, Needs, RowOp, Rows},
+    store::{
+        batch::{Applied, Remembered, apply},
+        fetch::{self, Fetch},
+        lane::{Committed, Engine, EngineError, Receipt},
+        tables::{
+            ACCOUNT, CHAIN, COMMAND, ENTRY, Kind, Link, Place, Table, columns_of, command_columns, place,
+            read_remembered,
+        },
+        value::{Broken, Cells, Value},
+    },
+};
+
+/// A batch that others' writing got in the way of is begun anew this often.
+const ATTEMPTS_MAX: u32 = 20;
+/// A server that went away is waited for this often, [`AWAY_STEP`] apart; then the store stops.
+const RECONNECTS_MAX: u32 = 60;
+const AWAY_STEP: Duration = Duration::from_millis(500);
+/// How long a node may be silent before others take it for dead.
+const LEASE: &str = "30 seconds";
+
+/// What kept a batch from being written.
+#[derive(Debug)]
+enum Trouble {
+    /// Others wrote the same rows: begin anew.
+    Crossed(String),
+    /// The connection is gone: nobody knows what was written until it is asked again. Commands are keyed, so asking
+    /// again changes nothing that was.
+    Away(String),
+    /// It would be the same again.
+    Fatal(String),
+}
+
+impl From<tokio_postgres::Error> for Trouble {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let said = in_full(&error);
+        let crossed = [
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+            SqlState::UNIQUE_VIOLATION,
+            SqlState::LOCK_NOT_AVAILABLE,
+        ];
+        match error.code() {
+            Some(code) if crossed.contains(code) => Self::Crossed(said),
+            // The server is going down, or has not come up yet.
+            Some(code) if code.code().starts_with("57P") || code.code().starts_with("08") => Self::Away(said),
+            Some(_) => Self::Fatal(said),
+            None => Self::Away(said),
+        }
+    }
+}
+
+impl From<Broken> for Trouble {
+    fn from(error: Broken) -> Self {
+        Self::Fatal(error.to_string())
+    }
+}
+
+/// Begins a new run of this node: its number, and its lease.
+pub(super) async fn next_epoch(client: &mut Client, node: &str) -> Result<i64, tokio_postgres::Error> {
+    let tx = client.transaction().await?;
+    let epoch: i64 = tx
+        .query_one(
+            "INSERT INTO meta (name, value) VALUES ('epoch', 1)
+             ON CONFLICT (name) DO UPDATE SET value = meta.value + 1 RETURNING value",
+            &[],
+        )
+        .await?
+        .get(0);
+    let lease =
+        format!("INSERT INTO node_lease (epoch, node, until) VALUES ($1, $2, now() + interval '{LEASE}')");
+    tx.execute(&lease, &[&epoch, &node]).await?;
+    tx.commit().await?;
+    Ok(epoch)
+}
+
+/// The connection, and the end of this run's chain.
+pub(super) struct Postgres {
+    runtime: Runtime,
+    config: Config,
+    line: Option<Line>,
+    epoch: i64,
+    link: Link,
+    /// How often anybody had changed API keys when this was last looked at.
+    keys: i64,
+}
+
+/// A connection with the statements prepared on it.
+struct Line {
+    client: Client,
+    statements: HashMap<String, Statement>,
+}
+
+impl Postgres {
+    pub(super) fn new(config: Config, epoch: i64) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let link = Link { lane: epoch, ..Link::default() };
+        Ok(Self { runtime, config, line: None, epoch, link, keys: 0 })
+    }
+
+    /// Does something on the connection, again and again where others got in the way or the server went away.
+    fn insist<T>(
+        &mut self,
+        mut attempt: impl AsyncFnMut(&mut Line, &Link, i64) -> Result<T, Trouble>,
+    ) -> Result<T, EngineError> {
+        let (mut crossed, mut away) = (0, 0);
+        let Self { runtime, config, line, epoch, link, .. } = self;
+        runtime.block_on(async {
+            loop {
+                let tried = match line {
+                    Some(line) => attempt(line, link, *epoch).await,
+                    None => match connect(config).await {
+                        Ok(client) => {
+                            *line = Some(Line { client, statements: HashMap::new() });
+                            continue;
+                        }
+                        Err(error) => Err(Trouble::Away(in_full(&error))),
+                    },
+                };
+                match tried {
+                    Ok(done) => return Ok(done),
+                    Err(Trouble::Crossed(what)) if crossed < ATTEMPTS_MAX => {
+                        crossed += 1;
+                        tracing::debug!(what, crossed, "a batch is begun anew");
+                        let open = line.as_ref().is_some_and(|line| !line.client.is_closed());
+                        let undone = match line {
+                            Some(line) if open => line.client.batch_execute("ROLLBACK").await.is_ok(),
+                            _ => false,
+                        };
+                        if !undone {
+                            *line = None;
+                        }
+                    }
+                    Err(Trouble::Away(what)) if away < RECONNECTS_MAX => {
+                        if away == 0 {
+                            tracing::error!(what, "PostgreSQL is away; the ledger waits for it");
+                        }
+                        away += 1;
+                        *line = None;
+                        tokio::time::sleep(AWAY_STEP).await;
+                    }
+                    Err(Trouble::Crossed(what) | Trouble::Away(what) | Trouble::Fatal(what)) => {
+                        *line = None;
+                        return Err(EngineError(what));
+                    }
+                }
+            }
+        })
+    }
+}
+
+impl Engine for Postgres {
+    fn commit(&mut self, commands: &[&Command]) -> Result<Committed, EngineError> {
+        let mut needs = Needs::default();
+        for command in commands {
+            command.needs(&mut needs);
+        }
+        let (committed, link) =
+            self.insist(async |line, link, epoch| line.batch(commands, &needs, link, epoch).await)?;
+        self.link = link;
+        Ok(committed)
+    }
+
+    fn available(&mut self, account: AccountId, asset: &Asset) -> Result<i64, EngineError> {
+        let mut needs = Needs::default();
+        needs.wallets.insert((account, asset.clone()), false);
+        self.insist(async |line, _, _| {
+            let mut rows = Rows::default();
+            line.fetch(&fetch::plan(&needs, &rows), &mut rows).await?;
+            Ok(rows.wallet(account, asset).available())
+        })
+    }
+
+    fn keep_receipts(&mut self, receipts: &[&Receipt]) -> Result<(), EngineError> {
+        let last: BTreeMap<String, &Receipt> =
+            receipts.iter().map(|receipt| (receipt.id.to_string(), *receipt)).collect();
+        let ids: Vec<&String> = last.keys().collect();
+        let accounts: Vec<String> = last.values().map(|receipt| receipt.account.to_string()).collect();
+        let times: Vec<i64> = last.values().map(|receipt| receipt.at.0).collect();
+        let bodies: Vec<&str> = last.values().map(|receipt| receipt.body.as_str()).collect();
+        self.insist(async |line, _, _| {
+            let put = "INSERT INTO receipt (id, account, at, body)
+                       SELECT * FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::text[])
+                       ON CONFLICT (id) DO UPDATE SET body = excluded.body";
+            let put = line.prepared(put).await?;
+            line.client.execute(&put, &[&ids, &accounts, &times, &bodies]).await?;
+            Ok(())
+        })
+    }
+
+    fn beat(&mut self) -> Result<bool, EngineError> {
+        let found = self.insist(async |line, _, epoch| {
+            line.renew(epoch).await?;
+            let query = line.prepared("SELECT value FROM meta WHERE name = 'keys'").await?;
+            Ok(line.client.query_opt(&query, &[]).await?.map_or(0, |row| row.get(0)))
+        })?;
+        Ok(std::mem::replace(&mut self.keys, found) != found)
+    }
+
+    fn close(&mut self) {
+        let epoch = self.epoch;
+        // Only the sooner: a lease that stays ends by itself.
+        let _ = self.insist(async |line, _, _| {
+            line.client.execute("UPDATE node_lease SET until = now() WHERE epoch = $1", &[&epoch]).await?;
+            Ok(())
+        });
+    }
+}
+
+impl Line {
+    async fn prepared(&mut self, sql: &str) -> Result<Statement, Trouble> {
+        if let Some(statement) = self.statements.get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare(sql).await?;
+        self.statements.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    /// Says that this run is alive. Whom others took for dead may write nothing more: his holds are theirs to end.
+    async fn renew(&mut self, epoch: i64) -> Result<(), Trouble> {
+        let renew = format!(
+            "UPDATE node_lease SET until = now() + interval '{LEASE}' WHERE epoch = $1 AND until > now()"
+        );
+        let renew = self.prepared(&renew).await?;
+        match self.client.execute(&renew, &[&epoch]).await? {
+            1 => Ok(()),
+            _ => {
+                Err(Trouble::Fatal(format!("the lease of epoch {epoch} has ended: others settle its calls")))
+            }
+        }
+    }
+
+    /// Loads, decides, writes and commits.
+    async fn batch(
+        &mut self,
+        commands: &[&Command],
+        needs: &Needs,
+        link: &Link,
+        epoch: i64,
+    ) -> Result<(Committed, Link), Trouble> {
+        self.client.batch_execute("BEGIN").await?;
+        self.renew(epoch).await?;
+        let mut rows = Rows::default();
+        let mut known = self.load(commands, needs, &mut rows).await?;
+        let applied = apply(&mut rows, &mut known, commands, link.at);
+        let link = self.write(link, commands, &applied).await?;
+        if applied.iter().flat_map(|applied| &applied.ops).any(|op| matches!(op, RowOp::Key(_))) {
+            let count = "INSERT INTO meta (name, value) VALUES ('keys', 1)
+                         ON CONFLICT (name) DO UPDATE SET value = meta.value + 1";
+            let count = self.prepared(count).await?;
+            self.client.execute(&count, &[]).await?;
+        }
+        // Everything before was answered without an error, so this cannot turn into a rollback unseen.
+        self.client.batch_execute("COMMIT").await?;
+        Ok((Committed::new(applied, needs, &rows), link))
+    }
+
+    async fn load(
+        &mut self,
+        commands: &[&Command],
+        needs: &Needs,
+        rows: &mut Rows,
+    ) -> Result<HashMap<String, Remembered>, Trouble> {
+        let mut fetches = fetch::plan(needs, rows);
+        // Accounts first and alone: whoever has an account locked may read and write all that is its own, and what is
+        // read after the lock is what the holder before left.
+        let accounts = fetches.iter().position(|fetch| std::ptr::eq(fetch.table, &raw const ACCOUNT));
+        if let Some(accounts) = accounts.map(|index| fetches.remove(index)) {
+            self.fetch(&[accounts], rows).await?;
+        }
+        self.fetch(&fetches, rows).await?;
+        let further = fetch::plan_further(needs, rows);
+        self.fetch(&further, rows).await?;
+        self.remembered(commands).await
+    }
+
+    /// Carries the look-ups out, one statement each, all on their way at once.
+    async fn fetch(&mut self, fetches: &[Fetch], rows: &mut Rows) -> Result<(), Trouble> {
+        let mut prepared = Vec::with_capacity(fetches.len());
+        for fetch in fetches {
+            let statement = self.prepared(&select(fetch)).await?;
+            prepared.push((statement, columns(&fetch.keys, &vec![Kind::Text; fetch.by.len()])));
+        }
+        let client = &self.client;
+        let running = prepared
+            .iter()
+            .map(|(statement, arrays)| async move { client.query(statement, &params(arrays)).await });
+        for (fetch, found) in fetches.iter().zip(try_join_all(running).await?) {
+            for row in found {
+                rows.put(&fetch.table.read(&values(&row)?)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// What was answered to these commands' keys before.
+    async fn remembered(&mut self, commands: &[&Command]) -> Result<HashMap<String, Remembered>, Trouble> {
+        let keys: Vec<&str> = commands
+            .iter()
+            .filter(|command| !command.remembered_by_its_row())
+            .map(|command| command.key.as_str())
+            .collect();
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let query =
+            self.prepared("SELECT payload_hash, outcome, key FROM command WHERE key = ANY($1)").await?;
+        let mut known = HashMap::new();
+        for row in self.client.query(&query, &[&keys]).await? {
+            let row = values(&row)?;
+            let mut cells = Cells::new(&row);
+            let remembered = read_remembered(&mut cells)?;
+            known.insert(cells.text()?, remembered);
+        }
+        Ok(known)
+    }
+
+    /// Writes each table's rows with one statement, all on their way at once; each must have written every row.
+    async fn write(
+        &mut self,
+        link: &Link,
+        commands: &[&Command],
+        applied: &[Applied],
+    ) -> Result<Link, Trouble> {
+        let mut last: BTreeMap<Place<'_>, &RowOp> = BTreeMap::new();
+        let mut entries: Vec<&Entry> = Vec::new();
+        for op in applied.iter().flat_map(|applied| &applied.ops) {
+            match (place(op), op) {
+                (_, RowOp::Entry(entry)) => entries.push(entry),
+                (Some(place), row) => drop(last.insert(place, row)),
+                (None, _) => {}
+            }
+        }
+        let mut writes: Vec<(&'static Table, Vec<Vec<Value>>)> = Vec::new();
+        for (table, row) in last.values().filter_map(|row| columns_of(row)) {
+            match writes.last_mut() {
+                Some((same, rows)) if std::ptr::eq(*same, table) => rows.push(row),
+                _ => writes.push((table, vec![row])),
+            }
+        }
+        let remembered: Vec<Vec<Value>> = commands
+            .iter()
+            .zip(applied)
+            .filter_map(|(command, applied)| Some(command_columns(command, applied.remember.as_ref()?)))
+            .collect();
+        if !remembered.is_empty() {
+            writes.push((&COMMAND, remembered));
+        }
+        let mut end = link.clone();
+        if let Some((next, columns, lines)) = link.next(&entries) {
+            writes.push((&ENTRY, lines.iter().map(crate::store::tables::JournalLine::columns).collect()));
+            writes.push((&CHAIN, vec![columns]));
+            end = next;
+        }
+        let mut prepared = Vec::with_capacity(writes.len());
+        for (table, rows) in &writes {
+            let kinds: Vec<Kind> = table.columns.iter().map(|column| column.kind).collect();
+            prepared.push((self.prepared(&upsert(table)).await?, columns(rows, &kinds)));
+        }
+        let client = &self.client;
+        let running = prepared
+            .iter()
+            .map(|(statement, arrays)| async move { client.execute(statement, &params(arrays)).await });
+        for ((table, rows), written) in writes.iter().zip(try_join_all(running).await?) {
+            if written != rows.len() as u64 {
+                return Err(Trouble::Fatal(format!(
+                    "{written} of {} rows were written to {}",
+                    rows.len(),
+                    table.name
+                )));
+            }
+        }
+        Ok(end)
+    }
+}
+
+/// The rows of one column, as an array that the server takes.
+enum Array {
+    Ints(Vec<Option<i64>>),
+    Texts(Vec<Option<String>>),
+    Bytes(Vec<Option<Vec<u8>>>),
+}
+
+/// Rows turned into columns.
+fn columns(rows: &[Vec<Value>], kinds: &[Kind]) -> Vec<Array> {
+    let column = |(index, kind): (usize, &Kind)| match kind {
+        Kind::Int => Array::Ints(
+            rows.iter()
+                .map(|row| if let Value::Int(number) = &row[index] { Some(*number) } else { None })
+                .collect(),
+        ),
+        Kind::Text => Array::Texts(
+            rows.iter()
+                .map(|row| if let Value::Text(text) = &row[index] { Some(text.clone()) } else { None })
+                .collect(),
+        ),
+        Kind::Bytes => Array::Bytes(
+            rows.iter()
+                .map(|row| if let Value::Bytes(bytes) = &row[index] { Some(bytes.clone()) } else { None })
+                .collect(),
+        ),
+    };
+    kinds.iter().enumerate().map(column).collect()
+}
+
+fn params(arrays: &[Array]) -> Vec<&(dyn ToSql + Sync)> {
+    arrays
+        .iter()
+        .map(|array| match array {
+            Array::Ints(numbers) => numbers as &(dyn ToSql + Sync),
+            Array::Texts(texts) => texts,
+            Array::Bytes(bytes) => bytes,
+        })
+        .collect()
+}
+
+fn array_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Int => "bigint[]",
+        Kind::Text => "text[]",
+        Kind::Bytes => "bytea[]",
+    }
+}
+
+/// The SELECT for any number of keys, as one array a column. Rows that several accounts' commands may name are locked,
+/// in one order; what belongs to one account its account's lock covers.
+fn select(fetch: &Fetch) -> String {
+    let columns: Vec<String> =
+        fetch.table.columns.iter().map(|column| format!("t.{}", column.name)).collect();
+    let arrays: Vec<String> = (1..=fetch.by.len()).map(|number| format!("${number}::text[]")).collect();
+    let keys: Vec<String> = (1..=fetch.by.len()).map(|number| format!("k{number}")).collect();
+    let on: Vec<String> =
+        fetch.by.iter().enumerate().map(|(index, column)| format!("t.{column} = k.k{}", index + 1)).collect();
+    let only = fetch.only.map(|only| format!(" WHERE {only}")).unwrap_or_default();
+    let order: Vec<String> = fetch.table.key.iter().map(|column| format!("t.{column}")).collect();
+    format!(
+        "SELECT {} FROM {} t JOIN UNNEST({}) AS k ({}) ON {}{only} ORDER BY {}{}",
+        columns.join(", "),
+        fetch.table.name,
+        arrays.join(", "),
+        keys.join(", "),
+        on.join(" AND "),
+        order.join(", "),
+        if fetch.table.stands_alone() { " FOR NO KEY UPDATE OF t" } else { "" },
+    )
+}
+
+/// Any number of rows at once: see the embedded engine's for what a second writing changes.
+fn upsert(table: &Table) -> String {
+    let arrays: Vec<String> = table
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(index, column)| format!("${}::{}", index + 1, array_of(column.kind)))
+        .collect();
+    let insert = format!(
+        "INSERT INTO {} ({}) SELECT * FROM UNNEST({})",
+        table.name,
+        table.column_list(),
+        arrays.join(", ")
+    );
+    let changes: Vec<String> = table
+        .columns
+        .iter()
+        .filter(|column| column.changes)
+        .map(|column| format!("{0} = excluded.{0}", column.name))
+        .collect();
+    if changes.is_empty() {
+        return insert;
+    }
+    format!("{insert} ON CONFLICT ({}) DO UPDATE SET {}", table.key.join(", "), changes.join(", "))
+}

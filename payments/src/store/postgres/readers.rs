@@ -1,0 +1,93 @@
+//! Connections for reading, made when needed and kept.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::{runtime::Handle, sync::Semaphore};
+use tokio_postgres::{Client, Config, types::ToSql};
+
+use super::wire::{connect, dollars, values};
+use crate::store::{
+    query::{Query, ReadError},
+    value::Value,
+};
+
+/// Reading connections at once.
+const READERS: usize = 4;
+
+/// The connections.
+pub(in crate::store) struct Readers {
+    config: Config,
+    idle: Mutex<Vec<Client>>,
+    turns: Semaphore,
+}
+
+impl std::fmt::Debug for Readers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PostgreSQL")
+    }
+}
+
+impl Readers {
+    pub(super) fn new(config: Config) -> Self {
+        Self { config, idle: Mutex::new(Vec::new()), turns: Semaphore::new(READERS) }
+    }
+
+    /// Runs a reading in a transaction of its own: one snapshot, beside the writers.
+    pub(in crate::store) async fn read<T: Send + 'static>(
+        self: Arc<Self>,
+        reading: impl FnOnce(&mut dyn Query) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let Ok(_turn) = self.turns.acquire().await else {
+            return Err(ReadError::Engine("the store is closed".to_owned()));
+        };
+        let client = self.client().await?;
+        let (client, found) = tokio::task::spawn_blocking(move || {
+            let mut snapshot = Snapshot { client, runtime: Handle::current() };
+            let found = snapshot.read(reading);
+            (snapshot.client, found)
+        })
+        .await
+        .map_err(|error| ReadError::Engine(error.to_string()))?;
+        let found = found?;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(client);
+        Ok(found)
+    }
+
+    async fn client(&self) -> Result<Client, ReadError> {
+        loop {
+            let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            match kept {
+                Some(client) if client.is_closed() => {}
+                Some(client) => return Ok(client),
+                None => return Ok(connect(&self.config).await?),
+            }
+        }
+    }
+}
+
+struct Snapshot {
+    client: Client,
+    runtime: Handle,
+}
+
+impl Snapshot {
+    fn read<T>(
+        &mut self,
+        reading: impl FnOnce(&mut dyn Query) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        let begin = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        self.runtime.block_on(self.client.batch_execute(begin))?;
+        let found = reading(self);
+        self.runtime.block_on(self.client.batch_execute("ROLLBACK"))?;
+        found
+    }
+}
+
+impl Query for Snapshot {
+    fn rows(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, ReadError> {
+        let params: Vec<&(dyn ToSql + Sync)> =
+            params.iter().map(|param| param as &(dyn ToSql + Sync)).collect();
+        let rows = self.runtime.block_on(self.client.query(&dollars(sql), &params))?;
+        rows.iter().map(|row| values(row).map_err(ReadError::from)).collect()
+    }
+}

@@ -1,0 +1,37 @@
+//! Which tables are there? Forward-only migrations under one lock; the number of the last stands in `meta`.
+
+use tokio_postgres::Client;
+
+use super::OpenError;
+
+/// The logical schemas that were released for PostgreSQL, oldest first. Never edit one that was: add the next.
+const MIGRATIONS: &[(i64, &str)] = &[(2, include_str!("v2.sql")), (4, include_str!("v4.sql"))];
+
+/// Everybody who migrates takes this lock.
+const LOCK: i64 = 0x746f_6c6c_6761_7465;
+
+/// Takes the database up.
+pub(super) async fn migrate(client: &mut Client) -> Result<(), OpenError> {
+    let known = MIGRATIONS.last().map_or(0, |(version, _)| *version);
+    let tx = client.transaction().await?;
+    tx.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+    let there: bool = tx.query_one("SELECT to_regclass('meta') IS NOT NULL", &[]).await?.get(0);
+    let found: i64 = if there {
+        tx.query_one("SELECT value FROM meta WHERE name = 'schema'", &[]).await?.get(0)
+    } else {
+        0
+    };
+    if found > known {
+        return Err(OpenError::TooNew { found, known });
+    }
+    for (version, step) in MIGRATIONS.iter().filter(|(version, _)| *version > found) {
+        tx.batch_execute(step).await?;
+        tx.execute(
+            "INSERT INTO meta (name, value) VALUES ('schema', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            &[version],
+        )
+        .await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}

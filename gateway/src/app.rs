@@ -34,7 +34,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use units::{Clock, Livemode};
 
 use crate::{
-    admin::{Admin, AdminToken, NewAccount, create_account, secret_file},
+    admin::{Admin, AdminToken, NewAccount, PriceRoom, create_account, secret_file},
     cashier::{Cashier, LedgerTill, PaymentMetrics, StoredKeys, shape},
     dispatch::TargetHealth,
     edge::{self, ConnLimits},
@@ -45,7 +45,7 @@ use crate::{
     plan::Snapshots,
     portal,
     provider::Upstreams,
-    reload::{Publisher, follow_keys},
+    reload::{FxMetrics, Publisher, PublisherSettings, follow_keys},
     settings::{MerchantSettings, Secret, Settings},
     telemetry::Metrics,
 };
@@ -134,9 +134,16 @@ pub async fn start(
     metrics.expect(settings.table.models.keys().map(String::as_str));
     let payment_metrics = PaymentMetrics::new(metrics.registry())?;
 
-    let fx = Fx::new(fx_settings(&settings), transport.clone(), clock.clone());
-    let publisher = Publisher::new(books.store.clone(), fx, settings.table.clone(), clock.clone());
-    publisher.publish().await.context("the price list cannot be published")?;
+    let rates = Arc::new(books.store.clone());
+    let fx = Fx::new(fx_settings(&settings), transport.clone(), clock.clone(), rates);
+    let told = PublisherSettings {
+        table: settings.table.clone(),
+        pinned: settings.fx.pinned.iter().map(|(pair, rate)| (pair.to_string(), rate.get())).collect(),
+        warn_stale: settings.fx.warn_stale,
+    };
+    let fx_metrics = FxMetrics::new(metrics.registry())?;
+    let publisher = Arc::new(Publisher::new(books.store.clone(), fx, told, clock.clone(), fx_metrics));
+    publisher.begin().await.context("the price list cannot be published")?;
     let snapshots = publisher.snapshots();
 
     let (key_table, keys) = keys(&books.store, &key_secret, &snapshots, &clock).await?;
@@ -197,6 +204,13 @@ pub async fn start(
         token: admin_token.clone(),
         metrics,
         clock: clock.clone(),
+        prices: PriceRoom {
+            store: store.clone(),
+            clock: clock.clone(),
+            max_stale: settings.fx.max_stale,
+            warn_stale: settings.fx.warn_stale,
+            publisher: Some(publisher.clone()),
+        },
     };
 
     let limits = ConnLimits { drain_max: settings.server.drain_max, ..ConnLimits::default() };
@@ -397,7 +411,7 @@ fn readiness(store: &Store, snapshots: &Snapshots) -> Result<(), String> {
     if !store.is_running() {
         return Err("the ledger cannot be written".to_owned());
     }
-    if snapshots.load().prices.quotes.is_empty() {
+    if snapshots.load().prices.is_empty() {
         return Err("no prices are published".to_owned());
     }
     Ok(())
@@ -414,13 +428,14 @@ fn fx_settings(settings: &Settings) -> FxSettings {
             name: source.name.clone(),
             url: source.url.clone(),
             pointer: source.pointer.clone(),
+            observed: source.observed.clone(),
         });
     }
     FxSettings {
         sources,
-        pinned: settings.fx.pinned.iter().map(|(pair, rate)| (pair.to_string(), rate.get())).collect(),
         cache: settings.fx.cache,
         max_stale: settings.fx.max_stale,
+        patience: settings.fx.patience,
     }
 }
 

@@ -86,7 +86,7 @@ impl std::fmt::Debug for CreatedKey {
     }
 }
 
-fn operator() -> Actor {
+pub(super) fn operator() -> Actor {
     Actor { id: "admin-token".to_owned(), role: Role::Operator }
 }
 

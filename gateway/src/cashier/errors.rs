@@ -2,7 +2,12 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use payments::{ledger::Refusal, refund::RefundRequestError, store::SubmitError, topup::CreateError};
+use payments::{
+    ledger::{FxRefusal, PriceRefusal, Refusal},
+    refund::RefundRequestError,
+    store::SubmitError,
+    topup::CreateError,
+};
 use serde_json::Value;
 
 use crate::{dialect::openai::ErrorBody, keys::AuthError};
@@ -76,6 +81,11 @@ impl PayError {
     /// Not the administrator.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "authentication_error", "invalid_admin_token", message)
+    }
+
+    /// Something that has no price at the moment.
+    pub fn no_price(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "price_unavailable", message)
     }
 
     /// Ours to mend; trying again later may help.
@@ -177,8 +187,37 @@ impl From<Refusal> for PayError {
             Refusal::UnknownPackage { .. } | Refusal::PackageRetired { .. } => {
                 Self::not_found("package", words)
             }
+            Refusal::Prices(refusal) => price_refused(&refusal, words),
+            Refusal::Fx(refusal) => rate_refused(&refusal, words),
             Refusal::KeyExists | Refusal::AccountExists(_) => Self::conflict("exists_already", words),
             _ => Self::conflict("refused_by_ledger", words),
+        }
+    }
+}
+
+fn price_refused(refusal: &PriceRefusal, words: String) -> PayError {
+    match refusal {
+        PriceRefusal::BadName(_) => PayError::invalid("list", words),
+        PriceRefusal::BadDocument(problems) => {
+            PayError::invalid("document", words).with("problems", problems.clone())
+        }
+        PriceRefusal::UnknownList(_) => PayError::not_found("list", words),
+        PriceRefusal::NoDraft(_) => PayError::not_found("draft", words),
+        PriceRefusal::DraftChanged(_) => PayError::conflict("draft_changed", words),
+        PriceRefusal::NoVersion(_) => PayError::conflict("no_published_version", words).at("list"),
+        PriceRefusal::ValidFromPassed => PayError::invalid("valid_from", words),
+        PriceRefusal::PairNotNamed(_) => PayError::conflict("draft_changed", words),
+    }
+}
+
+fn rate_refused(refusal: &FxRefusal, words: String) -> PayError {
+    match refusal {
+        FxRefusal::BadPair(_) => PayError::invalid("pair", words),
+        FxRefusal::BadRate(_) => PayError::invalid("rate", words),
+        FxRefusal::UntilPassed => PayError::invalid("until", words),
+        FxRefusal::NotPinned(_) => PayError::not_found("pair", words),
+        FxRefusal::Older { .. } | FxRefusal::FetchedLater | FxRefusal::Jump { .. } => {
+            PayError::conflict("rate_refused", words)
         }
     }
 }

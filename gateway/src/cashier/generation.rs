@@ -87,6 +87,8 @@ fn from_hold(hold: &Hold) -> Value {
         "estimated": hold.estimated,
         "price_version": hold.quote.price_version,
         "fx_id": hold.quote.fx_id,
+        "price_window": hold.quote.window,
+        "price_tier_above": hold.quote.tier_above(&usage).map(|above| above.0),
         "cost_cny": hold.cost.to_string(),
         "cost_tokens_milli": hold.cost_tokens_milli,
         "currency": "CNY",

@@ -33,6 +33,7 @@ pub use self::{
     shape::shape,
     till::LedgerTill,
 };
+pub(crate) use self::{topups::idempotency_key, views::time};
 use crate::{keys::Keys, plan::Snapshots};
 
 /// What the account and payment endpoints need.

@@ -36,6 +36,8 @@ impl Till for LedgerTill {
                 fx_id: ask.quote.fx_id.clone(),
                 rates: ask.quote.rates,
                 input_estimate: ask.input_estimate,
+                window: ask.quote.window.clone(),
+                tiers: ask.quote.tiers.clone(),
             };
             let bound = Usage { input: ask.input_bound, output: ask.output_bound, ..Usage::default() };
             let request = HoldRequest {

@@ -94,9 +94,8 @@ fn buy(cashier: &Cashier, caller: &Caller, wanted: &NewTopUp) -> Result<Buy, Pay
             if known.is_none() {
                 return Err(PayError::not_found("model", format!("No model `{model}`. See GET /v1/models.")));
             }
-            let quote = snapshot.prices.quotes.get(model);
-            let quote = quote.ok_or_else(|| PayError::unavailable(format!("`{model}` has no price")))?;
-            let quote = quote.as_ref().map_err(|error| PayError::unavailable(error.to_string()))?;
+            let quote = snapshot.prices.quote_ahead(caller.account, model, cashier.clock.now());
+            let quote = quote.map_err(|error| PayError::no_price(error.to_string()))?;
             let expected = match &wanted.expect_tokens {
                 None | Some(Value::Null) => None,
                 Some(value) => Some(whole(value).ok_or_else(|| {
@@ -171,7 +170,7 @@ pub(super) async fn find(cashier: &Cashier, caller: &Caller, id: &str) -> Result
 }
 
 /// The caller's own key for this request.
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, PayError> {
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, PayError> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let key = value.to_str().ok().filter(|key| !key.is_empty() && key.len() <= IDEMPOTENCY_KEY_CHARS_MAX);
     let key = key.ok_or_else(|| {

@@ -286,7 +286,8 @@ pub(super) fn receipt(
             "cost_cny": rate.charge(tokens).unwrap_or_default().to_string(),
         })
     };
-    let rates = &ask.quote.rates;
+    let tier = payments::prices::tier_for(&ask.quote.tiers, usage.prompt());
+    let rates = tier.map_or(&ask.quote.rates, |tier| &tier.prices);
     json!({
         "id": ask.request.to_string(),
         "account": ask.account.to_string(),
@@ -302,6 +303,8 @@ pub(super) fn receipt(
         "estimated": outcome.estimated,
         "price_version": ask.quote.price_version,
         "fx_id": ask.quote.fx_id,
+        "price_window": ask.quote.window,
+        "price_tier_above": tier.map(|tier| tier.above.0),
         "lines": [
             line("input", usage.input, rates.input),
             line("cached_input", usage.cached_input, rates.cached_input),

@@ -2,7 +2,7 @@
 
 use units::{NanoCny, Rates, Usage};
 
-use crate::ledger::{TokenLeg, Weights};
+use crate::ledger::{HoldQuote, TokenLeg, Weights};
 
 /// What a call may come to at most, as input and output: input may turn out to be cached or newly cached, whichever is
 /// dearest.
@@ -56,6 +56,11 @@ impl Bound {
         }
         self.uncovered(Values::from(rates), legs).map(NanoCny::new)
     }
+}
+
+/// What must be set aside in money, whichever of the quote's tiers the prompt turns out to reach.
+pub(super) fn money_of(bound: &Bound, quote: &HoldQuote, legs: &[TokenLeg]) -> Option<NanoCny> {
+    quote.tables().try_fold(NanoCny::ZERO, |most, rates| Some(most.max(bound.money(rates, legs)?)))
 }
 
 /// What a leg that is used up has covered at the least.

@@ -11,7 +11,7 @@ use units::{AccountId, Clock, KeyId, Livemode, NanoCny, RequestId, Usage};
 
 pub use self::open::{Charged, OpenHold};
 use self::{
-    bound::{Bound, Values},
+    bound::{Bound, Values, money_of},
     exposure::{Exposed, Exposure},
     legs::TokenBalances,
 };
@@ -226,7 +226,7 @@ impl Holds {
     /// What is set aside for: the bound, or the most where the account's calls may exceed their holds by too much already.
     fn expose(&self, request: &HoldRequest) -> Result<(Bound, Exposed), AdmitError> {
         let (bound, most) = (Bound::of(&request.bound), Bound::of(&request.most));
-        let cost = |of: &Bound| of.money(&request.quote.rates, &[]);
+        let cost = |of: &Bound| money_of(of, &request.quote, &[]);
         let beyond = cost(&most).zip(cost(&bound)).map(|(most, bound)| most.get() - bound.get());
         let exposed = beyond.and_then(|beyond| self.exposure.take(request.account, beyond));
         match exposed {
@@ -264,7 +264,7 @@ impl Holds {
             self.store.load_balance(account, Asset::Cny).await.map_err(AdmitError::Store)?;
         }
         let legs = if request.money_only { Vec::new() } else { self.take_tokens(request, bound).await? };
-        let money = bound.money(&request.quote.rates, &legs).ok_or(AdmitError::OutOfRange);
+        let money = money_of(&bound, &request.quote, &legs).ok_or(AdmitError::OutOfRange);
         let budgets = money.and_then(|money| {
             let budgets = self.admission.budgets();
             let shares = budgets.take(account, request.key, self.clock.now(), money);

@@ -2,7 +2,7 @@
 
 use units::{AccountId, KeyId, NanoCny, RequestId, Usage};
 
-use super::{Bound, Exposed, Holds};
+use super::{Bound, Exposed, Holds, bound::money_of};
 use crate::{
     journal::Mark,
     ledger::{
@@ -80,7 +80,7 @@ impl OpenHold {
 
     /// Raises the ceiling so that `bound` is covered, if balance and budgets allow; otherwise nothing changes.
     pub fn extend(&mut self, bound: &Usage) -> bool {
-        let Some(needed) = Bound::of(bound).money(&self.quote.rates, &self.legs) else { return false };
+        let Some(needed) = money_of(&Bound::of(bound), &self.quote, &self.legs) else { return false };
         let Ok(more) = needed.minus(self.money) else { return false };
         if self.house || more.get() <= 0 {
             return true;
@@ -149,7 +149,8 @@ impl OpenHold {
 
     /// What the usage comes to, exactly as the ledger will reckon it.
     fn charge(&self, usage: Usage, estimated: bool) -> (SettleEnd, Charged, i64) {
-        let Ok(Split { legs, money: cost }) = split_charge(&usage, &self.quote.rates, &self.legs) else {
+        let Ok(Split { legs, money: cost }) = split_charge(&usage, self.quote.rates_for(&usage), &self.legs)
+        else {
             // Beyond the ledger's range nothing is charged: a usage like that was refused where it was read. The
             // ledger could not charge it either, and the hold must end.
             tracing::error!(hold = %self.id, ?usage, "a usage beyond the ledger's range; the hold is given back");

@@ -13,6 +13,7 @@ use super::{
     GrantCaps, GrantClaim, LotUse, ManualPayout, NewCode, OrderKind, PackageOffer, Resolution, TokenLeg,
     code::campaign_lot, entry::words, view::Needs,
 };
+use crate::prices::Tier;
 
 words! {
     /// In what capacity somebody acts.
@@ -72,6 +73,29 @@ pub struct HoldQuote {
     pub rates: Rates,
     /// The prompt's size as reckoned: charged if the process dies and nothing better is known.
     pub input_estimate: Tokens,
+    /// The off-peak window that applied when it was quoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<String>,
+    /// The tiers that the prompt may reach; `rates` counts below the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<Tier<Rates>>,
+}
+
+/// A rate of exchange as a source gave it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedRate {
+    /// Which pair: `USD/CNY` is yuan per dollar.
+    pub pair: String,
+    /// Yuan per unit, in millionths.
+    pub rate_micro: i64,
+    /// Who says so.
+    pub source: String,
+    /// When they observed it, if they say.
+    pub observed_at: Option<Timestamp>,
+    /// When they were asked.
+    pub fetched_at: Timestamp,
+    /// Who else says so; needed where it is more than three per cent off the last.
+    pub confirmed_by: Option<String>,
 }
 
 /// How a hold ends.
@@ -539,12 +563,51 @@ pub enum Body {
         /// Which version.
         version: i64,
     },
-    /// Publishes a version of the price list.
+    /// Saves the draft of a price list, in the place of one that was there. A list begins with its first draft.
+    SavePriceDraft {
+        /// Which list.
+        list: String,
+        /// A [`Document`](crate::prices::Document) as JSON.
+        document: String,
+    },
+    /// Throws the draft away.
+    DeletePriceDraft {
+        /// Which list's.
+        list: String,
+    },
+    /// Makes the draft a version. Needs a reason.
     PublishPrices {
-        /// Its name.
-        version: String,
-        /// What it says.
-        body: String,
+        /// Which list's.
+        list: String,
+        /// The draft that was looked at: refused if another one was saved since.
+        source_hash: String,
+        /// From when on it counts: now where absent, never before now.
+        valid_from: Option<Timestamp>,
+        /// The pairs that its prices are converted with, whose rates are noted beside it.
+        pairs: Vec<String>,
+    },
+    /// Says by which list an account buys. Needs a reason.
+    AssignPriceList {
+        /// Which account.
+        account: AccountId,
+        /// Which list; the default one where absent.
+        list: Option<String>,
+    },
+    /// Writes down a rate that a source gave.
+    AcceptRate(AcceptedRate),
+    /// Fixes a rate by hand. Needs a reason.
+    PinRate {
+        /// Which pair.
+        pair: String,
+        /// Yuan per unit, in millionths.
+        rate_micro: i64,
+        /// When it ends by itself.
+        until: Option<Timestamp>,
+    },
+    /// Lets the sources speak again. Needs a reason.
+    UnpinRate {
+        /// Which pair.
+        pair: String,
     },
 }
 
@@ -575,6 +638,10 @@ impl Command {
             Body::CreateOrder(order) => serde_json::to_vec(&("order", order.account, &order.request)),
             Body::RequestRefund { account, asset, amount, order, reason, .. } => {
                 serde_json::to_vec(&("refund", account, asset, amount, order, reason))
+            }
+            // Which pairs are looked up follows from the draft, which is gone when the command comes again.
+            Body::PublishPrices { list, source_hash, valid_from, .. } => {
+                serde_json::to_vec(&("publish", list, source_hash, valid_from))
             }
             // Ids are chosen anew each time; the wish is the rest.
             Body::RefundGoods(GoodsRefund { account, order, lines, reason, .. }) => {
@@ -608,7 +675,8 @@ impl Command {
             | Body::RefundReported { .. }
             | Body::CancelRefund { .. }
             | Body::SweepBonus { .. }
-            | Body::ExpireLot { .. } => true,
+            | Body::ExpireLot { .. }
+            | Body::AcceptRate(_) => true,
             Body::RefundGoods(_)
             | Body::ResolveReview(_)
             | Body::ExtRefund(_)
@@ -634,7 +702,12 @@ impl Command {
             | Body::CorrectCharge { .. }
             | Body::SweepGrant { .. }
             | Body::SetBudget { .. }
-            | Body::PublishPrices { .. } => false,
+            | Body::SavePriceDraft { .. }
+            | Body::DeletePriceDraft { .. }
+            | Body::PublishPrices { .. }
+            | Body::AssignPriceList { .. }
+            | Body::PinRate { .. }
+            | Body::UnpinRate { .. } => false,
         }
     }
 
@@ -808,7 +881,19 @@ impl Command {
             Body::RetirePackage { id, version } => {
                 into.packages.insert((id.clone(), *version));
             }
-            Body::PublishPrices { .. } => {}
+            Body::SavePriceDraft { list, .. } | Body::DeletePriceDraft { list } => into.price_list(list),
+            Body::PublishPrices { list, pairs, .. } => {
+                into.price_list(list);
+                into.fx_pairs.extend(pairs.iter().cloned());
+            }
+            Body::AssignPriceList { account, list } => {
+                into.account(*account);
+                into.price_assignments.insert(*account);
+                list.iter().for_each(|list| into.price_list(list));
+            }
+            Body::AcceptRate(AcceptedRate { pair, .. })
+            | Body::PinRate { pair, .. }
+            | Body::UnpinRate { pair } => drop(into.fx_pairs.insert(pair.clone())),
         }
     }
 }

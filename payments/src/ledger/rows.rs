@@ -201,14 +201,3 @@ pub struct Notice {
     /// When it came.
     pub at: Timestamp,
 }
-
-/// One published version of the price list. Immutable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PriceListRow {
-    /// Its name.
-    pub version: String,
-    /// When it was published.
-    pub at: Timestamp,
-    /// What it says, as JSON: model → rates.
-    pub body: String,
-}

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use units::{AccountId, KeyId, OrderId, RefundBatchId, RefundId, RequestId};
 
 use super::{
-    Account, ApiKey, Asset, Budget, BudgetPeriod, CreditCode, Entry, Grant, GrantStanding, Hold, Lot, Notice,
-    Order, Package, PriceListRow, RefundBatch, RefundItem, SuspensePayment, TokenTerms, Wallet,
+    Account, ApiKey, Asset, Budget, BudgetPeriod, CreditCode, Entry, FxPair, FxRate, Grant, GrantStanding,
+    Hold, Lot, Notice, Order, Package, PriceAssignment, PriceList, PriceVersion, RefundBatch, RefundItem,
+    SuspensePayment, TokenTerms, Wallet,
     order::{bonus_lot, paid_lot},
 };
 
@@ -47,6 +48,12 @@ pub struct Needs {
     pub budgets: BTreeSet<(AccountId, Option<KeyId>)>,
     /// What accounts' grants so far say about the next.
     pub standings: BTreeSet<AccountId>,
+    /// Price lists, without their versions.
+    pub price_lists: BTreeSet<String>,
+    /// Accounts whose price list is asked for.
+    pub price_assignments: BTreeSet<AccountId>,
+    /// Pairs of currencies, without their history.
+    pub fx_pairs: BTreeSet<String>,
 }
 
 impl Needs {
@@ -104,6 +111,10 @@ impl Needs {
         self.batches.insert(id);
     }
 
+    pub(super) fn price_list(&mut self, name: &str) {
+        self.price_lists.insert(name.to_owned());
+    }
+
     pub(super) fn notice(&mut self, id: Option<&str>) {
         self.notices.extend(id.map(str::to_owned));
     }
@@ -123,7 +134,11 @@ pub enum RowOp {
     Batch(RefundBatch),
     Item(RefundItem),
     Entry(Entry),
-    PriceList(PriceListRow),
+    PriceList(PriceList),
+    PriceVersion(PriceVersion),
+    PriceAssignment(PriceAssignment),
+    FxPair(FxPair),
+    FxRate(FxRate),
     Terms(TokenTerms),
     Budget(Box<Budget>),
     Grant(Grant),
@@ -162,6 +177,9 @@ pub struct Rows {
     pub(crate) codes: HashMap<String, CreditCode>,
     pub(crate) packages: BTreeMap<(String, i64), Package>,
     pub(crate) suspense: BTreeMap<String, SuspensePayment>,
+    pub(crate) price_lists: HashMap<String, PriceList>,
+    pub(crate) price_assignments: HashMap<AccountId, PriceAssignment>,
+    pub(crate) fx_pairs: HashMap<String, FxPair>,
 }
 
 /// Which lots and holds changed since [`Rows::keep_hot`] last looked, so that it need not look at all of them.
@@ -178,7 +196,8 @@ impl Rows {
         Self { touched: Touched { watched: true, ..Touched::default() }, ..Self::default() }
     }
 
-    /// Takes a row in, as loaded or as decided. Journal lines and price lists are never read back by a decision.
+    /// Takes a row in, as loaded or as decided. Journal lines, versions of price lists and the history of rates are
+    /// never read back by a decision.
     pub fn put(&mut self, op: &RowOp) {
         match op {
             RowOp::Account(row) => drop(self.accounts.insert(row.id, row.clone())),
@@ -217,7 +236,10 @@ impl Rows {
                 drop(self.packages.insert((row.offer.id.clone(), row.offer.version), row.clone()));
             }
             RowOp::Suspense(row) => drop(self.suspense.insert(row.transaction_id.clone(), row.clone())),
-            RowOp::Entry(_) | RowOp::PriceList(_) => {}
+            RowOp::PriceList(row) => drop(self.price_lists.insert(row.name.clone(), row.clone())),
+            RowOp::PriceAssignment(row) => drop(self.price_assignments.insert(row.account, row.clone())),
+            RowOp::FxPair(row) => drop(self.fx_pairs.insert(row.pair.clone(), row.clone())),
+            RowOp::Entry(_) | RowOp::PriceVersion(_) | RowOp::FxRate(_) => {}
         }
     }
 
@@ -268,6 +290,9 @@ impl Rows {
         self.codes.clear();
         self.packages.clear();
         self.suspense.clear();
+        self.price_lists.clear();
+        self.price_assignments.clear();
+        self.fx_pairs.clear();
         let crowded = self.accounts.len() > accounts_max;
         let stays = |account: AccountId| !crowded || recent.contains(&account);
         if crowded {
@@ -406,6 +431,21 @@ impl Rows {
     /// The loaded lot of this id.
     pub fn lot(&self, id: &str) -> Option<&Lot> {
         self.lots.get(id)
+    }
+
+    /// The price list, if it exists.
+    pub fn price_list(&self, name: &str) -> Option<&PriceList> {
+        self.price_lists.get(name)
+    }
+
+    /// The list an account was assigned, if it ever was.
+    pub fn price_assignment(&self, account: AccountId) -> Option<&PriceAssignment> {
+        self.price_assignments.get(&account)
+    }
+
+    /// What counts for a pair of currencies.
+    pub fn fx_pair(&self, pair: &str) -> Option<&FxPair> {
+        self.fx_pairs.get(pair)
     }
 
     /// The notification, if it was filed.

@@ -2,8 +2,8 @@
 
 use super::{
     tables::{
-        self, ACCOUNT, API_KEY, BUDGET, CREDIT_CODE, GRANT, HOLD, LOT, NOTICE, PACKAGE, PAY_ORDER,
-        REFUND_BATCH, REFUND_ITEM, STANDING, SUSPENSE, TERMS, Table, WALLET,
+        self, ACCOUNT, API_KEY, BUDGET, CREDIT_CODE, FX_PAIR, GRANT, HOLD, LOT, NOTICE, PACKAGE, PAY_ORDER,
+        PRICE_ASSIGNMENT, PRICE_LIST, REFUND_BATCH, REFUND_ITEM, STANDING, SUSPENSE, TERMS, Table, WALLET,
     },
     value::Value,
 };
@@ -80,6 +80,9 @@ pub(super) fn plan(needs: &Needs, kept: &Rows) -> Vec<Fetch> {
         by(&GRANT, &["id"], words(&needs.orders)),
         by(&STANDING, &["account"], words(&needs.standings)),
         by(&BUDGET, &["account", "api_key"], budgets.map(budget_key).collect()),
+        by(&PRICE_LIST, &["name"], words(&needs.price_lists)),
+        by(&PRICE_ASSIGNMENT, &["account"], words(&needs.price_assignments)),
+        by(&FX_PAIR, &["pair"], words(&needs.fx_pairs)),
     ];
     fetches.into_iter().filter(|fetch| !fetch.keys.is_empty()).collect()
 }

@@ -16,6 +16,7 @@ mod machines;
 mod migration;
 mod model;
 mod orders;
+mod prices;
 mod recovery;
 mod review;
 mod sales;

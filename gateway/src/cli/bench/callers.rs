@@ -195,6 +195,8 @@ impl Callers {
                 fx_id: Some("USD-CNY-2026-11-01T00:00".to_owned()),
                 rates,
                 input_estimate: Tokens(INPUT_BOUND),
+                window: None,
+                tiers: Vec::new(),
             },
             bound,
             most: bound,

@@ -8,12 +8,14 @@ mod check;
 mod correct;
 mod credit;
 mod external;
+mod fx;
 mod goods;
 mod grant;
 mod hold;
 mod order;
 mod package;
 mod pay;
+mod prices;
 mod promo;
 mod refund;
 mod refund_item;
@@ -21,15 +23,20 @@ mod review;
 mod settle;
 mod standing;
 
+pub use self::{
+    fx::{FxRefusal, is_near},
+    prices::PriceRefusal,
+};
+
 use serde::{Deserialize, Serialize};
 use units::{
     AccountId, Fen, KeyId, NanoCny, OrderId, Overflow, RefundBatchId, RefundId, RequestId, Timestamp,
 };
 
 use super::{
-    Account, Asset, Body, Book, Budget, Command, Entry, EntryKind, Grant, GrantBlock, Hold, Lot, LotClass,
-    Order, OrderState, OverBudget, PlanError, PriceListRow, RefundBatch, RefundBatchState, RefundItem,
-    RefundItemState, RowOp, Rows, SuspenseState, Wallet,
+    Account, Asset, Body, Book, Budget, Command, Entry, EntryKind, FxRate, Grant, GrantBlock, Hold, Lot,
+    LotClass, Order, OrderState, OverBudget, PlanError, PriceList, PriceVersion, RefundBatch,
+    RefundBatchState, RefundItem, RefundItemState, RowOp, Rows, SuspenseState, Wallet,
 };
 
 /// What a command leads to.
@@ -74,6 +81,12 @@ pub enum Reply {
     Grant(Box<Grant>),
     /// The lot as it stands now.
     Lot(Box<Lot>),
+    /// The price list as it stands now.
+    PriceList(Box<PriceList>),
+    /// The version that was published.
+    PriceVersion(Box<PriceVersion>),
+    /// The rate that was written down.
+    FxRate(Box<FxRate>),
 }
 
 /// What a command did to an order.
@@ -213,6 +226,10 @@ pub enum Refusal {
     BatchState { batch: RefundBatchId, state: RefundBatchState },
     #[error("the decision does not add up: {0}")]
     DoesNotAddUp(String),
+    #[error(transparent)]
+    Prices(PriceRefusal),
+    #[error(transparent)]
+    Fx(FxRefusal),
 }
 
 impl Refusal {
@@ -296,14 +313,15 @@ pub fn decide(rows: &Rows, command: &Command) -> Result<Decision, Refusal> {
         Body::CloseAccount { account } => draft.close_account(*account)?,
         Body::DefinePackage(offer) => draft.define_package(offer)?,
         Body::RetirePackage { id, version } => draft.retire_package(id, *version)?,
-        Body::PublishPrices { version, body } => {
-            draft.ops.push(RowOp::PriceList(PriceListRow {
-                version: version.clone(),
-                at: command.at,
-                body: body.clone(),
-            }));
-            Reply::Done
+        Body::SavePriceDraft { list, document } => draft.save_price_draft(list, document)?,
+        Body::DeletePriceDraft { list } => draft.delete_price_draft(list)?,
+        Body::PublishPrices { list, source_hash, valid_from, pairs } => {
+            draft.publish_prices(list, source_hash, *valid_from, pairs)?
         }
+        Body::AssignPriceList { account, list } => draft.assign_price_list(*account, list.as_deref())?,
+        Body::AcceptRate(rate) => draft.accept_rate(rate)?,
+        Body::PinRate { pair, rate_micro, until } => draft.pin_rate(pair, *rate_micro, *until)?,
+        Body::UnpinRate { pair } => draft.unpin_rate(pair)?,
     };
     Ok(Decision { ops: draft.ops, reply })
 }

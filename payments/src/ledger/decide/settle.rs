@@ -43,10 +43,10 @@ impl Draft<'_> {
                 ended.usage = Some(*usage);
                 ended.estimated = *estimated;
                 if self.is_house(hold.account) {
-                    ended.cost = hold.quote.rates.charge(usage)?;
+                    ended.cost = hold.quote.rates_for(usage).charge(usage)?;
                     self.post_cost(&ended, Book::HouseUsage, EntryKind::Settle, ended.cost.get());
                 } else {
-                    let split = split_charge(usage, &hold.quote.rates, &hold.legs)?;
+                    let split = split_charge(usage, hold.quote.rates_for(usage), &hold.legs)?;
                     ended.cost_tokens_milli = split.tokens_milli();
                     for (leg, burnt) in hold.legs.iter().zip(&split.legs) {
                         self.burn_tokens(&mut ended, leg, *burnt)?;

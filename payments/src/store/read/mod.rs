@@ -6,11 +6,15 @@ mod budgets;
 mod calls;
 mod offers;
 mod orders;
+mod prices;
 mod verify;
 
 use super::{tables::Table, value::Broken};
 
-pub use self::{accounts::Balance, books::TrialBalanceLine, budgets::TokenBalance, verify::Findings};
+pub use self::{
+    accounts::Balance, books::TrialBalanceLine, budgets::TokenBalance, prices::PriceVersionHead,
+    verify::Findings,
+};
 
 /// A page of a list.
 const PAGE: usize = 200;

@@ -68,7 +68,14 @@ pub fn flat(rate: i64) -> Rates {
 }
 
 pub fn quote(rates: Rates) -> HoldQuote {
-    HoldQuote { price_version: "p-1".to_owned(), fx_id: None, rates, input_estimate: Tokens(7) }
+    HoldQuote {
+        price_version: "p-1".to_owned(),
+        fx_id: None,
+        rates,
+        input_estimate: Tokens(7),
+        window: None,
+        tiers: Vec::new(),
+    }
 }
 
 /// A hold of this much of the model's own tokens and of no money, by a run of number 1.

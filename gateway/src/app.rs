@@ -15,15 +15,15 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Router;
 use payments::{
-    admission::Admission,
     channel::wechat::v3,
     fx::{Fx, FxSettings, FxSource},
+    grant::{GrantCaps, Grants},
     holds::Holds,
     journal::Journal,
     ledger::AccountRole,
     reconcile,
     refund::Refunds,
-    store::{Store, StoreSettings},
+    store::{FolderLock, Store},
     topup::{Merchant, Merchants, TopUpSettings, TopUps},
     transport::Transport,
 };
@@ -33,7 +33,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use units::{Clock, Livemode};
 
 use crate::{
-    admin::{Admin, AdminToken, NewAccount, create_account, secret_file},
+    admin::{Admin, AdminToken, NewAccount, PriceRoom, create_account, secret_file},
+    books::{self, Books},
     cashier::{Cashier, LedgerTill, PaymentMetrics, StoredKeys, shape},
     dispatch::TargetHealth,
     edge::{self, ConnLimits},
@@ -44,13 +45,19 @@ use crate::{
     plan::Snapshots,
     portal,
     provider::Upstreams,
-    reload::{Publisher, follow_keys},
-    settings::{MerchantSettings, Secret, Settings},
+    reload::{FxMetrics, Publisher, PublisherSettings, follow_keys},
+    settings::{MerchantSettings, Secret, Settings, StoreSettings},
     telemetry::Metrics,
 };
 
 /// How long calls whose clients have gone may run on for their usage.
 const TAIL_MAX: Duration = Duration::from_secs(30);
+
+/// How often calls are looked for that should have ended.
+const OVERDUE_EVERY: Duration = Duration::from_secs(600);
+
+/// How often calls of nodes that died are looked for, where several share the books.
+const ORPHANS_EVERY: Duration = Duration::from_secs(30);
 
 /// How long the books may take to close.
 const CLOSE_MAX: Duration = Duration::from_secs(10);
@@ -105,6 +112,8 @@ pub struct Running {
     connections: TaskTracker,
     tails: TaskTracker,
     background: TaskTracker,
+    /// Given back when everything else is over.
+    lock: Option<FolderLock>,
 }
 
 /// Opens the books, settles what an earlier run left open, and begins to serve.
@@ -118,7 +127,7 @@ pub async fn start(
 ) -> anyhow::Result<Running> {
     let folder = settings.store.path.clone();
     let transport: Arc<dyn Transport> = Arc::new(Outbound::new().context("TLS for outgoing calls")?);
-    let books = open_books(&folder, &*clock).await?;
+    let books = open_books(&settings.store, &*clock).await?;
     house_accounts(&books.store, &settings, &*clock).await?;
     let key_secret = key_secret(&settings, &folder)?;
     let admin_token = admin_token(&settings, &folder)?;
@@ -130,14 +139,23 @@ pub async fn start(
     metrics.expect(settings.table.models.keys().map(String::as_str));
     let payment_metrics = PaymentMetrics::new(metrics.registry())?;
 
-    let fx = Fx::new(fx_settings(&settings), transport.clone(), clock.clone());
-    let publisher = Publisher::new(books.store.clone(), fx, settings.table.clone(), clock.clone());
-    publisher.publish().await.context("the price list cannot be published")?;
+    let rates = Arc::new(books.store.clone());
+    let fx = Fx::new(fx_settings(&settings), transport.clone(), clock.clone(), rates);
+    let told = PublisherSettings {
+        table: settings.table.clone(),
+        pinned: settings.fx.pinned.iter().map(|(pair, rate)| (pair.to_string(), rate.get())).collect(),
+        warn_stale: settings.fx.warn_stale,
+    };
+    let fx_metrics = FxMetrics::new(metrics.registry())?;
+    let publisher = Arc::new(Publisher::new(books.store.clone(), fx, told, clock.clone(), fx_metrics));
+    publisher.begin().await.context("the price list cannot be published")?;
     let snapshots = publisher.snapshots();
 
-    let (key_table, keys) = keys(&books.store, &key_secret, &snapshots).await?;
+    let (key_table, keys) = keys(&books.store, &key_secret, &snapshots, &clock).await?;
     let holds =
         Holds::new(books.store.clone(), books.admission.clone(), books.journal.clone(), clock.clone());
+    let grants =
+        Grants::new(books.store.clone(), books.admission.clone(), clock.clone(), GrantCaps::default());
     let merchants = Arc::new(merchants(&settings, &public_url, &transport, &clock)?);
     let topups = TopUps::new(
         books.store.clone(),
@@ -176,6 +194,8 @@ pub async fn start(
         topups: topups.clone(),
         refunds: refunds.clone(),
         holds,
+        grants: grants.clone(),
+        key_secret: key_secret.clone(),
         keys,
         snapshots,
         clock: clock.clone(),
@@ -189,6 +209,13 @@ pub async fn start(
         token: admin_token.clone(),
         metrics,
         clock: clock.clone(),
+        prices: PriceRoom {
+            store: store.clone(),
+            clock: clock.clone(),
+            max_stale: settings.fx.max_stale,
+            warn_stale: settings.fx.warn_stale,
+            publisher: Some(publisher.clone()),
+        },
     };
 
     let limits = ConnLimits { drain_max: settings.server.drain_max, ..ConnLimits::default() };
@@ -203,6 +230,24 @@ pub async fn start(
         let stop = stop_background.clone();
         async move { refunds.work(stop).await }
     });
+    background.spawn({
+        let stop = stop_background.clone();
+        async move { grants.work(stop).await }
+    });
+    if settings.store.url.is_some() {
+        background.spawn(end_orphans(
+            books.store.clone(),
+            books.journal.clone(),
+            clock.clone(),
+            stop_background.clone(),
+        ));
+    }
+    background.spawn(end_overdue(
+        books.store.clone(),
+        books.journal.clone(),
+        clock.clone(),
+        stop_background.clone(),
+    ));
     background.spawn(follow_keys(store.clone(), key_table, stop_background.clone()));
     background.spawn({
         let stop = stop_background.clone();
@@ -221,6 +266,7 @@ pub async fn start(
         connections,
         tails,
         background,
+        lock: books.lock,
     })
 }
 
@@ -248,6 +294,7 @@ impl Running {
         if tokio::time::timeout(CLOSE_MAX, self.store.close()).await.is_err() {
             tracing::error!("a call never ended; its hold is settled at the next start");
         }
+        drop(self.lock);
     }
 }
 
@@ -281,30 +328,48 @@ impl Serving<'_> {
     }
 }
 
-/// The books and what stands before them.
-struct Books {
-    store: Store,
-    admission: Arc<Admission>,
-    journal: Arc<Journal>,
-}
-
-async fn open_books(folder: &Path, clock: &dyn Clock) -> anyhow::Result<Books> {
-    std::fs::create_dir_all(folder).with_context(|| format!("the store's folder {}", folder.display()))?;
-    let admission = Arc::new(Admission::default());
-    // The store's lock comes before the journal: a second process must not touch its files.
-    if payments::store::is_in_use(folder)? {
-        anyhow::bail!("{} is in use by another tollgate process", folder.display());
-    }
-    let (journal, marks) = Journal::open(&folder.join("journal")).context("the journal")?;
-    let journal = Arc::new(journal);
-    let settings =
-        StoreSettings { folder: folder.to_owned(), admission: admission.clone(), journal: journal.clone() };
-    let store = tokio::task::spawn_blocking(move || Store::open(settings)).await??;
-    let settled = reconcile::recover(&store, &marks, &journal, clock).await.context("recovery")?;
+/// Opens the books and ends what earlier runs left open.
+async fn open_books(settings: &StoreSettings, clock: &dyn Clock) -> anyhow::Result<Books> {
+    let books = books::open(settings).await?;
+    let Books { store, journal, marks, .. } = &books;
+    let settled = reconcile::recover(store, marks, journal, clock).await.context("recovery")?;
     if settled > 0 {
         tracing::warn!(holds = settled, "calls that an earlier run left open were settled");
     }
-    Ok(Books { store, admission, journal })
+    Ok(books)
+}
+
+/// Now and then ends the holds of runs that died elsewhere: what their journals knew stands on their disks.
+async fn end_orphans(store: Store, journal: Arc<Journal>, clock: Arc<dyn Clock>, stop: CancellationToken) {
+    let nothing_known = HashMap::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = clock.sleep_until(clock.now().after(ORPHANS_EVERY)) => {}
+        }
+        match reconcile::recover(&store, &nothing_known, &journal, &*clock).await {
+            Ok(0) => {}
+            Ok(ended) => tracing::warn!(holds = ended, "calls of a node that is gone were settled"),
+            Err(error) => tracing::warn!(%error, "orphaned holds cannot be looked for"),
+        }
+    }
+}
+
+/// Now and then ends the holds of calls that should have ended long ago.
+async fn end_overdue(store: Store, journal: Arc<Journal>, clock: Arc<dyn Clock>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = clock.sleep_until(clock.now().after(OVERDUE_EVERY)) => {}
+        }
+        match reconcile::end_overdue(&store, &journal, &*clock).await {
+            Ok(0) => {}
+            Ok(ended) => {
+                tracing::error!(holds = ended, "calls ran past their deadline; their holds were settled")
+            }
+            Err(error) => tracing::warn!(%error, "overdue holds cannot be looked for"),
+        }
+    }
 }
 
 /// Our own calls run on an account of ours, one for each kind of money that is served.
@@ -345,6 +410,7 @@ async fn keys(
     store: &Store,
     secret: &Arc<[u8]>,
     snapshots: &Snapshots,
+    clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<(Arc<KeyTable>, Keys)> {
     let source = StoredKeys(store.clone());
     let known: HashMap<_, _> = source.all().await?.into_iter().collect();
@@ -354,14 +420,14 @@ async fn keys(
         (limits.requests_per_minute, limits.tokens_per_minute)
     });
     let table = Arc::new(KeyTable::from_pointee(known));
-    Ok((table.clone(), Keys::new(table, secret, Arc::new(source), paces)))
+    Ok((table.clone(), Keys::new(table, secret, Arc::new(source), paces, clock.clone())))
 }
 
 fn readiness(store: &Store, snapshots: &Snapshots) -> Result<(), String> {
     if !store.is_running() {
         return Err("the ledger cannot be written".to_owned());
     }
-    if snapshots.load().prices.quotes.is_empty() {
+    if snapshots.load().prices.is_empty() {
         return Err("no prices are published".to_owned());
     }
     Ok(())
@@ -378,13 +444,14 @@ fn fx_settings(settings: &Settings) -> FxSettings {
             name: source.name.clone(),
             url: source.url.clone(),
             pointer: source.pointer.clone(),
+            observed: source.observed.clone(),
         });
     }
     FxSettings {
         sources,
-        pinned: settings.fx.pinned.iter().map(|(pair, rate)| (pair.to_string(), rate.get())).collect(),
         cache: settings.fx.cache,
         max_stale: settings.fx.max_stale,
+        patience: settings.fx.patience,
     }
 }
 

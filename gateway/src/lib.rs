@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod app;
 pub mod body;
+pub mod books;
 pub mod cashier;
 pub mod chat;
 pub mod cli;
@@ -24,4 +25,5 @@ pub mod provider;
 pub mod reload;
 pub mod rescue;
 pub mod settings;
+pub mod statement;
 pub mod telemetry;

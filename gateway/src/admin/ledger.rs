@@ -2,14 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::{extract::State, response::Response};
+use axum::{
+    extract::{Query, State},
+    response::Response,
+};
 use http::StatusCode;
-use payments::store::{Store, SubmitError};
+use payments::store::{BooksReader, Store, SubmitError};
 use serde_json::{Value, json};
 use units::NanoCny;
 
 use super::Admin;
-use crate::cashier::{PayError, reply};
+use crate::{
+    cashier::{PayError, download, reply},
+    statement::Asked,
+};
 
 /// The trial balance with every rule looked at.
 ///
@@ -47,4 +53,26 @@ pub async fn trial_balance(store: &Store) -> Result<Value, SubmitError> {
 /// `GET /admin/v1/ledger/trial-balance`
 pub(super) async fn show(State(admin): State<Arc<Admin>>) -> Result<Response, PayError> {
     Ok(reply(StatusCode::OK, &trial_balance(&admin.store).await?))
+}
+
+const EXPORT_KNOWS: &[&str] = &["account", "all", "from", "to", "format"];
+
+/// `GET /admin/v1/ledger/export?account=ID|all=true&from&to&format=csv|jsonl`: the lines of the journal, streamed.
+pub(super) async fn export(
+    State(admin): State<Arc<Admin>>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Response, PayError> {
+    let asked = Asked::read(&pairs, EXPORT_KNOWS)?;
+    if asked.account.is_some() == asked.all {
+        return Err(PayError::missing("account", "name an account, or say all=true"));
+    }
+    if asked.form.is_none() {
+        return Err(PayError::missing("format", "say format=csv or format=jsonl"));
+    }
+    if let Some(account) = asked.account {
+        let unknown = || PayError::not_found("account", format!("No account {account}"));
+        admin.store.account(account).await?.ok_or_else(unknown)?;
+    }
+    admin.store.flushed().await?;
+    download(BooksReader::from(&admin.store), asked.account, &asked).await
 }

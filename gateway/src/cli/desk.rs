@@ -3,18 +3,17 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
-use payments::{
-    admission::Admission,
-    journal::Journal,
-    store::{OpenError, Store, StoreSettings},
-};
+use http_body_util::BodyExt;
+use payments::store::{FolderLock, Store};
 use serde_json::Value;
+use tower::ServiceExt;
 use units::Clock;
 
 use super::{Exit, Failed};
 use crate::{
-    admin::{AdminToken, secret_file},
+    admin::{AdminToken, PriceRoom, secret_file},
     app,
+    books::{self, Books, OpenBooksError},
     cashier::PayError,
     clock::ProcessClock,
     settings::Settings,
@@ -23,7 +22,14 @@ use crate::{
 /// A place to work at.
 pub(super) enum Desk {
     /// Nobody has the store open.
-    Local { store: Store, key_secret: String, clock: Arc<dyn Clock> },
+    Local {
+        store: Store,
+        key_secret: String,
+        clock: Arc<dyn Clock>,
+        prices: PriceRoom,
+        /// Given back when the store is closed.
+        _lock: Option<FolderLock>,
+    },
     /// A process of ours has: it is asked.
     Remote { client: reqwest::Client, url: String, token: AdminToken },
 }
@@ -31,28 +37,24 @@ pub(super) enum Desk {
 impl Desk {
     pub(super) async fn open(settings: &Settings) -> Result<Self, Failed> {
         let folder = settings.store.path.clone();
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("the store's folder {}", folder.display()))?;
-        if payments::store::is_in_use(&folder)? {
-            return Self::remote(settings);
-        }
-        let (journal, _) = Journal::open(&folder.join("journal")).context("the journal")?;
-        let opened = StoreSettings {
-            folder: folder.clone(),
-            admission: Arc::new(Admission::default()),
-            journal: Arc::new(journal),
-        };
-        let store = match tokio::task::spawn_blocking(move || Store::open(opened)).await? {
-            Ok(store) => store,
-            // Somebody was quicker.
-            Err(OpenError::InUse(_)) => return Self::remote(settings),
+        let Books { store, lock, .. } = match books::open(&settings.store).await {
+            Ok(books) => books,
+            Err(OpenBooksError::InUse(_)) => return Self::remote(settings),
             Err(error) => return Err(error.into()),
         };
         let key_secret = match &settings.server.key_secret {
             Some(secret) => secret.expose().to_owned(),
             None => secret_file(&folder.join("key_secret"), "tgsec").context("the key secret")?,
         };
-        Ok(Self::Local { store, key_secret, clock: Arc::new(ProcessClock::default()) })
+        let clock: Arc<dyn Clock> = Arc::new(ProcessClock::default());
+        let prices = PriceRoom {
+            store: store.clone(),
+            clock: clock.clone(),
+            max_stale: settings.fx.max_stale,
+            warn_stale: settings.fx.warn_stale,
+            publisher: None,
+        };
+        Ok(Self::Local { store, key_secret, clock, prices, _lock: lock })
     }
 
     fn remote(settings: &Settings) -> Result<Self, Failed> {
@@ -65,6 +67,48 @@ impl Desk {
         };
         let client = reqwest::Client::builder().no_proxy().build()?;
         Ok(Self::Remote { client, url, token })
+    }
+
+    /// Carries out one request about prices or rates: in place, or at the running process.
+    pub(super) async fn call(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Failed> {
+        match self {
+            Self::Remote { client, url, token } => {
+                ask(client, token, method, format!("{url}{path}"), body).await
+            }
+            Self::Local { prices, .. } => {
+                let body = axum::body::Body::from(body.map_or_else(String::new, Value::to_string));
+                let request = http::Request::builder().method(method).uri(path).body(body)?;
+                let answer = prices.clone().router().oneshot(request).await?;
+                if let Some(error) = answer.extensions().get::<PayError>() {
+                    return Err(error.clone().into());
+                }
+                let status = answer.status();
+                let bytes = answer.into_body().collect().await?.to_bytes();
+                if !status.is_success() {
+                    let words = String::from_utf8_lossy(&bytes).into_owned();
+                    return Err(Failed { exit: exit_of(status), error: anyhow::anyhow!(words) });
+                }
+                Ok(serde_json::from_slice(&bytes)?)
+            }
+        }
+    }
+
+    /// Opens a desk for a single request.
+    pub(super) async fn once(
+        settings: &Settings,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Failed> {
+        let desk = Self::open(settings).await?;
+        let answer = desk.call(method, path, body).await;
+        desk.close().await;
+        answer
     }
 
     pub(super) async fn close(self) {

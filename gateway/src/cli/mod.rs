@@ -5,10 +5,14 @@
 mod bench;
 mod books;
 mod check;
+mod copies;
 mod demo;
 mod desk;
 mod exit;
+mod export;
+mod fx;
 mod output;
+mod prices;
 mod ready;
 mod serve;
 mod signals;
@@ -59,6 +63,19 @@ enum Verb {
     /// The books.
     #[command(subcommand)]
     Ledger(LedgerVerb),
+    /// Copy the books into a new folder while they are written, and verify the copy.
+    Backup(copies::BackupArgs),
+    /// Put a backup into an empty folder, and verify it there; `serve` goes on from it.
+    Restore(copies::RestoreArgs),
+    /// About where the books are kept.
+    #[command(subcommand)]
+    Store(StoreVerb),
+    /// Price lists: what is sold at which price, to whom.
+    #[command(subcommand)]
+    Prices(prices::PricesVerb),
+    /// Rates of exchange.
+    #[command(subcommand)]
+    Fx(fx::FxVerb),
     /// Run only the far side: simulated providers and WeChat Pay.
     Sim(sim::SimArgs),
     /// Measure.
@@ -135,6 +152,17 @@ enum LedgerVerb {
         #[command(flatten)]
         format: Format,
     },
+    /// Look at books that need not be open: every rule, every link of the chain, what they come to. Nothing is written, and
+    /// whoever serves from them goes on; exits with 8 if something is found.
+    Verify(copies::VerifyArgs),
+    /// Write the lines of the journal as CSV or JSON, beside whoever serves from them.
+    Export(export::ExportArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum StoreVerb {
+    /// Move the books of a folder into an empty PostgreSQL database: all of them, or nothing.
+    Move(copies::MoveArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -143,6 +171,8 @@ enum BenchVerb {
     Overhead(load_tests::OverheadArgs),
     /// How much does the ledger carry? The store beside a plain loop that writes the same rows, in one run.
     Ledger(bench::LedgerArgs),
+    /// How long does a page take behind a long history? Fills fresh books with one, and reads.
+    LedgerHistory(bench::HistoryArgs),
 }
 
 /// Runs the command of this process.
@@ -212,11 +242,19 @@ async fn run(verb: Verb) -> Result<Exit, Failed> {
         Verb::Ledger(LedgerVerb::TrialBalance { config, format }) => {
             books::trial_balance(&config.config, format).await
         }
+        Verb::Prices(verb) => Box::pin(prices::run(verb)).await,
+        Verb::Fx(verb) => Box::pin(fx::run(verb)).await,
+        Verb::Ledger(LedgerVerb::Verify(args)) => copies::verify(args).await,
+        Verb::Ledger(LedgerVerb::Export(args)) => export::export(args).await,
+        Verb::Backup(args) => copies::backup(args).await,
+        Verb::Restore(args) => copies::bring_back(args).await,
+        Verb::Store(StoreVerb::Move(args)) => copies::carry_over(args).await,
         Verb::Sim(args) => sim::run(args).await,
         Verb::Bench(BenchVerb::Overhead(args)) => Ok(match load_tests::overhead(args).await? {
             true => Exit::Ok,
             false => Exit::BenchInvalid,
         }),
         Verb::Bench(BenchVerb::Ledger(args)) => Box::pin(bench::ledger(args)).await,
+        Verb::Bench(BenchVerb::LedgerHistory(args)) => Box::pin(bench::history(args)).await,
     }
 }

@@ -194,12 +194,13 @@ impl Store {
         }
     }
 
-    /// Which holds' runs are over: where one process writes every earlier one, elsewhere those without a lease.
+    /// Which holds' runs are over, if `?1` is ours: where one process writes every earlier one, elsewhere whichever has
+    /// no lease any more.
     pub(super) const fn run_is_over(&self) -> &'static str {
         match self.readers {
-            Readers::Sqlite(_) => "1 = 1",
+            Readers::Sqlite(_) => "epoch < ?1",
             Readers::Postgres(_) => {
-                "NOT EXISTS (SELECT 1 FROM node_lease WHERE node_lease.epoch = hold.epoch AND node_lease.until > now())"
+                "epoch <> ?1 AND NOT EXISTS (SELECT 1 FROM node_lease WHERE node_lease.epoch = hold.epoch AND node_lease.until > now())"
             }
         }
     }
@@ -209,9 +210,19 @@ impl Store {
         &self,
         reading: impl FnOnce(&mut dyn Query) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, SubmitError> {
-        let result = match &self.readers {
-            Readers::Sqlite(readers) => sqlite::Readers::read(readers.clone(), reading).await,
-            Readers::Postgres(readers) => postgres::Readers::read(readers.clone(), reading).await,
+        self.readers.read(reading).await
+    }
+}
+
+impl Readers {
+    /// Runs a reading on one snapshot.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        reading: impl FnOnce(&mut dyn Query) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, SubmitError> {
+        let result = match self {
+            Self::Sqlite(readers) => sqlite::Readers::read(readers.clone(), reading).await,
+            Self::Postgres(readers) => postgres::Readers::read(readers.clone(), reading).await,
         };
         result.map_err(|error| SubmitError::Stopped(format!("the ledger cannot be read: {error}")))
     }

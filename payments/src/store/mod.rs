@@ -29,9 +29,9 @@ pub use handle::{Slot, Store, Submission, SubmitError, Waiting};
 pub use lane::Receipt;
 pub use postgres::{OpenError as PostgresError, PostgresSettings, check_url, names_password};
 pub use read::{
-    Balance, BookSum, Direction, EndsBeforeItBegins, ExportPage, ExportPlace, Findings, KindSum, LaneSeen,
-    LinePlace, NoLinePlace, Period, STATEMENT_LINES_MAX, Statement, StatementSums, StatementWish,
-    TrialBalanceLine,
+    Balance, BookSum, BooksReader, Direction, EndsBeforeItBegins, ExportPage, ExportPlace, Findings, KindSum,
+    LaneSeen, LinePlace, NoLinePlace, Period, PriceVersionHead, STATEMENT_LINES_MAX, Statement,
+    StatementSums, StatementWish, TokenBalance, TrialBalanceLine,
 };
 pub use sqlite::{FolderLock, MigrateError, OpenError, StoreSettings, is_in_use};
 pub use transfer::{Copied, MoveError, move_to_postgres};

@@ -1,6 +1,10 @@
 //! From a folder to a PostgreSQL server: the same books, to the last row, or nothing.
 
-use std::path::Path;
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+};
 
 use tokio::runtime::Handle;
 
@@ -9,7 +13,7 @@ use super::{
     examine::{Examined, whole},
     postgres::{OpenError as PostgresError, Target},
     query::{Query, ReadError},
-    sqlite::{OpenError, at_rest, on_snapshot},
+    sqlite::{MOVED, OpenError, at_rest, on_snapshot},
     tables::{ALL, RECEIPT, Table},
 };
 
@@ -58,7 +62,7 @@ impl From<ReadError> for MoveError {
 
 /// Moves the books in `folder` into the empty database at `url`: every table, the chain's links, the receipts, the
 /// epoch. Then both are added up, and the copy is verified to the end of its chain, before anything of it is kept. The
-/// folder's own files stay as they are. `progress` hears of each page.
+/// folder's own files stay as they are, but no store opens there any more. `progress` hears of each page.
 ///
 /// # Errors
 /// [`MoveError`].
@@ -95,8 +99,20 @@ fn moved(
     if !found.findings.0.is_empty() {
         return Err(MoveError::Unsound(found.findings.0));
     }
-    target.keep()?;
+    // Before it counts: in between nobody may serve from the folder, and afterwards nobody should.
+    let moved = folder.join(MOVED);
+    mark(&moved).map_err(|error| MoveError::Broken(format!("{}: {error}", moved.display())))?;
+    if let Err(error) = target.keep() {
+        let _ = fs::remove_file(&moved);
+        return Err(error.into());
+    }
     Ok(found)
+}
+
+fn mark(path: &Path) -> io::Result<()> {
+    let file = File::create(path)?;
+    file.sync_all()?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 fn copy(

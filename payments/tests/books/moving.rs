@@ -6,14 +6,16 @@ use payments::{
     holds::Holds,
     ledger::{AccountRole, Body, OrderState},
     reconcile,
-    store::{MoveError, PostgresSettings, Store, examine_folder, examine_postgres, move_to_postgres},
+    store::{
+        MoveError, OpenError, PostgresSettings, Store, examine_folder, examine_postgres, move_to_postgres,
+    },
 };
 use tempfile::TempDir;
 use testbed::Database;
 use units::{AccountId, Livemode, NanoCny};
 
 use crate::support::{
-    ManualClock, START, World, command, fen, postgres_settings, receipt, token_kind, usage,
+    ManualClock, START, World, command, fen, postgres_settings, receipt, settings, token_kind, usage,
 };
 
 /// Closed books with something of everything, a call open among it.
@@ -55,6 +57,9 @@ async fn moved_books_are_equal_to_the_last_row_and_go_on_where_they_were() {
     assert_eq!(moved, before, "lanes, links, receipts and the epoch too");
     assert_eq!(examine_postgres(database.url()).await.unwrap(), before);
     assert_eq!(examine_folder(folder.path()).unwrap(), before, "the folder keeps its own");
+
+    let refused = Store::open(settings(folder.path()).0);
+    assert!(matches!(refused, Err(OpenError::Moved(_))), "the books go on in one place: {refused:?}");
 
     let elsewhere = tempfile::tempdir().unwrap();
     let store = Store::open_postgres(postgres_settings(database.url(), elsewhere.path())).await.unwrap();

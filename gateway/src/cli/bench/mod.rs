@@ -6,6 +6,7 @@
 
 mod books;
 mod callers;
+mod history;
 mod plain_postgres;
 mod plain_sqlite;
 mod report;
@@ -26,6 +27,7 @@ use load_tests::process::{self, Machine};
 use rusqlite::Connection;
 use serde_json::json;
 
+pub(super) use self::history::{HistoryArgs, history};
 use self::{
     books::{Books, Funds},
     callers::{Callers, Latencies, dearest},

@@ -241,7 +241,7 @@ impl Run {
     }
 }
 
-fn microseconds(nanoseconds: &Histogram<u64>) -> Value {
+pub(super) fn microseconds(nanoseconds: &Histogram<u64>) -> Value {
     percentiles(nanoseconds, |value| json!(value as f64 / 1_000.0))
 }
 

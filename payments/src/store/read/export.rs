@@ -1,14 +1,19 @@
 //! The journal line by line, for whoever takes it elsewhere: a page a reading, in the order of the journal's index, so
 //! that neither memory nor the time of a page grows with history.
 
+use std::{path::Path, sync::Arc};
+
 use units::AccountId;
 
 use super::{select, statement::Period};
 use crate::{
     ledger::Entry,
     store::{
-        Store, SubmitError,
+        ExamineError, Store, SubmitError,
+        handle::Readers,
+        postgres,
         query::{Query, ReadError},
+        sqlite,
         tables::{ENTRY, JournalLine},
         value::Value,
     },
@@ -40,18 +45,45 @@ pub struct ExportPage {
     pub next: Option<ExportPlace>,
 }
 
-impl Store {
+/// Books that are only read: beside whoever writes them, or at rest. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct BooksReader(Readers);
+
+impl BooksReader {
+    /// The books in a folder.
+    ///
+    /// # Errors
+    /// [`ExamineError`] if there are none, or of another schema.
+    pub fn of_folder(folder: &Path) -> Result<Self, ExamineError> {
+        drop(sqlite::read_only(folder)?);
+        Ok(Self(Readers::Sqlite(Arc::new(sqlite::Readers::new(folder.to_owned())))))
+    }
+
+    /// The books in a PostgreSQL database.
+    ///
+    /// # Errors
+    /// [`ExamineError`] if there are none, or of another schema.
+    pub async fn of_postgres(url: &str) -> Result<Self, ExamineError> {
+        Ok(Self(Readers::Postgres(postgres::readers_of(url).await?)))
+    }
+
     /// The lines of one account, or of all and of no customer, in a period: the page behind `after`.
     ///
     /// # Errors
-    /// See [`Store::account`].
+    /// [`SubmitError`] if they cannot be read.
     pub async fn export(
         &self,
         account: Option<AccountId>,
         period: Period,
         after: Option<ExportPlace>,
     ) -> Result<ExportPage, SubmitError> {
-        self.read(move |db| page(db, account, period, after)).await
+        self.0.read(move |db| page(db, account, period, after)).await
+    }
+}
+
+impl From<&Store> for BooksReader {
+    fn from(store: &Store) -> Self {
+        Self(store.readers.clone())
     }
 }
 

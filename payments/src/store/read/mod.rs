@@ -2,10 +2,12 @@
 
 mod accounts;
 mod books;
+mod budgets;
 mod calls;
 mod export;
 mod offers;
 mod orders;
+mod prices;
 mod statement;
 mod verify;
 #[cfg(test)]
@@ -17,7 +19,9 @@ pub(super) use self::verify::examine;
 pub use self::{
     accounts::Balance,
     books::TrialBalanceLine,
-    export::{ExportPage, ExportPlace},
+    budgets::TokenBalance,
+    export::{BooksReader, ExportPage, ExportPlace},
+    prices::PriceVersionHead,
     statement::{
         BookSum, Direction, EndsBeforeItBegins, KindSum, LinePlace, NoLinePlace, Period, STATEMENT_LINES_MAX,
         Statement, StatementSums, StatementWish,

@@ -33,6 +33,9 @@ use super::{
 };
 use crate::{admission::Admission, journal::Journal};
 
+/// A file that says that the books of this folder go on elsewhere: two that differ would both be wrong.
+pub(in crate::store) const MOVED: &str = "moved";
+
 /// Where the store lives and what it reports to.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
@@ -53,6 +56,12 @@ pub enum OpenError {
     /// There is nothing of ours in it.
     #[error("{} holds no books", .0.display())]
     NoBooks(PathBuf),
+    /// Its books were moved elsewhere and go on there.
+    #[error(
+        "the books in {} were moved to PostgreSQL: set `store.url`; to serve from the folder again, remove its file `{MOVED}`",
+        .0.display()
+    )]
+    Moved(PathBuf),
     /// The folder cannot be used.
     #[error("{}: {source}", path.display())]
     Folder {
@@ -88,6 +97,9 @@ impl Store {
         let folder = &settings.folder;
         let in_folder = |source| OpenError::Folder { path: folder.clone(), source };
         std::fs::create_dir_all(folder).map_err(in_folder)?;
+        if folder.join(MOVED).exists() {
+            return Err(OpenError::Moved(folder.clone()));
+        }
         let lock = lock(folder)?;
         let mut ledger = open_file(&folder.join("ledger.db"), "FULL")?;
         schema::migrate_ledger(&mut ledger)?;

@@ -35,7 +35,7 @@ impl From<rusqlite::Error> for ReadError {
 }
 
 impl Readers {
-    pub(super) fn new(folder: PathBuf) -> Self {
+    pub(in crate::store) fn new(folder: PathBuf) -> Self {
         Self { folder, idle: Mutex::new(Vec::new()), turns: Semaphore::new(READERS) }
     }
 

@@ -3,7 +3,7 @@
 //! In the folder itself, or on a PostgreSQL server with the folder beside it: the journal of open calls and this node's
 //! name stand in the folder either way, which belongs to one process at a time. Knows `settings` and `payments`.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use anyhow::Context;
 use payments::{
@@ -30,39 +30,22 @@ pub struct Books {
     pub lock: Option<FolderLock>,
 }
 
-/// Why the books do not open.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenBooksError {
-    /// Another process has them.
-    #[error("{} is in use by another tollgate process", .0.display())]
-    InUse(PathBuf),
-    /// Anything else.
-    #[error("{0:#}")]
-    Other(anyhow::Error),
-}
-
-impl<E: Into<anyhow::Error>> From<E> for OpenBooksError {
-    fn from(error: E) -> Self {
-        let error = error.into();
-        match error.downcast::<OpenError>() {
-            Ok(OpenError::InUse(folder)) => Self::InUse(folder),
-            Ok(other) => Self::Other(other.into()),
-            Err(error) => Self::Other(error),
-        }
-    }
+/// True if the books did not open because another process has them.
+pub fn in_use(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(OpenError::InUse(_)))
 }
 
 /// Opens the books and begins a new epoch.
 ///
 /// # Errors
-/// [`OpenBooksError`].
-pub async fn open(wanted: &settings::StoreSettings) -> Result<Books, OpenBooksError> {
+/// Whatever keeps them shut; see [`in_use`].
+pub async fn open(wanted: &settings::StoreSettings) -> anyhow::Result<Books> {
     let folder = wanted.path.clone();
     std::fs::create_dir_all(&folder).with_context(|| format!("the store's folder {}", folder.display()))?;
     let Some(url) = &wanted.url else {
         // The store's lock comes before the journal: a second process must not touch its files.
         if payments::store::is_in_use(&folder)? {
-            return Err(OpenBooksError::InUse(folder));
+            return Err(OpenError::InUse(folder).into());
         }
         let (journal, marks) = Journal::open(&folder.join("journal")).context("the journal")?;
         let (admission, journal) = (Arc::new(Admission::default()), Arc::new(journal));

@@ -26,7 +26,6 @@ use axum::{
 use payments::{grant::Grants, holds::Holds, refund::Refunds, store::Store, topup::TopUps};
 use units::Clock;
 
-pub(crate) use self::views::time;
 pub use self::{
     errors::{PayError, reply},
     key_source::StoredKeys,

@@ -188,70 +188,67 @@ fn shown(seen: &Examined) -> Value {
     })
 }
 
-impl From<OpenError> for Failed {
-    fn from(error: OpenError) -> Self {
-        let exit = match &error {
-            OpenError::InUse(_) | OpenError::Moved(_) => Exit::Conflict,
-            OpenError::NoBooks(_) => Exit::NotFound,
-            OpenError::Migrate(_) => Exit::Invalid,
-            _ => Exit::Unexpected,
-        };
-        Self { exit, error: error.into() }
+/// How a process ends for an error about the books as a whole.
+pub(super) fn exit_of(error: &anyhow::Error) -> Exit {
+    if let Some(error) = error.downcast_ref() {
+        return of_open(error);
+    }
+    if let Some(error) = error.downcast_ref() {
+        return of_postgres(error);
+    }
+    if let Some(error) = error.downcast_ref() {
+        return of_examine(error);
+    }
+    match (error.downcast_ref(), error.downcast_ref()) {
+        (Some(error), _) => of_backup(error),
+        (_, Some(error)) => of_move(error),
+        (None, None) => Exit::Unexpected,
     }
 }
 
-impl From<PostgresError> for Failed {
-    fn from(error: PostgresError) -> Self {
-        let exit = match &error {
-            PostgresError::NoBooks => Exit::NotFound,
-            PostgresError::Server(_) => Exit::Upstream,
-            _ => Exit::Invalid,
-        };
-        Self { exit, error: error.into() }
+fn of_open(error: &OpenError) -> Exit {
+    match error {
+        OpenError::InUse(_) | OpenError::Moved(_) => Exit::Conflict,
+        OpenError::NoBooks(_) => Exit::NotFound,
+        OpenError::Migrate(_) => Exit::Invalid,
+        OpenError::Folder { .. } | OpenError::Sqlite(_) | OpenError::Pragma { .. } => Exit::Unexpected,
     }
 }
 
-impl From<ExamineError> for Failed {
-    fn from(error: ExamineError) -> Self {
-        match error {
-            ExamineError::Open(error) => error.into(),
-            ExamineError::Postgres(error) => error.into(),
-            error @ ExamineError::Read(_) => Self { exit: Exit::Invalid, error: error.into() },
-        }
+fn of_postgres(error: &PostgresError) -> Exit {
+    match error {
+        PostgresError::NoBooks => Exit::NotFound,
+        PostgresError::Server(_) => Exit::Upstream,
+        _ => Exit::Invalid,
     }
 }
 
-impl From<BackupError> for Failed {
-    fn from(error: BackupError) -> Self {
-        let exit = match &error {
-            BackupError::Exists(_) => Exit::Conflict,
-            BackupError::NotWhole { .. } => Exit::Invalid,
-            BackupError::Unsound { .. } => Exit::Differences,
-            BackupError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-                Exit::NotFound
-            }
-            BackupError::File { .. } => Exit::Unexpected,
-            BackupError::Open(_) | BackupError::Examine(_) => {
-                return match error {
-                    BackupError::Open(error) => error.into(),
-                    BackupError::Examine(error) => error.into(),
-                    other => Self { exit: Exit::Unexpected, error: other.into() },
-                };
-            }
-        };
-        Self { exit, error: error.into() }
+fn of_examine(error: &ExamineError) -> Exit {
+    match error {
+        ExamineError::Open(error) => of_open(error),
+        ExamineError::Postgres(error) => of_postgres(error),
+        ExamineError::Read(_) => Exit::Invalid,
     }
 }
 
-impl From<MoveError> for Failed {
-    fn from(error: MoveError) -> Self {
-        let exit = match error {
-            MoveError::Source(error) => return error.into(),
-            MoveError::Target(error) => return error.into(),
-            MoveError::NotEmpty => Exit::Conflict,
-            MoveError::Broken(_) => Exit::Upstream,
-            MoveError::Differs { .. } | MoveError::Unsound(_) => Exit::Differences,
-        };
-        Self { exit, error: error.into() }
+fn of_backup(error: &BackupError) -> Exit {
+    match error {
+        BackupError::Exists(_) => Exit::Conflict,
+        BackupError::NotWhole { .. } => Exit::Invalid,
+        BackupError::Unsound { .. } => Exit::Differences,
+        BackupError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Exit::NotFound,
+        BackupError::File { .. } => Exit::Unexpected,
+        BackupError::Open(error) => of_open(error),
+        BackupError::Examine(error) => of_examine(error),
+    }
+}
+
+fn of_move(error: &MoveError) -> Exit {
+    match error {
+        MoveError::Source(error) => of_open(error),
+        MoveError::Target(error) => of_postgres(error),
+        MoveError::NotEmpty => Exit::Conflict,
+        MoveError::Broken(_) => Exit::Upstream,
+        MoveError::Differs { .. } | MoveError::Unsound(_) => Exit::Differences,
     }
 }

@@ -13,7 +13,7 @@ use super::{Exit, Failed};
 use crate::{
     admin::{AdminToken, PriceRoom, secret_file},
     app,
-    books::{self, Books, OpenBooksError},
+    books::{self, Books},
     cashier::PayError,
     clock::ProcessClock,
     settings::Settings,
@@ -39,7 +39,7 @@ impl Desk {
         let folder = settings.store.path.clone();
         let Books { store, lock, .. } = match books::open(&settings.store).await {
             Ok(books) => books,
-            Err(OpenBooksError::InUse(_)) => return Self::remote(settings),
+            Err(error) if books::in_use(&error) => return Self::remote(settings),
             Err(error) => return Err(error.into()),
         };
         let key_secret = match &settings.server.key_secret {

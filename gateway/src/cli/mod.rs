@@ -214,7 +214,8 @@ struct Failed {
 
 impl<E: Into<anyhow::Error>> From<E> for Failed {
     fn from(error: E) -> Self {
-        Self { exit: Exit::Unexpected, error: error.into() }
+        let error = error.into();
+        Self { exit: copies::exit_of(&error), error }
     }
 }
 

@@ -18,6 +18,7 @@ use payments::{
     admission::Admission,
     channel::wechat::v3,
     fx::{Fx, FxSettings, FxSource},
+    grant::{GrantCaps, Grants},
     holds::Holds,
     journal::Journal,
     ledger::AccountRole,
@@ -33,7 +34,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use units::{Clock, Livemode};
 
 use crate::{
-    admin::{Admin, AdminToken, NewAccount, create_account, secret_file},
+    admin::{Admin, AdminToken, NewAccount, PriceRoom, create_account, secret_file},
     cashier::{Cashier, LedgerTill, PaymentMetrics, StoredKeys, shape},
     dispatch::TargetHealth,
     edge::{self, ConnLimits},
@@ -44,13 +45,16 @@ use crate::{
     plan::Snapshots,
     portal,
     provider::Upstreams,
-    reload::{Publisher, follow_keys},
+    reload::{FxMetrics, Publisher, PublisherSettings, follow_keys},
     settings::{MerchantSettings, Secret, Settings},
     telemetry::Metrics,
 };
 
 /// How long calls whose clients have gone may run on for their usage.
 const TAIL_MAX: Duration = Duration::from_secs(30);
+
+/// How often calls are looked for that should have ended.
+const OVERDUE_EVERY: Duration = Duration::from_secs(600);
 
 /// How long the books may take to close.
 const CLOSE_MAX: Duration = Duration::from_secs(10);
@@ -130,14 +134,23 @@ pub async fn start(
     metrics.expect(settings.table.models.keys().map(String::as_str));
     let payment_metrics = PaymentMetrics::new(metrics.registry())?;
 
-    let fx = Fx::new(fx_settings(&settings), transport.clone(), clock.clone());
-    let publisher = Publisher::new(books.store.clone(), fx, settings.table.clone(), clock.clone());
-    publisher.publish().await.context("the price list cannot be published")?;
+    let rates = Arc::new(books.store.clone());
+    let fx = Fx::new(fx_settings(&settings), transport.clone(), clock.clone(), rates);
+    let told = PublisherSettings {
+        table: settings.table.clone(),
+        pinned: settings.fx.pinned.iter().map(|(pair, rate)| (pair.to_string(), rate.get())).collect(),
+        warn_stale: settings.fx.warn_stale,
+    };
+    let fx_metrics = FxMetrics::new(metrics.registry())?;
+    let publisher = Arc::new(Publisher::new(books.store.clone(), fx, told, clock.clone(), fx_metrics));
+    publisher.begin().await.context("the price list cannot be published")?;
     let snapshots = publisher.snapshots();
 
-    let (key_table, keys) = keys(&books.store, &key_secret, &snapshots).await?;
+    let (key_table, keys) = keys(&books.store, &key_secret, &snapshots, &clock).await?;
     let holds =
         Holds::new(books.store.clone(), books.admission.clone(), books.journal.clone(), clock.clone());
+    let grants =
+        Grants::new(books.store.clone(), books.admission.clone(), clock.clone(), GrantCaps::default());
     let merchants = Arc::new(merchants(&settings, &public_url, &transport, &clock)?);
     let topups = TopUps::new(
         books.store.clone(),
@@ -176,6 +189,8 @@ pub async fn start(
         topups: topups.clone(),
         refunds: refunds.clone(),
         holds,
+        grants: grants.clone(),
+        key_secret: key_secret.clone(),
         keys,
         snapshots,
         clock: clock.clone(),
@@ -189,6 +204,13 @@ pub async fn start(
         token: admin_token.clone(),
         metrics,
         clock: clock.clone(),
+        prices: PriceRoom {
+            store: store.clone(),
+            clock: clock.clone(),
+            max_stale: settings.fx.max_stale,
+            warn_stale: settings.fx.warn_stale,
+            publisher: Some(publisher.clone()),
+        },
     };
 
     let limits = ConnLimits { drain_max: settings.server.drain_max, ..ConnLimits::default() };
@@ -203,6 +225,16 @@ pub async fn start(
         let stop = stop_background.clone();
         async move { refunds.work(stop).await }
     });
+    background.spawn({
+        let stop = stop_background.clone();
+        async move { grants.work(stop).await }
+    });
+    background.spawn(end_overdue(
+        books.store.clone(),
+        books.journal.clone(),
+        clock.clone(),
+        stop_background.clone(),
+    ));
     background.spawn(follow_keys(store.clone(), key_table, stop_background.clone()));
     background.spawn({
         let stop = stop_background.clone();
@@ -307,6 +339,23 @@ async fn open_books(folder: &Path, clock: &dyn Clock) -> anyhow::Result<Books> {
     Ok(Books { store, admission, journal })
 }
 
+/// Now and then ends the holds of calls that should have ended long ago.
+async fn end_overdue(store: Store, journal: Arc<Journal>, clock: Arc<dyn Clock>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = clock.sleep_until(clock.now().after(OVERDUE_EVERY)) => {}
+        }
+        match reconcile::end_overdue(&store, &journal, &*clock).await {
+            Ok(0) => {}
+            Ok(ended) => {
+                tracing::error!(holds = ended, "calls ran past their deadline; their holds were settled")
+            }
+            Err(error) => tracing::warn!(%error, "overdue holds cannot be looked for"),
+        }
+    }
+}
+
 /// Our own calls run on an account of ours, one for each kind of money that is served.
 async fn house_accounts(store: &Store, settings: &Settings, clock: &dyn Clock) -> anyhow::Result<()> {
     let there = store.accounts(None).await?;
@@ -345,6 +394,7 @@ async fn keys(
     store: &Store,
     secret: &Arc<[u8]>,
     snapshots: &Snapshots,
+    clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<(Arc<KeyTable>, Keys)> {
     let source = StoredKeys(store.clone());
     let known: HashMap<_, _> = source.all().await?.into_iter().collect();
@@ -354,14 +404,14 @@ async fn keys(
         (limits.requests_per_minute, limits.tokens_per_minute)
     });
     let table = Arc::new(KeyTable::from_pointee(known));
-    Ok((table.clone(), Keys::new(table, secret, Arc::new(source), paces)))
+    Ok((table.clone(), Keys::new(table, secret, Arc::new(source), paces, clock.clone())))
 }
 
 fn readiness(store: &Store, snapshots: &Snapshots) -> Result<(), String> {
     if !store.is_running() {
         return Err("the ledger cannot be written".to_owned());
     }
-    if snapshots.load().prices.quotes.is_empty() {
+    if snapshots.load().prices.is_empty() {
         return Err("no prices are published".to_owned());
     }
     Ok(())
@@ -378,13 +428,14 @@ fn fx_settings(settings: &Settings) -> FxSettings {
             name: source.name.clone(),
             url: source.url.clone(),
             pointer: source.pointer.clone(),
+            observed: source.observed.clone(),
         });
     }
     FxSettings {
         sources,
-        pinned: settings.fx.pinned.iter().map(|(pair, rate)| (pair.to_string(), rate.get())).collect(),
         cache: settings.fx.cache,
         max_stale: settings.fx.max_stale,
+        patience: settings.fx.patience,
     }
 }
 

@@ -86,12 +86,12 @@ where
         let rests: Arc<dyn Health> = Arc::clone(&health) as _;
         let stack = ServiceBuilder::new()
             // Whatever breaks below, the client gets a well-formed answer with its id on it.
-            .layer(RescueLayer::new(clock, topup_url, metrics.clone()))
+            .layer(RescueLayer::new(Arc::clone(&clock), topup_url, metrics.clone()))
             // A full house turns people away before it costs us any parsing.
             .layer(AdmitLayer::new(move || admits().calls_in_flight_max))
             .layer(AuthLayer::new(keys)) //                                         Incoming -> Authed
             .layer(DecodeLayer::new(move || reads().body_max_bytes)) //                Authed -> Call
-            .layer(PlanLayer::new(snapshots, rests)) //                                  Call -> Planned
+            .layer(PlanLayer::new(snapshots, rests, clock)) //                           Call -> Planned
             // Above here every error is a failure with a face; below, the rooms' own.
             .map_err(Failure::from)
             .layer(MeterLayer::new(till, pace, tails, metrics.clone())) // one hold, however many are tried below
@@ -273,14 +273,15 @@ impl<B, F> Front<B, F> {
 
     fn models(&self, headers: &HeaderMap, id: Option<String>) -> Answering {
         let (keys, snapshots, headers) = (self.keys.clone(), Arc::clone(&self.snapshots), headers.clone());
-        let request_id = RequestId::new(self.clock.now());
+        let now = self.clock.now();
+        let request_id = RequestId::new(now);
         Box::pin(async move {
             let answered = async {
                 let caller = keys.authenticate(&headers).await?;
                 let snapshot = snapshots.load();
                 Ok::<_, Failure>(match id {
-                    None => models::list(&caller, &snapshot),
-                    Some(id) => models::get(&id, &caller, &snapshot)?,
+                    None => models::list(&caller, &snapshot, now),
+                    Some(id) => models::get(&id, &caller, &snapshot, now)?,
                 })
             };
             let mut answer = match answered.await {

@@ -1,6 +1,8 @@
 //! Models: what may this caller ask for, and at what price?
 
+use payments::prices::{Card, Offer};
 use serde_json::{Value, json};
+use units::{Rates, Timestamp};
 
 use crate::{
     chat::Caller,
@@ -11,13 +13,13 @@ use crate::{
 const CREATED: u64 = 1_700_000_000;
 
 /// The answer to `GET /v1/models`: the models this caller's money can pay for.
-pub fn list(caller: &Caller, snapshot: &Snapshot) -> Value {
+pub fn list(caller: &Caller, snapshot: &Snapshot, now: Timestamp) -> Value {
     let data: Vec<Value> = snapshot
         .table
         .models
         .values()
         .filter(|model| model.livemode == caller.livemode)
-        .map(|model| object(model, snapshot))
+        .map(|model| object(model, caller, snapshot, now))
         .collect();
     json!({ "object": "list", "data": data })
 }
@@ -26,10 +28,10 @@ pub fn list(caller: &Caller, snapshot: &Snapshot) -> Value {
 ///
 /// # Errors
 /// [`PlanError::UnknownModel`].
-pub fn get(id: &str, caller: &Caller, snapshot: &Snapshot) -> Result<Value, PlanError> {
+pub fn get(id: &str, caller: &Caller, snapshot: &Snapshot, now: Timestamp) -> Result<Value, PlanError> {
     let model = snapshot.table.models.get(id).filter(|model| model.livemode == caller.livemode);
     let unknown = || PlanError::UnknownModel { model: id.to_owned(), nearest: near(id, caller, snapshot) };
-    model.map(|model| object(model, snapshot)).ok_or_else(unknown)
+    model.map(|model| object(model, caller, snapshot, now)).ok_or_else(unknown)
 }
 
 fn near(id: &str, caller: &Caller, snapshot: &Snapshot) -> Vec<String> {
@@ -40,17 +42,11 @@ fn near(id: &str, caller: &Caller, snapshot: &Snapshot) -> Vec<String> {
     snapshot.nearest(id).into_iter().filter(may).collect()
 }
 
-fn object(model: &router_config::Model, snapshot: &Snapshot) -> Value {
-    let pricing = match snapshot.prices.quotes.get(&model.id) {
-        Some(Ok(quote)) => json!({
-            "currency": "CNY",
-            "unit": "1M tokens",
-            "input": quote.rates.input.to_string(),
-            "cached_input": quote.rates.cached_input.to_string(),
-            "output": quote.rates.output.to_string(),
-            "price_version": quote.price_version,
-        }),
-        _ => Value::Null,
+fn object(model: &router_config::Model, caller: &Caller, snapshot: &Snapshot, now: Timestamp) -> Value {
+    let prices = &snapshot.prices;
+    let pricing = match prices.offer(prices.list_of(caller.account), &model.id, now) {
+        Ok((version, offer)) => pricing(version, offer, now),
+        Err(_) => Value::Null,
     };
     json!({
         "id": model.id,
@@ -60,5 +56,49 @@ fn object(model: &router_config::Model, snapshot: &Snapshot) -> Value {
         "context_length": model.context.0,
         "max_output_tokens": model.output_max.0,
         "pricing": pricing,
+    })
+}
+
+/// What the model costs this caller now, and at other hours and sizes.
+fn pricing(version: &str, offer: &Offer, now: Timestamp) -> Value {
+    let (card, window) = offer.card_at(now);
+    let mut shown = card_view(card);
+    shown["currency"] = "CNY".into();
+    shown["unit"] = "1M tokens".into();
+    shown["price_version"] = version.into();
+    shown["fx_id"] = offer.fx.as_ref().map_or(Value::Null, |fx| json!(fx.id));
+    if let Some(schedule) = &offer.schedule {
+        let windows = schedule.windows.iter().map(|window| {
+            let mut shown = card_view(&window.card);
+            shown["name"] = json!(window.name);
+            shown["when"] = json!(window.when());
+            shown
+        });
+        shown["off_peak"] =
+            json!({"zone": schedule.zone_name, "now": window, "windows": windows.collect::<Vec<_>>()});
+        shown["regular"] = card_view(&offer.card);
+    }
+    shown
+}
+
+fn card_view(card: &Card<Rates>) -> Value {
+    let mut shown = rates_view(&card.base);
+    if !card.tiers.is_empty() {
+        let tiers = card.tiers.iter().map(|tier| {
+            let mut shown = rates_view(&tier.prices);
+            shown["above"] = json!(tier.above.0);
+            shown
+        });
+        shown["tiers"] = tiers.collect();
+    }
+    shown
+}
+
+fn rates_view(rates: &Rates) -> Value {
+    json!({
+        "input": rates.input.to_string(),
+        "cached_input": rates.cached_input.to_string(),
+        "cache_write": rates.cache_write.to_string(),
+        "output": rates.output.to_string(),
     })
 }

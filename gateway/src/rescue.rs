@@ -26,7 +26,7 @@ use crate::{
     dispatch::DispatchError,
     edge::{Incoming, Shed},
     keys::AuthError,
-    meter::{HoldLost, MeterError, Refusal},
+    meter::{BudgetSpent, HoldLost, MeterError, Refusal},
     plan::PlanError,
     telemetry::{CHAT, Metrics},
 };
@@ -255,6 +255,7 @@ fn refused(error: &Refusal, topup_url: &str) -> Rescued {
             Rescued::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", body)
                 .retry_after(Duration::from_secs(1))
         }
+        Refusal::OverBudget(budget) => over_budget(budget),
         Refusal::LivemodeMismatch { .. } => {
             let body =
                 ErrorBody::new("permission_error", "livemode_mismatch", format!("Not possible: {error}."));
@@ -283,6 +284,31 @@ fn ledger_unavailable() -> Rescued {
         "The ledger cannot be reached, and nothing is served on credit. Nothing was charged; try again soon.";
     Rescued::ours(StatusCode::SERVICE_UNAVAILABLE, "ledger_unavailable", message)
         .retry_after(Duration::from_secs(5))
+}
+
+/// 429 where calls in flight only have to end, else 402: until the budget is whole again or raised, nothing helps.
+fn over_budget(budget: &BudgetSpent) -> Rescued {
+    let will_do = budget.will_do();
+    let kind = if will_do { "requests" } else { "insufficient_quota" };
+    let code = if will_do { "budget_in_flight" } else { "budget_exceeded" };
+    let message =
+        format!("Not enough budget: {budget}, and this request may cost up to {} yuan.", budget.required);
+    let mut body = ErrorBody::new(kind, code, message)
+        .with("budget", budget.whose)
+        .with("window", budget.period)
+        .with("limit", budget.limit.to_string())
+        .with("spent", budget.spent.to_string())
+        .with("reserved", budget.reserved.to_string())
+        .with("required", budget.required.to_string())
+        .with("currency", "CNY");
+    if let Some(at) = budget.resets_at {
+        body = body.with("resets_at", crate::cashier::time(at));
+    }
+    if will_do {
+        Rescued::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", body).retry_after(Duration::from_secs(1))
+    } else {
+        Rescued::new(StatusCode::PAYMENT_REQUIRED, "insufficient_funds", body).should_retry(false)
+    }
 }
 
 /// 402 rather than OpenAI's 429, which its SDKs would retry in vain.
@@ -388,6 +414,10 @@ impl RescueLayer {
             }
             Failure::Refused(Refusal::TooMuchInFlight { .. }) => {
                 metrics.insufficient_funds_total.with_label_values(&["holds_in_flight"]).inc();
+            }
+            Failure::Refused(Refusal::OverBudget(budget)) => {
+                let scope = if budget.whose == "key" { "key_budget" } else { "account_budget" };
+                metrics.insufficient_funds_total.with_label_values(&[scope]).inc();
             }
             Failure::Panicked => metrics.panics_total.with_label_values(&[CHAT]).inc(),
             _ => {}

@@ -180,6 +180,10 @@ pub struct FxSettings {
     pub cache: Duration,
     /// How old a rate may become when no source answers; after that nothing is sold at it.
     pub max_stale: Duration,
+    /// How old it may become before somebody is warned.
+    pub warn_stale: Duration,
+    /// How long one source may take to answer.
+    pub patience: Duration,
     /// Rates set by hand, which no source is asked for.
     pub pinned: BTreeMap<CurrencyPair, RateMicro>,
 }
@@ -193,6 +197,8 @@ pub struct FxSource {
     pub url: String,
     /// JSON pointer (RFC 6901) to the rate in the answer.
     pub pointer: String,
+    /// JSON pointer to when it was observed.
+    pub observed: Option<String>,
     /// Which rate it is.
     pub pair: CurrencyPair,
 }

@@ -9,12 +9,15 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use units::AccountId;
 
-use crate::ledger::Asset;
+use crate::{budgets::Budgets, ledger::Asset};
 
 /// Locks are spread over this many parts, so that callers of different accounts do not wait for each other.
 const SHARDS: usize = 16;
@@ -22,6 +25,9 @@ const SHARDS: usize = 16;
 const ACCOUNTS_MAX: usize = 8_192;
 /// In a shared store a taking may run ahead of its commit where this many times its amount is left.
 const AHEAD_FACTOR: i64 = 20;
+
+/// An account's list of token balances is looked up anew when one of its group may have got another.
+const GROUPS: usize = 1_024;
 
 type Shard = HashMap<AccountId, Vec<Standing>>;
 
@@ -46,6 +52,18 @@ pub struct Admission {
     shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
     shared: bool,
+    budgets: Budgets,
+    strangers: Strangers,
+}
+
+/// How often a token balance was committed that had not been brought in, for accounts in so many groups.
+#[derive(Debug)]
+struct Strangers([AtomicU64; GROUPS]);
+
+impl Default for Strangers {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; GROUPS])
+    }
 }
 
 /// What [`Admission::take`] found.
@@ -71,6 +89,20 @@ impl Admission {
         let index = (self.hasher.hash_one(account) as usize) % SHARDS;
         // Nothing panics while a shard is locked; were it so, the numbers would still be whole.
         self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What budgets allow, decided in memory likewise.
+    pub const fn budgets(&self) -> &Budgets {
+        &self.budgets
+    }
+
+    /// Changes when a token balance of the account may have come into being: a list of them made before is old then.
+    pub fn strangers(&self, account: AccountId) -> u64 {
+        self.group(account).load(Ordering::Acquire)
+    }
+
+    fn group(&self, account: AccountId) -> &AtomicU64 {
+        &self.strangers.0[(self.hasher.hash_one(account) as usize) % GROUPS]
     }
 
     /// Takes `amount` if that much is available.
@@ -139,8 +171,10 @@ impl Admission {
 
     /// A balance as it was committed; one that was never brought in is left out.
     pub(crate) fn committed(&self, account: AccountId, asset: &Asset, committed: i64) {
-        if let Some(standing) = find(&mut self.shard(account), account, asset) {
-            standing.committed = committed;
+        match find(&mut self.shard(account), account, asset) {
+            Some(standing) => standing.committed = committed,
+            None if *asset == Asset::Cny => {}
+            None => drop(self.group(account).fetch_add(1, Ordering::AcqRel)),
         }
     }
 }

@@ -176,6 +176,20 @@ impl Journal {
         }
     }
 
+    /// The last word on a call of this run, if it said one.
+    ///
+    /// # Errors
+    /// If its file cannot be read.
+    pub fn last(&self, hold: RequestId) -> io::Result<Option<Mark>> {
+        let state = self.state();
+        let Some(number) = state.latest.get(&hold) else { return Ok(None) };
+        let records = read_records(&path_of(&self.folder, *number))?;
+        let marks = || records.iter().rev().filter(|record| record.hold == hold).map(|record| &record.mark);
+        // An end is the last word, whatever a late progress mark says.
+        let end = marks().find(|mark| matches!(mark, Mark::End(_)));
+        Ok(end.or_else(|| marks().next()).cloned())
+    }
+
     /// How many calls the journal speaks for.
     pub fn open_calls(&self) -> usize {
         self.state().latest.len()

@@ -6,6 +6,7 @@
 
 pub mod admission;
 pub mod agent;
+pub mod budgets;
 pub mod channel;
 pub mod fx;
 pub mod grant;

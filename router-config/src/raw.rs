@@ -77,9 +77,9 @@ pub struct RawModel {
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawPrice {
-    /// What the figures are in. USD is converted at the exchange rate of the moment.
+    /// What the figures are in. Other currencies than CNY are converted at the exchange rate of the moment.
     pub currency: Currency,
-    /// A million tokens of fresh input: `"2.50"`. CNY has 3 decimals at most, USD 6.
+    /// A million tokens of fresh input: `"2.50"`. CNY has 3 decimals at most, others 6.
     pub input: String,
     /// A million tokens of input read from the provider's cache; as `input` where absent.
     pub cached_input: Option<String>,

@@ -136,8 +136,18 @@ pub struct Provider {
 pub enum Currency {
     /// Yuan.
     Cny,
-    /// US dollars, converted with the FX rate of the moment.
+    /// US dollars; this and what follows is converted with the FX rate of the moment.
     Usd,
+    /// Euro.
+    Eur,
+    /// Pounds sterling.
+    Gbp,
+    /// Yen.
+    Jpy,
+    /// Hong Kong dollars.
+    Hkd,
+    /// Singapore dollars.
+    Sgd,
 }
 
 impl Currency {
@@ -146,6 +156,11 @@ impl Currency {
         match self {
             Self::Cny => "CNY",
             Self::Usd => "USD",
+            Self::Eur => "EUR",
+            Self::Gbp => "GBP",
+            Self::Jpy => "JPY",
+            Self::Hkd => "HKD",
+            Self::Sgd => "SGD",
         }
     }
 }

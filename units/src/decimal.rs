@@ -15,7 +15,10 @@ pub enum DecimalError {
 }
 
 /// Reads `text` as a number of 10^-`scale` units, without rounding.
-pub(crate) fn parse(text: &str, scale: u32) -> Result<i64, DecimalError> {
+///
+/// # Errors
+/// [`DecimalError`]: other text, more decimals than the unit holds, or beyond `i64`.
+pub fn parse(text: &str, scale: u32) -> Result<i64, DecimalError> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text),
@@ -39,7 +42,7 @@ pub(crate) fn parse(text: &str, scale: u32) -> Result<i64, DecimalError> {
 }
 
 /// Writes `value` units of 10^-`scale` with at least `min_decimals` decimals and no further trailing zeros.
-pub(crate) fn format(value: i64, scale: u32, min_decimals: usize) -> String {
+pub fn format(value: i64, scale: u32, min_decimals: usize) -> String {
     let base = 10_u64.pow(scale);
     let magnitude = value.unsigned_abs();
     let mut fraction = format!("{:0width$}", magnitude % base, width = scale as usize);

@@ -133,6 +133,14 @@ ids! {
     KeyId = "key";
 }
 
+impl KeyId {
+    /// The key that is made with an order and ends with it: it has the order's number.
+    #[must_use]
+    pub const fn of_order(order: OrderId) -> Self {
+        Self(order.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

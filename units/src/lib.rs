@@ -5,7 +5,7 @@
 //! says which way it rounds. This crate touches nothing: no I/O, no runtime.
 
 mod clock;
-mod decimal;
+pub mod decimal;
 mod id;
 mod livemode;
 mod money;

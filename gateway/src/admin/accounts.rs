@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use units::{AccountId, Clock, KeyId, Livemode};
 
-use super::{Admin, token::random_text};
+use super::Admin;
 use crate::{
     cashier::{PayError, reply},
-    keys::digest,
+    keys::{digest, fresh_secret},
 };
 
 /// The shortest secret that may be brought along: less can be guessed.
@@ -86,7 +86,7 @@ impl std::fmt::Debug for CreatedKey {
     }
 }
 
-fn operator() -> Actor {
+pub(super) fn operator() -> Actor {
     Actor { id: "admin-token".to_owned(), role: Role::Operator }
 }
 
@@ -138,10 +138,7 @@ pub async fn create_key(
             }
             own
         }
-        None => {
-            let random = random_text().map_err(|error| PayError::unavailable(error.to_string()))?;
-            format!("sk-tg-{livemode}-{random}")
-        }
+        None => fresh_secret(livemode).map_err(|error| PayError::unavailable(error.to_string()))?,
     };
     let name = new.name.unwrap_or_else(|| "default".to_owned());
     if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX {
@@ -164,6 +161,8 @@ pub async fn create_key(
         tokens_per_minute: new.tokens_per_minute,
         created_at: at,
         revoked_at: None,
+        expires_at: None,
+        grant: None,
     };
     let body = Body::AddKey(row);
     let command =

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod ledger;
+mod prices;
 mod token;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use units::Clock;
 pub use self::{
     accounts::{CreatedKey, NewAccount, NewKey, account_view, create_account, create_key},
     ledger::trial_balance,
+    prices::PriceRoom,
     token::{AdminToken, secret_file},
 };
 use crate::telemetry::Metrics;
@@ -39,6 +41,8 @@ pub struct Admin {
     pub metrics: Metrics,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Price lists and rates of exchange.
+    pub prices: PriceRoom,
 }
 
 impl Admin {
@@ -48,12 +52,14 @@ impl Admin {
             .route("/admin/v1/ledger/trial-balance", get(ledger::show))
             .route("/admin/v1/accounts", post(accounts::post_account).get(accounts::list))
             .route("/admin/v1/keys", post(accounts::post_key))
+            .with_state(Arc::new(self.clone()))
+            .merge(self.prices.clone().router())
             .layer(axum::middleware::from_fn_with_state(self.token.clone(), token::require));
         Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(|| async { "ok" }))
-            .merge(guarded)
             .with_state(Arc::new(self))
+            .merge(guarded)
     }
 }
 

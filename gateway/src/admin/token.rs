@@ -73,7 +73,7 @@ pub fn secret_file(path: &Path, prefix: &str) -> io::Result<String> {
 }
 
 /// 256 random bits as 43 URL-safe characters.
-pub(super) fn random_text() -> io::Result<String> {
+fn random_text() -> io::Result<String> {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     let mut bytes = [0_u8; 32];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| io::Error::other("the system gives no random numbers"))?;

@@ -2,7 +2,12 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use payments::{ledger::Refusal, refund::RefundRequestError, store::SubmitError, topup::CreateError};
+use payments::{
+    ledger::{FxRefusal, PriceRefusal, Refusal},
+    refund::RefundRequestError,
+    store::SubmitError,
+    topup::CreateError,
+};
 use serde_json::Value;
 
 use crate::{dialect::openai::ErrorBody, keys::AuthError};
@@ -78,6 +83,11 @@ impl PayError {
         Self::new(StatusCode::UNAUTHORIZED, "authentication_error", "invalid_admin_token", message)
     }
 
+    /// Something that has no price at the moment.
+    pub fn no_price(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "price_unavailable", message)
+    }
+
     /// Ours to mend; trying again later may help.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "ledger_unavailable", message)
@@ -136,6 +146,16 @@ impl From<Refusal> for PayError {
                     .with("currency", "CNY")
             }
             Refusal::NothingRefundable(_) => Self::conflict("nothing_refundable", words),
+            Refusal::GrantRefused { why, .. } => {
+                let why = serde_json::to_value(why).unwrap_or_default();
+                Self::conflict("temporary_access_refused", words).at("temporary_access").with("why", why)
+            }
+            Refusal::GrantLive(order) => {
+                Self::conflict("temporary_grant_unresolved", words).with("order", order.to_string())
+            }
+            Refusal::NotAllowed(_) => {
+                Self::new(StatusCode::FORBIDDEN, "permission_error", "not_allowed", words)
+            }
             Refusal::NotPositive => Self::invalid("amount", words),
             Refusal::UnknownAccount(_) => Self::not_found("account", words),
             Refusal::AccountStopped(_) => {
@@ -167,8 +187,37 @@ impl From<Refusal> for PayError {
             Refusal::UnknownPackage { .. } | Refusal::PackageRetired { .. } => {
                 Self::not_found("package", words)
             }
+            Refusal::Prices(refusal) => price_refused(&refusal, words),
+            Refusal::Fx(refusal) => rate_refused(&refusal, words),
             Refusal::KeyExists | Refusal::AccountExists(_) => Self::conflict("exists_already", words),
             _ => Self::conflict("refused_by_ledger", words),
+        }
+    }
+}
+
+fn price_refused(refusal: &PriceRefusal, words: String) -> PayError {
+    match refusal {
+        PriceRefusal::BadName(_) => PayError::invalid("list", words),
+        PriceRefusal::BadDocument(problems) => {
+            PayError::invalid("document", words).with("problems", problems.clone())
+        }
+        PriceRefusal::UnknownList(_) => PayError::not_found("list", words),
+        PriceRefusal::NoDraft(_) => PayError::not_found("draft", words),
+        PriceRefusal::DraftChanged(_) => PayError::conflict("draft_changed", words),
+        PriceRefusal::NoVersion(_) => PayError::conflict("no_published_version", words).at("list"),
+        PriceRefusal::ValidFromPassed => PayError::invalid("valid_from", words),
+        PriceRefusal::PairNotNamed(_) => PayError::conflict("draft_changed", words),
+    }
+}
+
+fn rate_refused(refusal: &FxRefusal, words: String) -> PayError {
+    match refusal {
+        FxRefusal::BadPair(_) => PayError::invalid("pair", words),
+        FxRefusal::BadRate(_) => PayError::invalid("rate", words),
+        FxRefusal::UntilPassed => PayError::invalid("until", words),
+        FxRefusal::NotPinned(_) => PayError::not_found("pair", words),
+        FxRefusal::Older { .. } | FxRefusal::FetchedLater | FxRefusal::Jump { .. } => {
+            PayError::conflict("rate_refused", words)
         }
     }
 }

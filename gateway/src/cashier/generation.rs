@@ -7,12 +7,15 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
-use payments::ledger::Hold;
+use payments::ledger::{Asset, Hold, LotUse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use units::RequestId;
 
-use super::{Cashier, PayError, reply, views};
+use super::{
+    Cashier, PayError, reply,
+    views::{self, balance_name},
+};
 
 #[derive(Deserialize)]
 pub(super) struct Wanted {
@@ -44,14 +47,30 @@ fn hold_of(hold: &Hold) -> Value {
     json!({
         "state": hold.state.as_str(),
         "amount_cny": hold.money.to_string(),
-        "tokens_milli": hold.tokens_milli,
+        "tokens_milli": hold.tokens_milli(),
+        "tokens": hold.legs.iter().map(|leg| json!({
+            "balance": balance_name(&leg.asset), "held_milli": leg.milli,
+        })).collect::<Vec<_>>(),
+        "dispatched": hold.dispatched,
         "cost_cny": hold.cost.to_string(),
         "cost_tokens_milli": hold.cost_tokens_milli,
         "overrun_cny": hold.overrun.to_string(),
         "estimated": hold.estimated,
+        "used": hold.used.iter().map(part).collect::<Vec<_>>(),
+        "corrected": hold.corrected.iter().map(part).collect::<Vec<_>>(),
         "opened_at": views::time(hold.opened_at),
         "ended_at": hold.ended_at.map(views::time),
     })
+}
+
+/// What was taken out of, or given back to, one lot.
+fn part(part: &LotUse) -> Value {
+    match &part.asset {
+        Asset::Cny => json!({"lot": part.lot, "cny": units::NanoCny::new(part.amount).to_string()}),
+        tokens => {
+            json!({"lot": part.lot, "balance": balance_name(tokens), "tokens_milli": part.amount})
+        }
+    }
 }
 
 /// The receipt of a call whose own was lost with its process: what the ledger knows.
@@ -68,6 +87,8 @@ fn from_hold(hold: &Hold) -> Value {
         "estimated": hold.estimated,
         "price_version": hold.quote.price_version,
         "fx_id": hold.quote.fx_id,
+        "price_window": hold.quote.window,
+        "price_tier_above": hold.quote.tier_above(&usage).map(|above| above.0),
         "cost_cny": hold.cost.to_string(),
         "cost_tokens_milli": hold.cost_tokens_milli,
         "currency": "CNY",

@@ -49,5 +49,7 @@ fn record(key: ApiKey) -> KeyRecord {
             tokens_per_minute: key.tokens_per_minute,
         },
         revoked: key.revoked_at.is_some(),
+        expires_at: key.expires_at,
+        temporary: key.grant.is_some(),
     }
 }

@@ -11,6 +11,7 @@ mod key_source;
 mod metrics;
 mod refunds;
 mod shape;
+mod temporary;
 mod till;
 mod topups;
 mod views;
@@ -21,9 +22,10 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use payments::{holds::Holds, refund::Refunds, store::Store, topup::TopUps};
+use payments::{grant::Grants, holds::Holds, refund::Refunds, store::Store, topup::TopUps};
 use units::Clock;
 
+pub(crate) use self::views::time;
 pub use self::{
     errors::{PayError, reply},
     key_source::StoredKeys,
@@ -31,6 +33,7 @@ pub use self::{
     shape::shape,
     till::LedgerTill,
 };
+pub(crate) use self::{topups::idempotency_key, views::time};
 use crate::{keys::Keys, plan::Snapshots};
 
 /// What the account and payment endpoints need.
@@ -44,6 +47,10 @@ pub struct Cashier {
     pub refunds: Refunds,
     /// What is set aside.
     pub holds: Holds,
+    /// What is lent while a payment is under way.
+    pub grants: Grants,
+    /// What keys are digested with.
+    pub key_secret: Arc<[u8]>,
     /// Who asks.
     pub keys: Keys,
     /// Prices of the moment.
@@ -68,6 +75,7 @@ impl Cashier {
             .route("/v1/topups", post(topups::create).get(topups::list))
             .route("/v1/topups/{id}", get(topups::one))
             .route("/v1/topups/{id}/close", post(topups::close))
+            .route("/v1/topups/{id}/claim", post(temporary::claim))
             .route("/v1/refunds", post(refunds::create).get(refunds::list))
             .route("/v1/refunds/{id}", get(refunds::one))
             .route("/pay/wechat/v3/{merchant}/notify", callback.clone())

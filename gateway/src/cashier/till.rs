@@ -10,7 +10,7 @@ use units::{Livemode, NanoCny, Timestamp, Usage};
 use super::views;
 use crate::{
     chat::Outcome,
-    meter::{Hold, HoldAsk, HoldLost, Later, Refusal, Settled, Till},
+    meter::{BudgetSpent, Hold, HoldAsk, HoldLost, Later, Refusal, Settled, Till},
 };
 
 /// Holds and settles in the ledger.
@@ -36,15 +36,21 @@ impl Till for LedgerTill {
                 fx_id: ask.quote.fx_id.clone(),
                 rates: ask.quote.rates,
                 input_estimate: ask.input_estimate,
+                window: ask.quote.window.clone(),
+                tiers: ask.quote.tiers.clone(),
             };
+            let bound = Usage { input: ask.input_bound, output: ask.output_bound, ..Usage::default() };
             let request = HoldRequest {
                 id: ask.request,
                 account: ask.account,
                 key: ask.key,
+                money_only: ask.money_only,
                 livemode: ask.livemode,
                 model: ask.model.clone(),
                 quote,
-                bound: Usage { input: ask.input_bound, output: ask.output_bound, ..Usage::default() },
+                bound,
+                // The upstream is told to stop at the bound.
+                most: bound,
             };
             let hold = self.holds.admit(request).await.map_err(|error| refusal(error, model_livemode))?;
             let opened_at = self.clock.now();
@@ -63,6 +69,15 @@ fn refusal(error: AdmitError, model: Livemode) -> Refusal {
                 Refusal::InsufficientFunds { available, required }
             }
         }
+        AdmitError::OverBudget(over) => Refusal::OverBudget(Box::new(BudgetSpent {
+            whose: if over.key.is_some() { "key" } else { "account" },
+            period: over.period.as_str(),
+            limit: over.limit,
+            spent: over.spent,
+            reserved: over.reserved,
+            required: over.required,
+            resets_at: over.resets_at,
+        })),
         AdmitError::Inactive => Refusal::AccountInactive,
         AdmitError::Livemode(account) => Refusal::LivemodeMismatch { account, model },
         AdmitError::OutOfRange => Refusal::OutOfRange,

@@ -17,7 +17,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use units::{Fen, OrderId};
 
-use super::{Cashier, PayError, reply, views};
+use super::{Cashier, PayError, reply, temporary, views};
 use crate::chat::Caller;
 
 /// WeChat Pay takes at most this many characters of a device id.
@@ -32,6 +32,7 @@ struct NewTopUp {
     model: Option<String>,
     expect_tokens: Option<Value>,
     device_id: Option<String>,
+    temporary_access: Option<bool>,
 }
 
 /// `POST /v1/topups`
@@ -42,7 +43,8 @@ pub(super) async fn create(
 ) -> Result<Response, PayError> {
     let caller = cashier.keys.authenticate(&headers).await?;
     let idempotency_key = idempotency_key(&headers)?;
-    let wanted: NewTopUp = object(&body, &["amount", "kind", "model", "expect_tokens", "device_id"])?;
+    let wanted: NewTopUp =
+        object(&body, &["amount", "kind", "model", "expect_tokens", "device_id", "temporary_access"])?;
     let amount = wanted.amount.as_ref().filter(|amount| !amount.is_null());
     let amount = amount
         .ok_or_else(|| PayError::missing("amount", "amount is missing: yuan as a string, e.g. \"10.00\""))?;
@@ -52,18 +54,28 @@ pub(super) async fn create(
     {
         return Err(PayError::invalid("device_id", "device_id has 1 to 32 characters"));
     }
+    let temporary = wanted.temporary_access.unwrap_or(false);
+    let buy = buy(&cashier, &caller, &wanted)?;
+    if temporary && buy != Buy::Wallet {
+        return Err(PayError::invalid("temporary_access", "temporary access goes with kind `wallet`"));
+    }
     let request = TopUpRequest {
         account: caller.account,
         livemode: caller.livemode,
         actor: caller.key.to_string(),
         amount,
-        buy: buy(&cashier, &caller, &wanted)?,
+        buy,
         device_id: wanted.device_id,
         idempotency_key,
     };
     let order = cashier.topups.create(request).await.inspect_err(|_| cashier.metrics.order("failed"))?;
     cashier.metrics.order("created");
-    Ok(reply(StatusCode::CREATED, &views::topup(&order)))
+    let shown = if temporary {
+        temporary::offered(&cashier, &order).await?
+    } else {
+        views::topup_with(&order, &cashier.grants.lent_on(&order).await?)
+    };
+    Ok(reply(StatusCode::CREATED, &shown))
 }
 
 fn buy(cashier: &Cashier, caller: &Caller, wanted: &NewTopUp) -> Result<Buy, PayError> {
@@ -82,9 +94,8 @@ fn buy(cashier: &Cashier, caller: &Caller, wanted: &NewTopUp) -> Result<Buy, Pay
             if known.is_none() {
                 return Err(PayError::not_found("model", format!("No model `{model}`. See GET /v1/models.")));
             }
-            let quote = snapshot.prices.quotes.get(model);
-            let quote = quote.ok_or_else(|| PayError::unavailable(format!("`{model}` has no price")))?;
-            let quote = quote.as_ref().map_err(|error| PayError::unavailable(error.to_string()))?;
+            let quote = snapshot.prices.quote_ahead(caller.account, model, cashier.clock.now());
+            let quote = quote.map_err(|error| PayError::no_price(error.to_string()))?;
             let expected = match &wanted.expect_tokens {
                 None | Some(Value::Null) => None,
                 Some(value) => Some(whole(value).ok_or_else(|| {
@@ -122,7 +133,8 @@ pub(super) async fn one(
 ) -> Result<Response, PayError> {
     let caller = cashier.keys.authenticate(&headers).await?;
     let order = find(&cashier, &caller, &id).await?;
-    Ok(reply(StatusCode::OK, &views::topup(&order)))
+    let lent = cashier.grants.lent_on(&order).await?;
+    Ok(reply(StatusCode::OK, &views::topup_with(&order, &lent)))
 }
 
 /// `POST /v1/topups/{id}/close`: a payment that wins the race is credited instead.
@@ -146,10 +158,11 @@ pub(super) async fn close(
         }
     }
     let order = find(&cashier, &caller, &id).await?;
-    Ok(reply(StatusCode::OK, &views::topup(&order)))
+    let lent = cashier.grants.lent_on(&order).await?;
+    Ok(reply(StatusCode::OK, &views::topup_with(&order, &lent)))
 }
 
-async fn find(cashier: &Cashier, caller: &Caller, id: &str) -> Result<Order, PayError> {
+pub(super) async fn find(cashier: &Cashier, caller: &Caller, id: &str) -> Result<Order, PayError> {
     let unknown = || PayError::not_found("id", format!("No top-up `{id}`"));
     let parsed: OrderId = id.parse().map_err(|_| unknown())?;
     let order = cashier.store.order(parsed).await?;
@@ -157,7 +170,7 @@ async fn find(cashier: &Cashier, caller: &Caller, id: &str) -> Result<Order, Pay
 }
 
 /// The caller's own key for this request.
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, PayError> {
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, PayError> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let key = value.to_str().ok().filter(|key| !key.is_empty() && key.len() <= IDEMPOTENCY_KEY_CHARS_MAX);
     let key = key.ok_or_else(|| {
@@ -176,11 +189,17 @@ pub(super) fn object<T: DeserializeOwned>(body: &[u8], known: &[&str]) -> Result
         return Err(PayError::unknown(unknown, known));
     }
     let wrong = members.iter().find(|(name, value)| {
-        // Amounts and counts are looked at where they are used; everything else is text.
-        !matches!(name.as_str(), "amount" | "expect_tokens") && !value.is_string() && !value.is_null()
+        // Amounts and counts are looked at where they are used; everything else is text, or a yes or no.
+        !matches!(name.as_str(), "amount" | "expect_tokens" | "temporary_access")
+            && !value.is_string()
+            && !value.is_null()
     });
     if let Some((name, _)) = wrong {
         return Err(PayError::wrong_type(name, "a string"));
+    }
+    let flag = members.get("temporary_access").filter(|flag| !flag.is_boolean() && !flag.is_null());
+    if flag.is_some() {
+        return Err(PayError::wrong_type("temporary_access", "true or false"));
     }
     serde_json::from_value(value)
         .map_err(|error| PayError::body(format!("The body is not as expected: {error}")))

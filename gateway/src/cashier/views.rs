@@ -1,11 +1,14 @@
 //! What customers are shown: JSON of balances, orders, refunds and receipts. Amounts are decimal strings with the
 //! currency beside them; times RFC 3339.
 
+use std::collections::HashMap;
+
 use payments::{
+    grant::Lent,
     holds::Charged,
     ledger::{
-        Asset, LotClass, Order, OrderKind, OrderState, RefundBatch, RefundBatchState, RefundItem,
-        RefundItemState,
+        Asset, Budget, LotClass, Order, OrderKind, OrderState, RefundBatch, RefundBatchState, RefundItem,
+        RefundItemState, TokenTerms,
     },
     store::Balance,
 };
@@ -28,8 +31,21 @@ fn whole_tokens(milli: i64) -> String {
     (milli / 1_000).to_string()
 }
 
-/// Everything an account has.
-pub(super) fn credits(account: &str, livemode: &str, balances: &[Balance]) -> Value {
+/// A token balance's own name: a model, or the terms its tokens were sold under.
+pub(super) fn balance_name(asset: &Asset) -> String {
+    match asset {
+        Asset::Cny => "CNY".to_owned(),
+        Asset::Tokens(name) => name.clone(),
+    }
+}
+
+/// Everything an account has; `terms` are those of its token balances.
+pub(super) fn credits(
+    account: &str,
+    livemode: &str,
+    balances: &[Balance],
+    terms: &HashMap<String, TokenTerms>,
+) -> Value {
     let money = balances.iter().find(|balance| balance.wallet.asset == Asset::Cny);
     let (posted, held) = money.map_or((0, 0), |balance| (balance.wallet.posted, balance.wallet.held));
     let lots = || money.iter().flat_map(|balance| &balance.lots);
@@ -38,9 +54,14 @@ pub(super) fn credits(account: &str, livemode: &str, balances: &[Balance]) -> Va
     let tokens: Vec<Value> = balances
         .iter()
         .filter_map(|balance| {
-            let Asset::Tokens(model) = &balance.wallet.asset else { return None };
+            let Asset::Tokens(name) = &balance.wallet.asset else { return None };
+            let terms = terms.get(name);
+            let models = terms.map_or_else(|| vec![name.clone()], |terms| terms.models.clone());
             Some(json!({
-                "model": model,
+                "balance": name,
+                "title": terms.map_or(name, |terms| &terms.title),
+                "model": models.first().filter(|_| models.len() == 1),
+                "models": models,
                 "tokens": whole_tokens(balance.wallet.posted),
                 "available": whole_tokens(balance.wallet.available()),
                 "held": whole_tokens(balance.wallet.held),
@@ -58,6 +79,7 @@ pub(super) fn credits(account: &str, livemode: &str, balances: &[Balance]) -> Va
         "promo": of_class(LotClass::Promo),
         "bonus": of_class(LotClass::Bonus),
         "paid": of_class(LotClass::Paid),
+        "temporary": of_class(LotClass::Temp),
         "spent": cny(sum(|lot| lot.consumed)),
         "refunding": cny(sum(|lot| lot.refunding)),
         "refunded": cny(sum(|lot| lot.refunded)),
@@ -69,7 +91,25 @@ pub(super) fn credits(account: &str, livemode: &str, balances: &[Balance]) -> Va
     })
 }
 
-/// A top-up.
+/// A top-up, with what its payer is lent.
+pub(super) fn topup_with(order: &Order, lent: &Lent) -> Value {
+    let mut shown = topup(order);
+    shown["grant"] = match lent {
+        Lent::Nothing => Value::Null,
+        Lent::Offered(amount) => json!({
+            "state": "offered", "amount": amount.to_string(), "currency": "CNY", "expires_at": null,
+        }),
+        Lent::Granted(grant) => json!({
+            "state": grant.state.as_str(),
+            "amount": grant.amount.to_string(),
+            "currency": "CNY",
+            "expires_at": time(grant.expires_at),
+        }),
+    };
+    shown
+}
+
+/// A top-up, as lists show it.
 pub(super) fn topup(order: &Order) -> Value {
     let credited =
         matches!(order.state, OrderState::Paid | OrderState::PartiallyRefunded | OrderState::Refunded);
@@ -140,6 +180,19 @@ pub(super) fn topup(order: &Order) -> Value {
         "expires_at": time(order.expires_at),
         "paid_at": order.paid_at.map(time),
         "timeline": timeline,
+    })
+}
+
+/// A budget and what was counted against it.
+pub(super) fn budget(budget: &Budget) -> Value {
+    json!({
+        "of": if budget.key.is_some() { "key" } else { "account" },
+        "window": budget.period.as_str(),
+        "limit": budget.limit.map(|limit| limit.to_string()),
+        "spent": budget.now.spent.to_string(),
+        "reserved": budget.now.reserved.to_string(),
+        "currency": "CNY",
+        "resets_at": budget.period.ends(budget.now.window).map(time),
     })
 }
 
@@ -233,7 +286,8 @@ pub(super) fn receipt(
             "cost_cny": rate.charge(tokens).unwrap_or_default().to_string(),
         })
     };
-    let rates = &ask.quote.rates;
+    let tier = payments::prices::tier_for(&ask.quote.tiers, usage.prompt());
+    let rates = tier.map_or(&ask.quote.rates, |tier| &tier.prices);
     json!({
         "id": ask.request.to_string(),
         "account": ask.account.to_string(),
@@ -249,6 +303,8 @@ pub(super) fn receipt(
         "estimated": outcome.estimated,
         "price_version": ask.quote.price_version,
         "fx_id": ask.quote.fx_id,
+        "price_window": ask.quote.window,
+        "price_tier_above": tier.map(|tier| tier.above.0),
         "lines": [
             line("input", usage.input, rates.input),
             line("cached_input", usage.cached_input, rates.cached_input),
@@ -257,7 +313,10 @@ pub(super) fn receipt(
         ],
         "held_cny": held.to_string(),
         "cost_cny": charged.cost.to_string(),
-        "cost_tokens_milli": charged.tokens_milli,
+        "cost_tokens_milli": charged.tokens_milli(),
+        "cost_tokens": charged.tokens.iter().map(|(asset, milli)| json!({
+            "balance": balance_name(asset), "tokens_milli": milli,
+        })).collect::<Vec<_>>(),
         "currency": "CNY",
         "balance_after_cny": charged.available.to_string(),
     })

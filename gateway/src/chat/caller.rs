@@ -13,6 +13,8 @@ pub struct Caller {
     pub livemode: Livemode,
     /// How fast this key may go.
     pub limits: KeyLimits,
+    /// True for a key that spends money only, not tokens bought.
+    pub money_only: bool,
 }
 
 /// A key's own limits; `None` means the table's default.

@@ -67,7 +67,7 @@ pub(super) async fn create_key(config: &Path, wish: KeyWish, format: Format) -> 
     let secret = wish.secret_file.as_deref().map(read_secret).transpose()?;
     let desk = Desk::open(&settings).await?;
     let made = match &desk {
-        Desk::Local { store, key_secret, clock } => {
+        Desk::Local { store, key_secret, clock, .. } => {
             let new = NewKey {
                 account: wish.account,
                 name: wish.name,

@@ -3,17 +3,19 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
+use http_body_util::BodyExt;
 use payments::{
     admission::Admission,
     journal::Journal,
     store::{OpenError, Store, StoreSettings},
 };
 use serde_json::Value;
+use tower::ServiceExt;
 use units::Clock;
 
 use super::{Exit, Failed};
 use crate::{
-    admin::{AdminToken, secret_file},
+    admin::{AdminToken, PriceRoom, secret_file},
     app,
     cashier::PayError,
     clock::ProcessClock,
@@ -23,7 +25,7 @@ use crate::{
 /// A place to work at.
 pub(super) enum Desk {
     /// Nobody has the store open.
-    Local { store: Store, key_secret: String, clock: Arc<dyn Clock> },
+    Local { store: Store, key_secret: String, clock: Arc<dyn Clock>, prices: PriceRoom },
     /// A process of ours has: it is asked.
     Remote { client: reqwest::Client, url: String, token: AdminToken },
 }
@@ -52,7 +54,15 @@ impl Desk {
             Some(secret) => secret.expose().to_owned(),
             None => secret_file(&folder.join("key_secret"), "tgsec").context("the key secret")?,
         };
-        Ok(Self::Local { store, key_secret, clock: Arc::new(ProcessClock::default()) })
+        let clock: Arc<dyn Clock> = Arc::new(ProcessClock::default());
+        let prices = PriceRoom {
+            store: store.clone(),
+            clock: clock.clone(),
+            max_stale: settings.fx.max_stale,
+            warn_stale: settings.fx.warn_stale,
+            publisher: None,
+        };
+        Ok(Self::Local { store, key_secret, clock, prices })
     }
 
     fn remote(settings: &Settings) -> Result<Self, Failed> {
@@ -65,6 +75,48 @@ impl Desk {
         };
         let client = reqwest::Client::builder().no_proxy().build()?;
         Ok(Self::Remote { client, url, token })
+    }
+
+    /// Carries out one request about prices or rates: in place, or at the running process.
+    pub(super) async fn call(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Failed> {
+        match self {
+            Self::Remote { client, url, token } => {
+                ask(client, token, method, format!("{url}{path}"), body).await
+            }
+            Self::Local { prices, .. } => {
+                let body = axum::body::Body::from(body.map_or_else(String::new, Value::to_string));
+                let request = http::Request::builder().method(method).uri(path).body(body)?;
+                let answer = prices.clone().router().oneshot(request).await?;
+                if let Some(error) = answer.extensions().get::<PayError>() {
+                    return Err(error.clone().into());
+                }
+                let status = answer.status();
+                let bytes = answer.into_body().collect().await?.to_bytes();
+                if !status.is_success() {
+                    let words = String::from_utf8_lossy(&bytes).into_owned();
+                    return Err(Failed { exit: exit_of(status), error: anyhow::anyhow!(words) });
+                }
+                Ok(serde_json::from_slice(&bytes)?)
+            }
+        }
+    }
+
+    /// Opens a desk for a single request.
+    pub(super) async fn once(
+        settings: &Settings,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Failed> {
+        let desk = Self::open(settings).await?;
+        let answer = desk.call(method, path, body).await;
+        desk.close().await;
+        answer
     }
 
     pub(super) async fn close(self) {

@@ -8,7 +8,9 @@ mod check;
 mod demo;
 mod desk;
 mod exit;
+mod fx;
 mod output;
+mod prices;
 mod ready;
 mod serve;
 mod signals;
@@ -59,6 +61,12 @@ enum Verb {
     /// The books.
     #[command(subcommand)]
     Ledger(LedgerVerb),
+    /// Price lists: what is sold at which price, to whom.
+    #[command(subcommand)]
+    Prices(prices::PricesVerb),
+    /// Rates of exchange.
+    #[command(subcommand)]
+    Fx(fx::FxVerb),
     /// Run only the far side: simulated providers and WeChat Pay.
     Sim(sim::SimArgs),
     /// Measure.
@@ -212,6 +220,8 @@ async fn run(verb: Verb) -> Result<Exit, Failed> {
         Verb::Ledger(LedgerVerb::TrialBalance { config, format }) => {
             books::trial_balance(&config.config, format).await
         }
+        Verb::Prices(verb) => Box::pin(prices::run(verb)).await,
+        Verb::Fx(verb) => Box::pin(fx::run(verb)).await,
         Verb::Sim(args) => sim::run(args).await,
         Verb::Bench(BenchVerb::Overhead(args)) => Ok(match load_tests::overhead(args).await? {
             true => Exit::Ok,

@@ -7,6 +7,7 @@ mod digest;
 mod gcra;
 mod layer;
 mod pace;
+mod secret;
 mod source;
 mod table;
 
@@ -14,5 +15,6 @@ pub use digest::{KeyDigest, digest};
 pub use gcra::Gcra;
 pub use layer::{Auth, AuthLayer, Authed};
 pub use pace::Paces;
+pub use secret::fresh_secret;
 pub use source::{KeySource, Later, SourceDown};
 pub use table::{AuthError, KeyRecord, KeyTable, Keys};

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use http::{HeaderMap, header};
 use tokio::sync::Semaphore;
-use units::{AccountId, KeyId, Livemode};
+use units::{AccountId, Clock, KeyId, Livemode, Timestamp};
 
 use super::{KeyDigest, KeySource, Paces, SourceDown, digest};
 use crate::chat::{Caller, KeyLimits};
@@ -34,6 +34,10 @@ pub struct KeyRecord {
     pub limits: KeyLimits,
     /// Whether it was revoked. Calls in flight survive that, new ones do not.
     pub revoked: bool,
+    /// From when on it is refused, if it ends by itself.
+    pub expires_at: Option<Timestamp>,
+    /// True for the key of a temporary grant, which spends money only.
+    pub temporary: bool,
 }
 
 /// All keys, replaced whole when they change.
@@ -56,6 +60,9 @@ pub enum AuthError {
     /// The key is revoked.
     #[error("This API key was revoked. Create a new one, or ask whoever administers the account.")]
     Revoked,
+    /// The key was made for a while, and that is over.
+    #[error("This API key was temporary and its time is over. Use a lasting key of the account.")]
+    Over,
     /// Nobody's key.
     #[error("Incorrect API key provided. Check that it is complete and that it belongs to this server.")]
     Unknown,
@@ -73,6 +80,7 @@ pub struct Keys {
     lookups: moka::future::Cache<KeyDigest, Option<KeyRecord>>,
     at_once: Arc<Semaphore>,
     paces: Paces,
+    clock: Arc<dyn Clock>,
 }
 
 impl fmt::Debug for Keys {
@@ -83,11 +91,17 @@ impl fmt::Debug for Keys {
 
 impl Keys {
     /// `secret` is the server's, the one the digests in `table` were made with.
-    pub fn new(table: Arc<KeyTable>, secret: &[u8], source: Arc<dyn KeySource>, paces: Paces) -> Self {
+    pub fn new(
+        table: Arc<KeyTable>,
+        secret: &[u8],
+        source: Arc<dyn KeySource>,
+        paces: Paces,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let lookups =
             moka::future::Cache::builder().max_capacity(LOOKUPS_MAX).time_to_live(LOOKUP_TTL).build();
         let at_once = Arc::new(Semaphore::new(LOOKUPS_AT_ONCE));
-        Self { table, secret: secret.into(), source, lookups, at_once, paces }
+        Self { table, secret: secret.into(), source, lookups, at_once, paces, clock }
     }
 
     /// How fast keys go.
@@ -101,10 +115,14 @@ impl Keys {
     /// [`AuthError`], whose text tells the client what to do.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, AuthError> {
         let digest = digest(&self.secret, key_in(headers)?);
-        let known = self.table.load().get(&digest).map(caller);
+        let now = self.clock.now();
+        let known = self.table.load().get(&digest).map(|record| caller(record, now));
         match known {
             Some(known) => known,
-            None => self.look_up(digest).await?.as_ref().map_or(Err(AuthError::Unknown), caller),
+            None => {
+                let found = self.look_up(digest).await?;
+                found.as_ref().map_or(Err(AuthError::Unknown), |record| caller(record, now))
+            }
         }
     }
 
@@ -119,12 +137,15 @@ impl Keys {
     }
 }
 
-fn caller(record: &KeyRecord) -> Result<Caller, AuthError> {
+fn caller(record: &KeyRecord, now: Timestamp) -> Result<Caller, AuthError> {
+    if record.expires_at.is_some_and(|end| end <= now) {
+        return Err(AuthError::Over);
+    }
     if record.revoked {
         return Err(AuthError::Revoked);
     }
-    let KeyRecord { key, account, livemode, limits, .. } = *record;
-    Ok(Caller { account, key, livemode, limits })
+    let KeyRecord { key, account, livemode, limits, temporary, .. } = *record;
+    Ok(Caller { account, key, livemode, limits, money_only: temporary })
 }
 
 /// The key's text: `Authorization: Bearer`, or the header that clients of Azure or Anthropic send it in.

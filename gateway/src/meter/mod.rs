@@ -19,4 +19,4 @@ pub use metered::{Metered, Piece};
 pub use reply::{Bill, Reply, ReplyBody, ReplyHead};
 pub use service::{Calling, Meter};
 pub use tails::Tails;
-pub use till::{Hold, HoldAsk, HoldLost, Later, Refusal, Settled, Till};
+pub use till::{BudgetSpent, Hold, HoldAsk, HoldLost, Later, Refusal, Settled, Till};

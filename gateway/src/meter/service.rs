@@ -178,6 +178,7 @@ fn ask(planned: &Planned) -> HoldAsk {
         request: planned.call.id,
         account: planned.call.caller.account,
         key: planned.call.caller.key,
+        money_only: planned.call.caller.money_only,
         livemode: planned.route.model.livemode,
         model: planned.route.model.id.clone(),
         quote: planned.quote.clone(),

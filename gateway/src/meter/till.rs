@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin};
 
-use units::{AccountId, KeyId, Livemode, NanoCny, RequestId, Tokens, Usage};
+use units::{AccountId, KeyId, Livemode, NanoCny, RequestId, Timestamp, Tokens, Usage};
 
 use crate::{chat::Outcome, plan::Quote};
 
@@ -25,6 +25,8 @@ pub struct HoldAsk {
     pub account: AccountId,
     /// With which key.
     pub key: KeyId,
+    /// True for a key that spends money only, not tokens bought.
+    pub money_only: bool,
     /// Whether the target costs real money; must agree with the account.
     pub livemode: Livemode,
     /// The model asked for.
@@ -86,6 +88,9 @@ pub enum Refusal {
         /// What open calls hold.
         held: NanoCny,
     },
+    /// A budget of the key or of its account does not cover the ceiling.
+    #[error("{0}")]
+    OverBudget(Box<BudgetSpent>),
     /// Simulated money for a live provider, or the other way round.
     #[error("this account's money is {account}, the model's providers are {model}")]
     LivemodeMismatch {
@@ -106,6 +111,35 @@ pub enum Refusal {
     /// The ceiling is not a representable amount.
     #[error("the request's ceiling is out of range")]
     OutOfRange,
+}
+
+/// A budget that does not cover a call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the {period} budget of this {whose} is {limit} yuan, {spent} are spent and {reserved} set aside for calls in flight"
+)]
+pub struct BudgetSpent {
+    /// `key` or `account`.
+    pub whose: &'static str,
+    /// `day`, `month` or `total`.
+    pub period: &'static str,
+    /// At most this much.
+    pub limit: NanoCny,
+    /// What ended calls have cost.
+    pub spent: NanoCny,
+    /// What open calls have set aside.
+    pub reserved: NanoCny,
+    /// What this call needs.
+    pub required: NanoCny,
+    /// When the budget is whole again, if ever.
+    pub resets_at: Option<Timestamp>,
+}
+
+impl BudgetSpent {
+    /// True if it would do once the calls in flight have ended.
+    pub fn will_do(&self) -> bool {
+        self.spent.plus(self.required).is_ok_and(|sum| sum <= self.limit)
+    }
 }
 
 /// The hold was admitted but could not be written: the call must be cancelled.

@@ -9,6 +9,7 @@ use std::{
 };
 
 use tower::{Layer, Service};
+use units::Clock;
 
 use super::{Health, PlanError, Planned, Snapshots, plan};
 use crate::chat::Call;
@@ -18,12 +19,13 @@ use crate::chat::Call;
 pub struct PlanLayer {
     snapshots: Snapshots,
     health: Arc<dyn Health>,
+    clock: Arc<dyn Clock>,
 }
 
 impl PlanLayer {
-    /// From `snapshots`, those first who are well according to `health`.
-    pub fn new(snapshots: Snapshots, health: Arc<dyn Health>) -> Self {
-        Self { snapshots, health }
+    /// From `snapshots`, at the prices of the moment that `clock` shows, those first who are well according to `health`.
+    pub fn new(snapshots: Snapshots, health: Arc<dyn Health>, clock: Arc<dyn Clock>) -> Self {
+        Self { snapshots, health, clock }
     }
 }
 
@@ -60,7 +62,8 @@ where
     fn call(&mut self, call: Call) -> Self::Future {
         let clone = self.inner.clone();
         let mut ready = mem::replace(&mut self.inner, clone);
-        let planned = plan(call, &self.layer.snapshots.load(), self.layer.health.as_ref());
+        let PlanLayer { snapshots, health, clock } = &self.layer;
+        let planned = plan(call, &snapshots.load(), health.as_ref(), clock.now());
         Box::pin(async move { ready.call(planned?).await })
     }
 }

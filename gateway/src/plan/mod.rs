@@ -2,10 +2,9 @@
 
 mod layer;
 mod planned;
-mod quote;
 mod snapshot;
 
 pub use layer::{Plan, PlanLayer};
+pub use payments::prices::Quote;
 pub use planned::{Covered, Health, PlanError, Planned, plan};
-pub use quote::Quote;
-pub use snapshot::{PriceBook, PriceUnavailable, Snapshot, Snapshots};
+pub use snapshot::{Snapshot, Snapshots};

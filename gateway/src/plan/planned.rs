@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use payments::prices::{PriceError, Quote};
 use router_config::{Route, Target};
-use units::Tokens;
+use units::{Timestamp, Tokens};
 
-use super::{PriceUnavailable, Quote, Snapshot};
+use super::Snapshot;
 use crate::chat::{Call, Trail};
 
 /// Names offered for one that is unknown.
@@ -62,7 +63,7 @@ pub enum PlanError {
         /// The model.
         model: String,
         /// Why.
-        reason: PriceUnavailable,
+        reason: PriceError,
     },
     /// The table has a model that nobody serves: a broken snapshot.
     #[error("The model `{0}` has no route.")]
@@ -100,11 +101,16 @@ impl Snapshot {
     }
 }
 
-/// Decides who serves `call`, at which price, and how much is to be set aside for it.
+/// Decides who serves `call`, at which price of the instant `now`, and how much is to be set aside for it.
 ///
 /// # Errors
 /// [`PlanError`].
-pub fn plan(call: Call, snapshot: &Snapshot, health: &dyn Health) -> Result<Planned, PlanError> {
+pub fn plan(
+    call: Call,
+    snapshot: &Snapshot,
+    health: &dyn Health,
+    now: Timestamp,
+) -> Result<Planned, PlanError> {
     // A name longer than any of ours is not worth comparing.
     let near = |model: &str| if model.len() <= 128 { snapshot.nearest(model) } else { Vec::new() };
     let Some(model) = snapshot.table.models.get(&call.model) else {
@@ -112,16 +118,8 @@ pub fn plan(call: Call, snapshot: &Snapshot, health: &dyn Health) -> Result<Plan
     };
     call.seen.note(&model.id);
     let route = snapshot.table.routes.get(&model.id).ok_or_else(|| PlanError::NoRoute(model.id.clone()))?;
-    let quote = match snapshot.prices.quotes.get(&model.id) {
-        Some(Ok(quote)) => quote.clone(),
-        Some(Err(reason)) => {
-            return Err(PlanError::PriceUnavailable { model: call.model, reason: reason.clone() });
-        }
-        None => {
-            let reason = PriceUnavailable("it is not in the published price list".into());
-            return Err(PlanError::PriceUnavailable { model: call.model, reason });
-        }
-    };
+    let quote = snapshot.prices.quote(call.caller.account, &model.id, now, call.input_bound);
+    let quote = quote.map_err(|reason| PlanError::PriceUnavailable { model: call.model.clone(), reason })?;
     let each = call.output_max.unwrap_or_else(|| model.output_max.min(route.hold_output_tokens));
     let output_bound = Tokens(each.0.saturating_mul(u64::from(call.n)));
     let output_cap = call.output_max.is_none().then_some(each);

@@ -114,6 +114,7 @@ mod tests {
                 key: KeyId::new(at),
                 livemode: Livemode::Demo,
                 limits: KeyLimits::default(),
+                money_only: false,
             },
             model: wanted.model,
             stream: wanted.stream,

@@ -33,7 +33,7 @@ pub(super) fn settings(raw: RawFile, secrets: &dyn Secrets) -> Result<Settings, 
     let fx = checks.fx(raw.fx);
     let telemetry = checks.telemetry(raw.telemetry);
     if let Some(fx) = &fx {
-        checks.dollars_can_be_converted(&raw.models, fx);
+        checks.prices_can_be_converted(&raw.models, fx);
     }
     let provider_keys = checks.provider_keys(&raw.providers);
     let tables =
@@ -145,6 +145,8 @@ impl Checks<'_> {
         let path = KeyPath::new("fx");
         self.within(path.key("cache_secs"), raw.cache_secs, 1, STALE_SECS_MAX);
         self.within(path.key("max_stale_secs"), raw.max_stale_secs, 1, STALE_SECS_MAX);
+        self.within(path.key("warn_stale_secs"), raw.warn_stale_secs, 1, STALE_SECS_MAX);
+        self.within(path.key("timeout_ms_max"), raw.timeout_ms_max, 100, 60_000);
         if raw.max_stale_secs < raw.cache_secs {
             self.problems
                 .add(path.key("max_stale_secs"), "shorter than `cache_secs`: rates would always be stale");
@@ -176,6 +178,8 @@ impl Checks<'_> {
             sources,
             cache: Duration::from_secs(raw.cache_secs),
             max_stale: Duration::from_secs(raw.max_stale_secs),
+            warn_stale: Duration::from_secs(raw.warn_stale_secs),
+            patience: Duration::from_millis(raw.timeout_ms_max),
             pinned,
         })
     }
@@ -185,9 +189,10 @@ impl Checks<'_> {
             self.problems.add(path.key("name"), "a name is needed here");
         }
         let pair = self.problems.catch(path.key("pair"), raw.pair.parse::<CurrencyPair>());
-        if !raw.pointer.starts_with('/') {
+        let pointers = [("pointer", Some(&raw.pointer)), ("observed", raw.observed.as_ref())];
+        for (key, _) in pointers.iter().filter(|(_, text)| text.is_some_and(|text| !text.starts_with('/'))) {
             let help = "write `/rates/CNY` for {\"rates\": {\"CNY\": 7.12}}";
-            self.problems.add_with_help(path.key("pointer"), "a JSON pointer begins with `/`", help);
+            self.problems.add_with_help(path.key(key), "a JSON pointer begins with `/`", help);
         }
         let base = pair.as_ref().map_or("USD", |pair| pair.base.as_str());
         let url = raw.url.replace("{base}", base);
@@ -201,19 +206,27 @@ impl Checks<'_> {
                 self.problems.add(path.key("url"), "prices depend on the answer: use https");
             }
         }
-        Some(FxSource { name: raw.name.clone(), url, pointer: raw.pointer.clone(), pair: pair? })
+        Some(FxSource {
+            name: raw.name.clone(),
+            url,
+            pointer: raw.pointer.clone(),
+            observed: raw.observed.clone(),
+            pair: pair?,
+        })
     }
 
     /// A model nobody could ever be charged for is refused here, not at its first call.
-    fn dollars_can_be_converted(&mut self, models: &[RawModel], fx: &FxSettings) {
-        let dollars = CurrencyPair { base: "USD".to_owned(), quote: "CNY".to_owned() };
-        if fx.pinned.contains_key(&dollars) || fx.sources.iter().any(|source| source.pair == dollars) {
-            return;
-        }
-        for (i, _) in models.iter().enumerate().filter(|(_, model)| model.price.currency == Currency::Usd) {
+    fn prices_can_be_converted(&mut self, models: &[RawModel], fx: &FxSettings) {
+        for (i, model) in models.iter().enumerate() {
+            let currency = model.price.currency;
+            let pair = CurrencyPair { base: currency.to_string(), quote: Currency::Cny.to_string() };
+            let known = fx.pinned.contains_key(&pair) || fx.sources.iter().any(|source| source.pair == pair);
+            if known || currency == Currency::Cny {
+                continue;
+            }
             self.problems.add_with_help(
                 KeyPath::new("models").index(i).key("price").key("currency"),
-                "priced in USD, but there is no rate for USD/CNY",
+                format!("priced in {currency}, but there is no rate for {pair}"),
                 "add a [[fx.sources]] table, or a rate under [fx.pinned]",
             );
         }

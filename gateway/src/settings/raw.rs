@@ -187,13 +187,24 @@ pub(super) struct RawFx {
     pub(super) cache_secs: u64,
     /// Seconds that the last rate may be used while no source answers; then nothing is sold at it.
     pub(super) max_stale_secs: u64,
+    /// Seconds after which a rate that could not be renewed is warned of.
+    pub(super) warn_stale_secs: u64,
+    /// Milliseconds that one source may take to answer.
+    pub(super) timeout_ms_max: u64,
     /// Rates set by hand, as decimal strings; no source is asked for these pairs: `{ "USD/CNY" = "7.12" }`.
     pub(super) pinned: BTreeMap<String, String>,
 }
 
 impl Default for RawFx {
     fn default() -> Self {
-        Self { sources: Vec::new(), cache_secs: 300, max_stale_secs: 43_200, pinned: BTreeMap::new() }
+        Self {
+            sources: Vec::new(),
+            cache_secs: 300,
+            max_stale_secs: 43_200,
+            warn_stale_secs: 1_800,
+            timeout_ms_max: 5_000,
+            pinned: BTreeMap::new(),
+        }
     }
 }
 
@@ -207,6 +218,8 @@ pub(super) struct RawFxSource {
     pub(super) url: String,
     /// JSON pointer to the rate in the answer: `/rates/CNY`.
     pub(super) pointer: String,
+    /// JSON pointer to when it was observed, where the answer says: seconds since 1970, RFC 3339, or a day.
+    pub(super) observed: Option<String>,
     /// Which rate it is: `USD/CNY` is yuan per dollar.
     pub(super) pair: String,
 }

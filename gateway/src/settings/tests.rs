@@ -272,7 +272,7 @@ total_ms_max = "5"
 id = "small"
 context = 1.5
 output_max = 2048
-price = { currency = "EUR", input = 0.50, output = "1.00" }
+price = { currency = "XAU", input = 0.50, output = "1.00" }
 "#;
     assert_eq!(
         said_of(text),
@@ -284,7 +284,7 @@ price = { currency = "EUR", input = 0.50, output = "1.00" }
          t.toml:10:8: not a word that is known here — did you mean `openai`?\n\
          t.toml:11:16: expected a whole number, found a string — write it without quotes\n\
          t.toml:14:11: expected a whole number, found a number with a point\n\
-         t.toml:16:22: not a word that is known here — one of `CNY`, `USD` is\n\
+         t.toml:16:22: not a word that is known here — one of `CNY`, `USD`, `EUR`, `GBP`, `JPY`, `HKD`, `SGD` is\n\
          t.toml:16:37: expected a string, found a number with a point — write it in quotes"
     );
 }

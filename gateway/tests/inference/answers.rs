@@ -25,7 +25,7 @@ async fn a_whole_answer_passes_byte_by_byte_with_its_price_in_the_headers() {
     assert_eq!(read.header("x-tollgate-provider"), "p0");
     assert_eq!(read.header("x-tollgate-model"), "chatty");
     assert_eq!(read.header("x-tollgate-attempts"), "1");
-    assert_eq!(read.header("x-tollgate-price-version"), "2026-11");
+    assert_eq!(read.header("x-tollgate-price-version"), "standard:7");
     assert_eq!(read.header("x-tollgate-max-tokens"), "", "the client named its own");
     assert!(read.header("x-request-id").starts_with("req_"));
     assert_eq!(read.header("x-ratelimit-limit-requests"), "600");

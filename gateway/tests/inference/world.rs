@@ -19,7 +19,7 @@ use gateway::{
     inference::{Front, Parts},
     keys::{KeyDigest, KeyRecord, KeySource, KeyTable, Keys, Paces, SourceDown, digest},
     meter::Tails,
-    plan::{PriceBook, PriceUnavailable, Quote, Snapshot},
+    plan::Snapshot,
     provider::Upstreams,
     telemetry::Metrics,
 };
@@ -29,6 +29,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use payments::prices::{Book, Published, Sheet};
 use prometheus::Registry;
 use router_config::{
     Currency, Limits, ListPrice, MicroPerMillion, Model, Provider, ProviderKind, Route, RouteTable, Target,
@@ -36,7 +37,7 @@ use router_config::{
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use units::{AccountId, Clock, KeyId, Livemode, Rate, Rates, Timestamp, Tokens, Wake};
+use units::{AccountId, Clock, KeyId, Livemode, Timestamp, Tokens, Wake};
 
 use crate::{
     till::{FakeTill, SharedTill},
@@ -211,22 +212,16 @@ impl World {
             models: models.iter().map(|m| (m.id.clone(), Arc::clone(m))).collect(),
             limits: setup.limits.clone(),
         });
-        let rate = |n| Rate::new(n).unwrap();
-        let rates = Rates {
-            input: rate(1_000),
-            cached_input: rate(100),
-            cache_write: rate(1_000),
-            output: rate(2_000),
+        let row = r#"{"input": "1.00", "cached_input": "0.10", "output": "2.00"}"#;
+        let dollars = r#"{"currency": "USD", "input": "1.00", "output": "2.00"}"#;
+        let sheet = format!(r#"{{"models": {{"chatty": {row}, "real": {row}, "unpriced/x": {dollars}}}}}"#);
+        let version = Published {
+            list: "standard".to_owned(),
+            number: 7,
+            valid_from: clock.now(),
+            sheet: Arc::new(Sheet::read(&sheet).unwrap()),
         };
-        let quote = Quote { price_version: "2026-11".to_owned(), fx_id: None, rates };
-        let prices = PriceBook {
-            version: "2026-11".to_owned(),
-            quotes: HashMap::from([
-                ("chatty".to_owned(), Ok(quote.clone())),
-                ("real".to_owned(), Ok(quote)),
-                ("unpriced/x".to_owned(), Err(PriceUnavailable("no fresh USD rate".to_owned()))),
-            ]),
-        };
+        let prices = Book::new([version], HashMap::new(), &HashMap::new());
         let secrets: BTreeMap<String, String> =
             BTreeMap::from([("p0".to_owned(), "upstream-key".to_owned())]);
         let ready = Upstreams::new(&table, &secrets, &shared_clock).unwrap();
@@ -241,6 +236,8 @@ impl World {
             name: name.to_owned(),
             limits: setup.key_limits,
             revoked,
+            expires_at: None,
+            temporary: false,
         };
         let known = HashMap::from([
             (digest(SECRET, KEY), record("test", false)),
@@ -250,7 +247,7 @@ impl World {
         let limits = setup.limits.clone();
         let paces = Paces::new(move || (limits.requests_per_minute, limits.tokens_per_minute));
         let table = Arc::new(KeyTable::from_pointee(known));
-        let keys = Keys::new(table, SECRET, Arc::new(Store(stored)), paces);
+        let keys = Keys::new(table, SECRET, Arc::new(Store(stored)), paces, Arc::clone(&shared_clock));
 
         let till = FakeTill::new();
         let metrics = Metrics::new(Registry::new()).unwrap();

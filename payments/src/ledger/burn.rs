@@ -3,14 +3,20 @@
 use super::{Lot, LotClass};
 
 /// The live lots in the order in which use takes them: untied promotions first (soonest end first), then payments,
-/// oldest first, each followed by the bonus that came with it; what was lent comes last; bought tokens stand in a balance of their own.
+/// oldest first, each followed by the bonus that came with it; what was lent comes last. Bought tokens stand in balances
+/// of their own: soonest end first, then oldest.
 pub fn burn_order<'a>(lots: impl Iterator<Item = &'a Lot>) -> Vec<&'a Lot> {
     let mut live: Vec<&Lot> = lots.filter(|lot| lot.rem > 0).collect();
-    live.sort_by_key(|lot| match lot.class {
-        LotClass::Promo => (0, lot.expires_at.map_or(i64::MAX, |at| at.0), None, 0, lot.id.clone()),
-        LotClass::Paid | LotClass::Tokens => (1, lot.created_at.0, lot.order, 0, lot.id.clone()),
-        LotClass::Bonus => (1, lot.created_at.0, lot.order, 1, lot.id.clone()),
-        LotClass::Temp => (2, lot.created_at.0, lot.order, 0, lot.id.clone()),
+    live.sort_by_key(|lot| {
+        let end = lot.expires_at.map_or(i64::MAX, |at| at.0);
+        let since = lot.created_at.0;
+        match lot.class {
+            LotClass::Promo => (0, end, 0, None, 0, lot.id.clone()),
+            LotClass::Tokens => (1, end, since, lot.order, 0, lot.id.clone()),
+            LotClass::Paid => (1, since, 0, lot.order, 0, lot.id.clone()),
+            LotClass::Bonus => (1, since, 0, lot.order, 1, lot.id.clone()),
+            LotClass::Temp => (2, since, 0, lot.order, 0, lot.id.clone()),
+        }
     });
     live
 }

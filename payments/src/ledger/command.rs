@@ -9,9 +9,11 @@ use units::{
 };
 
 use super::{
-    AccountRole, Adjustment, ApiKey, DebtSource, ExternalRefund, GoodsRefund, ManualPayout, NewCode,
-    OrderKind, PackageOffer, Resolution, code::campaign_lot, entry::words, view::Needs,
+    AccountRole, Adjustment, ApiKey, Asset, BudgetPeriod, DebtSource, ExternalRefund, GoodsRefund, Grant,
+    GrantCaps, GrantClaim, LotUse, ManualPayout, NewCode, OrderKind, PackageOffer, Resolution, TokenLeg,
+    code::campaign_lot, entry::words, view::Needs,
 };
+use crate::prices::Tier;
 
 words! {
     /// In what capacity somebody acts.
@@ -71,6 +73,29 @@ pub struct HoldQuote {
     pub rates: Rates,
     /// The prompt's size as reckoned: charged if the process dies and nothing better is known.
     pub input_estimate: Tokens,
+    /// The off-peak window that applied when it was quoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<String>,
+    /// The tiers that the prompt may reach; `rates` counts below the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<Tier<Rates>>,
+}
+
+/// A rate of exchange as a source gave it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedRate {
+    /// Which pair: `USD/CNY` is yuan per dollar.
+    pub pair: String,
+    /// Yuan per unit, in millionths.
+    pub rate_micro: i64,
+    /// Who says so.
+    pub source: String,
+    /// When they observed it, if they say.
+    pub observed_at: Option<Timestamp>,
+    /// When they were asked.
+    pub fetched_at: Timestamp,
+    /// Who else says so; needed where it is more than three per cent off the last.
+    pub confirmed_by: Option<String>,
 }
 
 /// How a hold ends.
@@ -86,8 +111,73 @@ pub enum SettleEnd {
         /// here, so that what the client was told is what the ledger charges.
         extra: NanoCny,
     },
-    /// Give everything back.
+    /// The upstream failed before any token: give everything back.
     Release,
+    /// Nothing was sent upstream: give everything back. Refused once something may have been sent.
+    NotSent,
+}
+
+/// Who ends a hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SettledBy {
+    /// The run of the process that opened it.
+    Owner {
+        /// Its epoch.
+        epoch: i64,
+    },
+    /// Recovery, once it is an orphan.
+    Recovery,
+}
+
+/// Why nobody answers for a hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stranded {
+    /// The run of the process that opened it is over.
+    EpochOver {
+        /// Its epoch.
+        epoch: i64,
+    },
+    /// Its deadline has passed.
+    Overdue,
+}
+
+/// A new hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewHold {
+    /// The call.
+    pub id: RequestId,
+    /// Who pays.
+    pub account: AccountId,
+    /// With which key.
+    pub key: KeyId,
+    /// The model asked for.
+    pub model: String,
+    /// Money.
+    pub money: NanoCny,
+    /// Tokens, in the order in which they are to be burnt.
+    pub legs: Vec<TokenLeg>,
+    /// The price.
+    pub quote: HoldQuote,
+    /// Which run of the process.
+    pub epoch: i64,
+    /// True if the call goes upstream without waiting for this hold to be on disk.
+    pub dispatched: bool,
+    /// When it should have ended at the latest.
+    pub deadline: Timestamp,
+}
+
+/// How much of a charge goes back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Correction {
+    /// All that has not gone back yet.
+    Whole,
+    /// A part of what was taken in one asset.
+    Part {
+        /// Which.
+        asset: Asset,
+        /// How much, in the asset's unit.
+        amount: i64,
+    },
 }
 
 /// Where the news of a payment came from.
@@ -173,24 +263,14 @@ pub enum Body {
         /// Until when.
         expires_at: Option<Timestamp>,
     },
-    /// Sets money (and tokens of the model's own balance) aside for a call.
-    Hold {
+    /// Sets money and tokens aside for a call.
+    Hold(NewHold),
+    /// The call goes upstream now.
+    Dispatch {
         /// The call.
         id: RequestId,
         /// Who pays.
         account: AccountId,
-        /// With which key.
-        key: KeyId,
-        /// The model asked for.
-        model: String,
-        /// Money.
-        money: NanoCny,
-        /// Tokens, in thousandths.
-        tokens_milli: i64,
-        /// The price.
-        quote: HoldQuote,
-        /// Which run of the process.
-        epoch: i64,
     },
     /// Sets more money aside for a call that runs.
     Extend {
@@ -198,8 +278,19 @@ pub enum Body {
         id: RequestId,
         /// Who pays.
         account: AccountId,
+        /// With which key.
+        key: KeyId,
         /// How much it shall be in all. Naming the end and not the step makes a repeat harmless.
         to: NanoCny,
+    },
+    /// Nobody answers for a hold any more: from now on only recovery ends it.
+    Orphan {
+        /// The call.
+        id: RequestId,
+        /// Who pays.
+        account: AccountId,
+        /// Why.
+        why: Stranded,
     },
     /// Ends a hold.
     Settle {
@@ -207,10 +298,59 @@ pub enum Body {
         id: RequestId,
         /// Who pays.
         account: AccountId,
-        /// The model, whose token balance may pay first.
-        model: String,
+        /// With which key.
+        key: KeyId,
+        /// The token balances it holds on, as the hold has them.
+        tokens: Vec<Asset>,
+        /// Who ends it.
+        by: SettledBy,
         /// How.
         end: SettleEnd,
+    },
+    /// Gives a wrong charge back to where it was taken from, the last part first. Two operators and a reason.
+    CorrectCharge {
+        /// The call.
+        id: RequestId,
+        /// Who paid.
+        account: AccountId,
+        /// With which key.
+        key: KeyId,
+        /// What it took, as the hold has it.
+        used: Vec<LotUse>,
+        /// How much goes back.
+        what: Correction,
+    },
+    /// Sets, changes or lifts a budget. What was counted so far stays.
+    SetBudget {
+        /// Whose money.
+        account: AccountId,
+        /// The key whose calls count; every call of the account where absent.
+        key: Option<KeyId>,
+        /// For how long.
+        period: BudgetPeriod,
+        /// At most this much; absent, it only counts.
+        limit: Option<NanoCny>,
+    },
+    /// Lends while the payment of an order is under way.
+    OpenGrant {
+        /// The order.
+        order: OrderId,
+        /// To whom.
+        account: AccountId,
+        /// On whose word.
+        claim: GrantClaim,
+        /// What the operator allows.
+        caps: GrantCaps,
+    },
+    /// Moves a grant on: by the time, by what became of its order and of the calls that use it.
+    SweepGrant {
+        /// The order.
+        order: OrderId,
+        /// To whom.
+        account: AccountId,
+        /// What admission set aside for it, in nano-yuan: no more is taken back, since calls that were admitted on the
+        /// rest may still be on their way to the ledger.
+        granted: i64,
     },
     /// Writes an order down, before WeChat Pay hears of it.
     CreateOrder(NewOrder),
@@ -423,12 +563,51 @@ pub enum Body {
         /// Which version.
         version: i64,
     },
-    /// Publishes a version of the price list.
+    /// Saves the draft of a price list, in the place of one that was there. A list begins with its first draft.
+    SavePriceDraft {
+        /// Which list.
+        list: String,
+        /// A [`Document`](crate::prices::Document) as JSON.
+        document: String,
+    },
+    /// Throws the draft away.
+    DeletePriceDraft {
+        /// Which list's.
+        list: String,
+    },
+    /// Makes the draft a version. Needs a reason.
     PublishPrices {
-        /// Its name.
-        version: String,
-        /// What it says.
-        body: String,
+        /// Which list's.
+        list: String,
+        /// The draft that was looked at: refused if another one was saved since.
+        source_hash: String,
+        /// From when on it counts: now where absent, never before now.
+        valid_from: Option<Timestamp>,
+        /// The pairs that its prices are converted with, whose rates are noted beside it.
+        pairs: Vec<String>,
+    },
+    /// Says by which list an account buys. Needs a reason.
+    AssignPriceList {
+        /// Which account.
+        account: AccountId,
+        /// Which list; the default one where absent.
+        list: Option<String>,
+    },
+    /// Writes down a rate that a source gave.
+    AcceptRate(AcceptedRate),
+    /// Fixes a rate by hand. Needs a reason.
+    PinRate {
+        /// Which pair.
+        pair: String,
+        /// Yuan per unit, in millionths.
+        rate_micro: i64,
+        /// When it ends by itself.
+        until: Option<Timestamp>,
+    },
+    /// Lets the sources speak again. Needs a reason.
+    UnpinRate {
+        /// Which pair.
+        pair: String,
     },
 }
 
@@ -460,6 +639,10 @@ impl Command {
             Body::RequestRefund { account, asset, amount, order, reason, .. } => {
                 serde_json::to_vec(&("refund", account, asset, amount, order, reason))
             }
+            // Which pairs are looked up follows from the draft, which is gone when the command comes again.
+            Body::PublishPrices { list, source_hash, valid_from, .. } => {
+                serde_json::to_vec(&("publish", list, source_hash, valid_from))
+            }
             // Ids are chosen anew each time; the wish is the rest.
             Body::RefundGoods(GoodsRefund { account, order, lines, reason, .. }) => {
                 serde_json::to_vec(&("refund_goods", account, order, lines, reason))
@@ -477,9 +660,12 @@ impl Command {
     /// row's state makes a repeat harmless, also one that tells the same news from another source.
     pub const fn remembered_by_its_row(&self) -> bool {
         match self.body {
-            Body::Hold { .. }
+            Body::Hold(_)
+            | Body::Dispatch { .. }
             | Body::Extend { .. }
+            | Body::Orphan { .. }
             | Body::Settle { .. }
+            | Body::OpenGrant { .. }
             | Body::OrderPrepaid { .. }
             | Body::OrderFailed { .. }
             | Body::OrderPaid { .. }
@@ -489,7 +675,8 @@ impl Command {
             | Body::RefundReported { .. }
             | Body::CancelRefund { .. }
             | Body::SweepBonus { .. }
-            | Body::ExpireLot { .. } => true,
+            | Body::ExpireLot { .. }
+            | Body::AcceptRate(_) => true,
             Body::RefundGoods(_)
             | Body::ResolveReview(_)
             | Body::ExtRefund(_)
@@ -512,7 +699,15 @@ impl Command {
             | Body::GrantPromo { .. }
             | Body::CreateOrder(_)
             | Body::RequestRefund { .. }
-            | Body::PublishPrices { .. } => false,
+            | Body::CorrectCharge { .. }
+            | Body::SweepGrant { .. }
+            | Body::SetBudget { .. }
+            | Body::SavePriceDraft { .. }
+            | Body::DeletePriceDraft { .. }
+            | Body::PublishPrices { .. }
+            | Body::AssignPriceList { .. }
+            | Body::PinRate { .. }
+            | Body::UnpinRate { .. } => false,
         }
     }
 
@@ -531,24 +726,59 @@ impl Command {
                 into.key(*key);
             }
             Body::GrantPromo { account, .. } => into.wallet(*account, &Cny),
-            Body::Hold { id, account, model, tokens_milli, .. } => {
-                into.hold(*id);
-                into.account(*account);
-                into.balance(*account, &Cny);
-                if *tokens_milli > 0 {
-                    into.balance(*account, &Tokens(model.clone()));
+            Body::Hold(new) => {
+                into.hold(new.id);
+                into.account(new.account);
+                into.key(new.key);
+                into.balance(new.account, &Cny);
+                for leg in &new.legs {
+                    into.balance(new.account, &leg.asset);
+                    if let Tokens(terms) = &leg.asset {
+                        into.terms.insert(terms.clone());
+                    }
                 }
+                into.budgets(new.account, new.key);
             }
-            Body::Extend { id, account, .. } => {
+            Body::Dispatch { id, account } | Body::Orphan { id, account, .. } => {
+                into.account(*account);
+                into.hold(*id);
+            }
+            Body::Extend { id, account, key, .. } => {
                 into.hold(*id);
                 into.account(*account);
                 into.balance(*account, &Cny);
+                into.budgets(*account, *key);
             }
-            Body::Settle { id, account, model, .. } => {
+            Body::Settle { id, account, key, tokens, .. } => {
+                into.hold(*id);
+                into.wallet(*account, &Cny);
+                for asset in tokens {
+                    into.wallet(*account, asset);
+                }
+                into.budgets(*account, *key);
+            }
+            Body::CorrectCharge { id, account, key, used, .. } => {
                 into.hold(*id);
                 into.account(*account);
+                into.balance(*account, &Cny);
+                for part in used {
+                    into.balance(*account, &part.asset);
+                    into.lots.insert(part.lot.clone());
+                    // What was lent may have been paid back since.
+                    Grant::order_of(&part.lot).into_iter().for_each(|order| into.order(order));
+                }
+                into.budgets(*account, *key);
+            }
+            Body::SetBudget { account, key, .. } => {
+                into.account(*account);
+                into.budgets.insert((*account, *key));
+                key.iter().for_each(|key| into.key(*key));
+            }
+            Body::OpenGrant { order, account, .. } | Body::SweepGrant { order, account, .. } => {
+                into.order(*order);
                 into.wallet(*account, &Cny);
-                into.wallet(*account, &Tokens(model.clone()));
+                into.standings.insert(*account);
+                into.budgets.insert((*account, Some(KeyId::of_order(*order))));
             }
             Body::CreateOrder(order) => {
                 into.account(order.account);
@@ -573,11 +803,13 @@ impl Command {
                 into.suspense.insert(transaction_id.clone());
                 into.payment(*account, asset);
                 into.notice(event.as_deref());
+                into.standings.insert(*account);
             }
             Body::RequestRefund { batch, account, asset, .. } => {
                 into.account(*account);
                 into.wallet(*account, asset);
                 into.batch(*batch);
+                into.standings.insert(*account);
             }
             Body::RefundSending { batch, .. } => into.batch(*batch),
             Body::RefundReported { batch, order, account, asset, event, payment, .. } => {
@@ -649,7 +881,19 @@ impl Command {
             Body::RetirePackage { id, version } => {
                 into.packages.insert((id.clone(), *version));
             }
-            Body::PublishPrices { .. } => {}
+            Body::SavePriceDraft { list, .. } | Body::DeletePriceDraft { list } => into.price_list(list),
+            Body::PublishPrices { list, pairs, .. } => {
+                into.price_list(list);
+                into.fx_pairs.extend(pairs.iter().cloned());
+            }
+            Body::AssignPriceList { account, list } => {
+                into.account(*account);
+                into.price_assignments.insert(*account);
+                list.iter().for_each(|list| into.price_list(list));
+            }
+            Body::AcceptRate(AcceptedRate { pair, .. })
+            | Body::PinRate { pair, .. }
+            | Body::UnpinRate { pair } => drop(into.fx_pairs.insert(pair.clone())),
         }
     }
 }

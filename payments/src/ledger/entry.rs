@@ -126,6 +126,16 @@ words! {
         Suspense = "suspense",
         /// A correction by hand.
         Adjust = "adjust",
+        /// Lent while a payment is under way.
+        TempGrant = "temp_grant",
+        /// The payment came: what was lent went back.
+        TempConvert = "temp_convert",
+        /// What was lent and not used was taken back.
+        TempRevoke = "temp_revoke",
+        /// What was lent and used was never paid; the other way round where it was paid after all.
+        TempWriteoff = "temp_writeoff",
+        /// A wrong charge went back to where it was taken from.
+        ChargeCorrection = "charge_correction",
         /// Given with a payment.
         BonusGrant = "bonus_grant",
         /// Part of a bonus, set aside while its payment is being refunded.

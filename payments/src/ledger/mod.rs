@@ -4,17 +4,22 @@
 //! give the same rows on every store. Double entry in nano-yuan (and in thousandths of a token for token balances);
 //! what was paid lies in lots, which are used up in a fixed order and refunded by what is left of them.
 //!
-//! Touches `units` only.
+//! Touches `units` and the pure `prices` only.
 
 mod asset;
+mod budget;
 mod burn;
 mod code;
 mod command;
 mod decide;
 mod entry;
+mod grant;
 mod hands;
+mod hold;
+mod hold_quote;
 mod order;
 mod package;
+mod price_rows;
 mod refund;
 mod refund_plan;
 mod review;
@@ -24,24 +29,27 @@ mod tokens;
 mod view;
 
 pub use asset::{Asset, UnknownAsset};
+pub use budget::{Budget, BudgetPeriod, BudgetShare, OverBudget, Tally};
 pub use burn::{burn_order, pledges};
 pub use code::{CreditCode, NewCode};
 pub use command::{
-    Actor, Body, Command, CreditSource, HoldQuote, NewKey, NewOrder, RefundNews, Role, SettleEnd,
+    AcceptedRate, Actor, Body, Command, Correction, CreditSource, HoldQuote, NewHold, NewKey, NewOrder,
+    RefundNews, Role, SettleEnd, SettledBy, Stranded,
 };
-pub use decide::{Decision, OrderStep, Refusal, Reply, decide};
+pub use decide::{Decision, FxRefusal, OrderStep, PriceRefusal, Refusal, Reply, decide, is_near};
 pub use entry::{Book, Entry, EntryKind};
+pub use grant::{Grant, GrantBlock, GrantCaps, GrantClaim, GrantStanding, GrantState};
 pub use hands::{Adjustment, DebtSource, ExternalRefund, GoodsRefund, ManualPayout};
+pub use hold::{Hold, HoldState, LEGS_MAX, LotUse, TokenLeg};
 pub use order::{GoodsLine, Order, OrderKind, OrderState, TimelineEvent};
 pub use package::{Package, PackageOffer};
+pub use price_rows::{FxNoted, FxPair, FxRate, PriceAssignment, PriceDraft, PriceList, PriceVersion};
 pub use refund::{LineRefund, RefundBatch, RefundBatchState, RefundItem, RefundItemState};
 pub use refund_plan::{
     BonusShare, PlanError, PlannedItem, Refundable, out_of_channel, plan_refund, refundable,
 };
 pub use review::{Resolution, SuspensePayment, SuspenseState, Verdict};
-pub use rows::{
-    Account, AccountRole, ApiKey, Hold, HoldState, Lot, LotClass, Notice, NoticeResult, PriceListRow, Wallet,
-};
+pub use rows::{Account, AccountRole, ApiKey, Lot, LotClass, Notice, NoticeResult, Wallet};
 pub use terms::{TokenTerms, Weights};
-pub use tokens::{split_charge, weight_milli};
+pub use tokens::{Split, split_charge, weight_milli};
 pub use view::{Needs, RowOp, Rows};

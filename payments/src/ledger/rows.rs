@@ -1,9 +1,9 @@
 //! The rows of the books, as they stand in every store.
 
 use serde::{Deserialize, Serialize};
-use units::{AccountId, Fen, KeyId, Livemode, NanoCny, OrderId, RequestId, Timestamp, Usage};
+use units::{AccountId, Fen, KeyId, Livemode, NanoCny, OrderId, Timestamp};
 
-use super::{Asset, HoldQuote, entry::words};
+use super::{Asset, entry::words};
 
 words! {
     /// What an account is for.
@@ -70,6 +70,12 @@ pub struct ApiKey {
     pub created_at: Timestamp,
     /// Since when it is refused.
     pub revoked_at: Option<Timestamp>,
+    /// From when on it is refused, if it ends by itself.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+    /// The order it came with, for the key of a temporary grant: such a key spends what its budget says, in money only.
+    #[serde(default)]
+    pub grant: Option<OrderId>,
 }
 
 /// One balance: an account's share of one asset. `held <= posted`, both never negative.
@@ -168,55 +174,6 @@ impl Lot {
 }
 
 words! {
-    /// Where a hold stands.
-    HoldState {
-        /// Set aside; the call runs.
-        Open = "open",
-        /// Charged.
-        Settled = "settled",
-        /// Given back whole.
-        Released = "released",
-    }
-}
-
-/// What is set aside for one call; at its end, what the call cost.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
-    /// The call.
-    pub id: RequestId,
-    /// Who pays.
-    pub account: AccountId,
-    /// With which key.
-    pub key: KeyId,
-    /// Where it stands.
-    pub state: HoldState,
-    /// The model asked for.
-    pub model: String,
-    /// Money set aside.
-    pub money: NanoCny,
-    /// Tokens of the model's own balance set aside, in thousandths.
-    pub tokens_milli: i64,
-    /// The price it was reckoned with and will be settled by.
-    pub quote: HoldQuote,
-    /// Which run of the process opened it.
-    pub epoch: i64,
-    /// Since when.
-    pub opened_at: Timestamp,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-    /// Money charged.
-    pub cost: NanoCny,
-    /// Tokens charged, in thousandths.
-    pub cost_tokens_milli: i64,
-    /// What the call cost beyond what could be charged.
-    pub overrun: NanoCny,
-    /// What was used.
-    pub usage: Option<Usage>,
-    /// True when the usage is our reckoning.
-    pub estimated: bool,
-}
-
-words! {
     /// What became of a notification.
     NoticeResult {
         /// It moved an order or a refund.
@@ -243,15 +200,4 @@ pub struct Notice {
     pub detail: Option<String>,
     /// When it came.
     pub at: Timestamp,
-}
-
-/// One published version of the price list. Immutable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PriceListRow {
-    /// Its name.
-    pub version: String,
-    /// When it was published.
-    pub at: Timestamp,
-    /// What it says, as JSON: model → rates.
-    pub body: String,
 }

@@ -35,6 +35,11 @@ impl Weights {
             output: weight(rates.output),
         }
     }
+
+    /// In the order in which a usage's classes are charged.
+    pub const fn by_class(&self) -> [i64; 4] {
+        [self.input, self.cached_input, self.cache_write, self.output]
+    }
 }
 
 /// What the tokens of one kind of balance buy. Immutable; the balance's asset is `TOK:<id>`.

@@ -1,12 +1,13 @@
 //! The rows a batch of commands works on: named before, loaded by the store, changed here, written back.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use units::{AccountId, KeyId, OrderId, RefundBatchId, RefundId, RequestId};
 
 use super::{
-    Account, ApiKey, Asset, CreditCode, Entry, Hold, HoldState, Lot, Notice, Order, Package, PriceListRow,
-    RefundBatch, RefundItem, SuspensePayment, TokenTerms, Wallet,
+    Account, ApiKey, Asset, Budget, BudgetPeriod, CreditCode, Entry, FxPair, FxRate, Grant, GrantStanding,
+    Hold, Lot, Notice, Order, Package, PriceAssignment, PriceList, PriceVersion, RefundBatch, RefundItem,
+    SuspensePayment, TokenTerms, Wallet,
     order::{bonus_lot, paid_lot},
 };
 
@@ -23,7 +24,7 @@ pub struct Needs {
     pub wallets: BTreeMap<(AccountId, Asset), bool>,
     /// Holds.
     pub holds: BTreeSet<RequestId>,
-    /// Orders. The lots they filled stand in `lots`.
+    /// Orders, each with the temporary grant on it. The lots they filled stand in `lots`.
     pub orders: BTreeSet<OrderId>,
     /// Requests to refund, each with its items and their lots.
     pub batches: BTreeSet<RefundBatchId>,
@@ -43,6 +44,16 @@ pub struct Needs {
     pub packages: BTreeSet<(String, i64)>,
     /// Payments that were put aside, by WeChat Pay's number.
     pub suspense: BTreeSet<String>,
+    /// Whose budgets, of every period: a key's, or the account's own.
+    pub budgets: BTreeSet<(AccountId, Option<KeyId>)>,
+    /// What accounts' grants so far say about the next.
+    pub standings: BTreeSet<AccountId>,
+    /// Price lists, without their versions.
+    pub price_lists: BTreeSet<String>,
+    /// Accounts whose price list is asked for.
+    pub price_assignments: BTreeSet<AccountId>,
+    /// Pairs of currencies, without their history.
+    pub fx_pairs: BTreeSet<String>,
 }
 
 impl Needs {
@@ -69,17 +80,19 @@ impl Needs {
         self.holds.insert(id);
     }
 
-    /// The order with what it filled.
+    /// The order with what it filled, what was lent on it and the key that came with it.
     pub(super) fn order(&mut self, id: OrderId) {
         self.orders.insert(id);
-        self.lots.extend([paid_lot(id), bonus_lot(id)]);
+        self.keys.insert(KeyId::of_order(id));
+        self.lots.extend([paid_lot(id), bonus_lot(id), Grant::lot(id)]);
     }
 
-    /// The balance, and the yuan beside it that a payment for tokens moves.
+    /// The balance, the yuan beside it that a payment for tokens moves, and what is known of the payer.
     pub(super) fn payment(&mut self, account: AccountId, asset: &Asset) {
         self.balance(account, &Asset::Cny);
         self.wallet(account, asset);
         self.terms_of(asset);
+        self.standings.insert(account);
     }
 
     /// What the tokens of a balance pay for.
@@ -89,8 +102,17 @@ impl Needs {
         }
     }
 
+    /// The budgets that a call with this key counts against.
+    pub(super) fn budgets(&mut self, account: AccountId, key: KeyId) {
+        self.budgets.extend([(account, None), (account, Some(key))]);
+    }
+
     pub(super) fn batch(&mut self, id: RefundBatchId) {
         self.batches.insert(id);
+    }
+
+    pub(super) fn price_list(&mut self, name: &str) {
+        self.price_lists.insert(name.to_owned());
     }
 
     pub(super) fn notice(&mut self, id: Option<&str>) {
@@ -112,8 +134,15 @@ pub enum RowOp {
     Batch(RefundBatch),
     Item(RefundItem),
     Entry(Entry),
-    PriceList(PriceListRow),
+    PriceList(PriceList),
+    PriceVersion(PriceVersion),
+    PriceAssignment(PriceAssignment),
+    FxPair(FxPair),
+    FxRate(FxRate),
     Terms(TokenTerms),
+    Budget(Box<Budget>),
+    Grant(Grant),
+    Standing(GrantStanding),
     Code(CreditCode),
     Package(Package),
     Suspense(SuspensePayment),
@@ -140,9 +169,17 @@ pub struct Rows {
     pub(crate) batches: HashMap<RefundBatchId, RefundBatch>,
     pub(crate) items: BTreeMap<RefundId, RefundItem>,
     pub(crate) terms: HashMap<String, TokenTerms>,
+    pub(crate) budgets: BTreeMap<(AccountId, Option<KeyId>, BudgetPeriod), Budget>,
+    /// Whose budgets were looked up, found or not.
+    known_budgets: HashSet<(AccountId, Option<KeyId>)>,
+    pub(crate) grants: HashMap<OrderId, Grant>,
+    pub(crate) standings: HashMap<AccountId, GrantStanding>,
     pub(crate) codes: HashMap<String, CreditCode>,
     pub(crate) packages: BTreeMap<(String, i64), Package>,
     pub(crate) suspense: BTreeMap<String, SuspensePayment>,
+    pub(crate) price_lists: HashMap<String, PriceList>,
+    pub(crate) price_assignments: HashMap<AccountId, PriceAssignment>,
+    pub(crate) fx_pairs: HashMap<String, FxPair>,
 }
 
 /// Which lots and holds changed since [`Rows::keep_hot`] last looked, so that it need not look at all of them.
@@ -159,7 +196,8 @@ impl Rows {
         Self { touched: Touched { watched: true, ..Touched::default() }, ..Self::default() }
     }
 
-    /// Takes a row in, as loaded or as decided. Journal lines and price lists are never read back by a decision.
+    /// Takes a row in, as loaded or as decided. Journal lines, versions of price lists and the history of rates are
+    /// never read back by a decision.
     pub fn put(&mut self, op: &RowOp) {
         match op {
             RowOp::Account(row) => drop(self.accounts.insert(row.id, row.clone())),
@@ -188,12 +226,20 @@ impl Rows {
             RowOp::Batch(row) => drop(self.batches.insert(row.id, row.clone())),
             RowOp::Item(row) => drop(self.items.insert(row.id, row.clone())),
             RowOp::Terms(row) => drop(self.terms.insert(row.id.clone(), row.clone())),
+            RowOp::Budget(row) => {
+                self.budgets.insert((row.account, row.key, row.period), (**row).clone());
+            }
+            RowOp::Grant(row) => drop(self.grants.insert(row.order, row.clone())),
+            RowOp::Standing(row) => drop(self.standings.insert(row.account, row.clone())),
             RowOp::Code(row) => drop(self.codes.insert(row.terms.digest.clone(), row.clone())),
             RowOp::Package(row) => {
                 drop(self.packages.insert((row.offer.id.clone(), row.offer.version), row.clone()));
             }
             RowOp::Suspense(row) => drop(self.suspense.insert(row.transaction_id.clone(), row.clone())),
-            RowOp::Entry(_) | RowOp::PriceList(_) => {}
+            RowOp::PriceList(row) => drop(self.price_lists.insert(row.name.clone(), row.clone())),
+            RowOp::PriceAssignment(row) => drop(self.price_assignments.insert(row.account, row.clone())),
+            RowOp::FxPair(row) => drop(self.fx_pairs.insert(row.pair.clone(), row.clone())),
+            RowOp::Entry(_) | RowOp::PriceVersion(_) | RowOp::FxRate(_) => {}
         }
     }
 
@@ -213,6 +259,12 @@ impl Rows {
         for (balance, with_lots) in &needs.wallets {
             *self.known.entry(balance.clone()).or_default() |= with_lots;
         }
+        self.known_budgets.extend(&needs.budgets);
+    }
+
+    /// True if this owner's budgets were looked up before.
+    pub(crate) fn has_budgets(&self, owner: &(AccountId, Option<KeyId>)) -> bool {
+        self.known_budgets.contains(owner)
     }
 
     /// True if the balance was looked up before.
@@ -225,10 +277,11 @@ impl Rows {
         self.known.get(balance).copied().unwrap_or(false)
     }
 
-    /// Drops what only one batch needed and keeps what the next is likely to ask for again: accounts, balances, live
-    /// lots and open holds; of more than `accounts_max` accounts, all but those of `recent`.
+    /// Drops what only one batch needed and keeps what the next is likely to ask for again: accounts, keys, budgets,
+    /// balances, live lots and open holds; of more than `accounts_max` accounts, all but those of `recent`.
     pub(crate) fn keep_hot(&mut self, accounts_max: usize, recent: &BTreeSet<AccountId>) {
-        self.keys.clear();
+        self.grants.clear();
+        self.standings.clear();
         self.orders.clear();
         self.notices.clear();
         self.transactions.clear();
@@ -237,9 +290,15 @@ impl Rows {
         self.codes.clear();
         self.packages.clear();
         self.suspense.clear();
+        self.price_lists.clear();
+        self.price_assignments.clear();
+        self.fx_pairs.clear();
         let crowded = self.accounts.len() > accounts_max;
         let stays = |account: AccountId| !crowded || recent.contains(&account);
         if crowded {
+            self.keys.retain(|_, key| stays(key.account));
+            self.budgets.retain(|(id, ..), _| stays(*id));
+            self.known_budgets.retain(|(id, _)| stays(*id));
             self.accounts.retain(|id, _| stays(*id));
             self.wallets.retain(|(id, _), _| stays(*id));
             self.known.retain(|(id, _), _| stays(*id));
@@ -248,7 +307,7 @@ impl Rows {
             self.touched.lots = self.lots.keys().cloned().collect();
         }
         for id in std::mem::take(&mut self.touched.holds) {
-            if self.holds.get(&id).is_some_and(|hold| hold.state != HoldState::Open) {
+            if self.holds.get(&id).is_some_and(|hold| !hold.state.is_held()) {
                 self.holds.remove(&id);
             }
         }
@@ -314,6 +373,36 @@ impl Rows {
         self.terms.get(id)
     }
 
+    /// The key, if it exists.
+    pub fn key(&self, id: KeyId) -> Option<&ApiKey> {
+        self.keys.get(&id)
+    }
+
+    /// The loaded budgets of one owner, by period.
+    pub fn budgets_of(&self, account: AccountId, key: Option<KeyId>) -> impl Iterator<Item = &Budget> {
+        BudgetPeriod::ALL.iter().filter_map(move |period| self.budgets.get(&(account, key, *period)))
+    }
+
+    /// Every loaded budget.
+    pub fn budgets(&self) -> impl Iterator<Item = &Budget> {
+        self.budgets.values()
+    }
+
+    /// The temporary grant on an order, if there is one.
+    pub fn grant(&self, order: OrderId) -> Option<&Grant> {
+        self.grants.get(&order)
+    }
+
+    /// Every loaded grant.
+    pub fn grants(&self) -> impl Iterator<Item = &Grant> {
+        self.grants.values()
+    }
+
+    /// What an account's grants so far say about the next.
+    pub fn standing(&self, account: AccountId) -> GrantStanding {
+        self.standings.get(&account).cloned().unwrap_or(GrantStanding::new(account))
+    }
+
     /// The credit code of this digest.
     pub fn code(&self, digest: &str) -> Option<&CreditCode> {
         self.codes.get(digest)
@@ -342,6 +431,21 @@ impl Rows {
     /// The loaded lot of this id.
     pub fn lot(&self, id: &str) -> Option<&Lot> {
         self.lots.get(id)
+    }
+
+    /// The price list, if it exists.
+    pub fn price_list(&self, name: &str) -> Option<&PriceList> {
+        self.price_lists.get(name)
+    }
+
+    /// The list an account was assigned, if it ever was.
+    pub fn price_assignment(&self, account: AccountId) -> Option<&PriceAssignment> {
+        self.price_assignments.get(&account)
+    }
+
+    /// What counts for a pair of currencies.
+    pub fn fx_pair(&self, pair: &str) -> Option<&FxPair> {
+        self.fx_pairs.get(pair)
     }
 
     /// The notification, if it was filed.

@@ -5,4 +5,4 @@
 
 mod recovery;
 
-pub use recovery::recover;
+pub use recovery::{end_overdue, recover};

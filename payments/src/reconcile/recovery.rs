@@ -1,4 +1,4 @@
-//! Holds that a process left behind when it died.
+//! Holds that nobody answers for any more.
 
 use std::collections::HashMap;
 
@@ -6,12 +6,12 @@ use units::{Clock, NanoCny, RequestId, Tokens, Usage};
 
 use crate::{
     journal::{Journal, Mark},
-    ledger::{Actor, Body, Command, Refusal, SettleEnd},
+    ledger::{Actor, Body, Command, Hold, HoldState, Refusal, SettleEnd, SettledBy, Stranded},
     store::{Store, SubmitError},
 };
 
-/// Ends what earlier runs left open: by the journal where it knows, else by the reckoned input, which is the least a
-/// dispatched call has cost; flagged as estimated. Safe to run again.
+/// Ends what earlier runs left open: what was never sent is given back; the rest by the journal where it knows, else by
+/// the reckoned input, which is the least a dispatched call has cost; flagged as estimated. Safe to run again.
 ///
 /// # Errors
 /// [`SubmitError`] if the store cannot be read or written.
@@ -23,33 +23,73 @@ pub async fn recover(
 ) -> Result<usize, SubmitError> {
     let orphans = store.orphaned_holds(store.epoch()).await?;
     for hold in &orphans {
-        let reckoned = |usage| SettleEnd::Charge { usage, estimated: true, extra: NanoCny::ZERO };
-        let end = match marks.get(&hold.id) {
-            Some(Mark::End(end)) => end.clone(),
-            Some(Mark::Progress(usage)) => reckoned(*usage),
-            None => {
-                reckoned(Usage { input: hold.quote.input_estimate, output: Tokens(0), ..Usage::default() })
-            }
-        };
-        let command = Command {
-            key: format!("settle:{}", hold.id),
-            actor: Actor::system("recovery"),
-            reason: Some("the process that held it ended".to_owned()),
-            approver: None,
-            at: clock.now(),
-            body: Body::Settle { id: hold.id, account: hold.account, model: hold.model.clone(), end },
-        };
-        match store.submit(command).await {
-            Ok(_) => {}
-            Err(SubmitError::Refused(refusal @ Refusal::OutOfRange)) => {
-                tracing::error!(hold = %hold.id, %refusal, "an orphaned hold cannot be settled; it stays open");
-            }
-            Err(error) => return Err(error),
-        }
+        let why = Stranded::EpochOver { epoch: hold.epoch };
+        end(store, clock, hold, why, marks.get(&hold.id)).await?;
     }
     // Marks of calls whose end the ledger has already.
     for id in marks.keys() {
         journal.forget(*id);
     }
     Ok(orphans.len())
+}
+
+/// Ends the holds of this run whose deadline has passed: their calls are lost, and what they say later is our cost.
+///
+/// # Errors
+/// [`SubmitError`] if the store cannot be read or written.
+pub async fn end_overdue(store: &Store, journal: &Journal, clock: &dyn Clock) -> Result<usize, SubmitError> {
+    let overdue = store.overdue_holds(clock.now()).await?;
+    for hold in &overdue {
+        let mark = journal.last(hold.id).unwrap_or_else(|error| {
+            tracing::error!(%error, hold = %hold.id, "the journal cannot be read; the hold ends by an estimate");
+            None
+        });
+        end(store, clock, hold, Stranded::Overdue, mark.as_ref()).await?;
+    }
+    Ok(overdue.len())
+}
+
+async fn end(
+    store: &Store,
+    clock: &dyn Clock,
+    hold: &Hold,
+    why: Stranded,
+    mark: Option<&Mark>,
+) -> Result<(), SubmitError> {
+    let (id, account, key) = (hold.id, hold.account, hold.key);
+    let command = |verb: &str, body| Command {
+        key: format!("{verb}:{id}"),
+        actor: Actor::system("recovery"),
+        reason: Some("nobody answers for it".to_owned()),
+        approver: None,
+        at: clock.now(),
+        body,
+    };
+    if hold.state == HoldState::Open {
+        match store.submit(command("orphan", Body::Orphan { id, account, why })).await {
+            // It ended by itself in the meantime.
+            Err(SubmitError::Refused(Refusal::HoldEnded(_))) => return Ok(()),
+            outcome => drop(outcome?),
+        }
+    }
+    let (tokens, by) = (hold.token_assets(), SettledBy::Recovery);
+    let end = ending(hold, mark);
+    match store.submit(command("settle", Body::Settle { id, account, key, tokens, by, end })).await {
+        Err(SubmitError::Refused(refusal @ Refusal::OutOfRange)) => {
+            tracing::error!(hold = %id, %refusal, "an orphaned hold cannot be settled; it stays set aside");
+            Ok(())
+        }
+        outcome => outcome.map(drop),
+    }
+}
+
+/// What is known of how the call went.
+fn ending(hold: &Hold, mark: Option<&Mark>) -> SettleEnd {
+    let reckoned = |usage| SettleEnd::Charge { usage, estimated: true, extra: NanoCny::ZERO };
+    match mark {
+        Some(Mark::End(end)) => end.clone(),
+        Some(Mark::Progress(usage)) => reckoned(*usage),
+        None if !hold.dispatched => SettleEnd::NotSent,
+        None => reckoned(Usage { input: hold.quote.input_estimate, output: Tokens(0), ..Usage::default() }),
+    }
 }

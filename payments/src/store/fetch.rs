@@ -2,8 +2,8 @@
 
 use super::{
     tables::{
-        ACCOUNT, API_KEY, CREDIT_CODE, HOLD, LOT, NOTICE, PACKAGE, PAY_ORDER, REFUND_BATCH, REFUND_ITEM,
-        SUSPENSE, TERMS, Table, WALLET,
+        self, ACCOUNT, API_KEY, BUDGET, CREDIT_CODE, FX_PAIR, GRANT, HOLD, LOT, NOTICE, PACKAGE, PAY_ORDER,
+        PRICE_ASSIGNMENT, PRICE_LIST, REFUND_BATCH, REFUND_ITEM, STANDING, SUSPENSE, TERMS, Table, WALLET,
     },
     value::Value,
 };
@@ -49,11 +49,15 @@ pub(super) fn plan(needs: &Needs, kept: &Rows) -> Vec<Fetch> {
     let wallet_key = |(account, asset): &(units::AccountId, crate::ledger::Asset)| {
         vec![Value::word(account), Value::word(asset)]
     };
+    let budgets = needs.budgets.iter().filter(|owner| !kept.has_budgets(owner));
+    let budget_key = |(account, key): &(units::AccountId, Option<units::KeyId>)| {
+        vec![Value::word(account), tables::key_word(*key)]
+    };
     let holds = needs.holds.iter().filter(|id| kept.hold(**id).is_none());
     let packages = needs.packages.iter().map(|(id, version)| format!("{id}@{version}"));
     let fetches = vec![
         by(&ACCOUNT, &["id"], words(accounts)),
-        by(&API_KEY, &["id"], words(&needs.keys)),
+        by(&API_KEY, &["id"], words(needs.keys.iter().filter(|id| kept.key(**id).is_none()))),
         by(&API_KEY, &["digest"], words(&needs.digests)),
         by(&TERMS, &["id"], words(needs.terms.iter().filter(|id| kept.terms(id).is_none()))),
         by(&WALLET, &["account", "asset"], balances.into_iter().map(|(key, _)| wallet_key(key)).collect()),
@@ -73,6 +77,12 @@ pub(super) fn plan(needs: &Needs, kept: &Rows) -> Vec<Fetch> {
         by(&REFUND_BATCH, &["id"], words(&needs.batches)),
         by(&REFUND_ITEM, &["batch"], words(&needs.batches)),
         by(&NOTICE, &["id"], words(&needs.notices)),
+        by(&GRANT, &["id"], words(&needs.orders)),
+        by(&STANDING, &["account"], words(&needs.standings)),
+        by(&BUDGET, &["account", "api_key"], budgets.map(budget_key).collect()),
+        by(&PRICE_LIST, &["name"], words(&needs.price_lists)),
+        by(&PRICE_ASSIGNMENT, &["account"], words(&needs.price_assignments)),
+        by(&FX_PAIR, &["pair"], words(&needs.fx_pairs)),
     ];
     fetches.into_iter().filter(|fetch| !fetch.keys.is_empty()).collect()
 }

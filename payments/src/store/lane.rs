@@ -191,6 +191,14 @@ impl<E: Engine> Lane<E> {
             }
         }
         for (submission, applied) in submissions.iter().zip(applied) {
+            for op in &applied.ops {
+                if let RowOp::Budget(budget) = op {
+                    self.admission.budgets().committed(budget);
+                }
+            }
+            if let Body::CorrectCharge { account, .. } = submission.command.body {
+                self.admission.budgets().forget(account);
+            }
             if let Body::Settle { id, .. } = submission.command.body {
                 let ended = |op: &RowOp| matches!(op, RowOp::Hold(hold) if hold.state != HoldState::Open);
                 if applied.outcome.is_err() || applied.ops.is_empty() || applied.ops.iter().any(ended) {

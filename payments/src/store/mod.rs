@@ -23,5 +23,5 @@ pub use canonical::StateHash;
 pub use handle::{Slot, Store, Submission, SubmitError, Waiting};
 pub use lane::Receipt;
 pub use postgres::{OpenError as PostgresError, PostgresSettings};
-pub use read::{Balance, Findings, TrialBalanceLine};
+pub use read::{Balance, Findings, PriceVersionHead, TokenBalance, TrialBalanceLine};
 pub use sqlite::{MigrateError, OpenError, StoreSettings, is_in_use};

@@ -109,6 +109,22 @@ impl TopUps {
         }
     }
 
+    /// The payer says to have paid: noted once, and WeChat Pay is asked at once.
+    pub async fn claimed(&self, order: &Order) -> QueryReport {
+        if !order.timeline.iter().any(|step| step.event == "claimed") {
+            let noted = Body::OrderNoted {
+                order: order.id,
+                event: "claimed".to_owned(),
+                source: "api".to_owned(),
+                detail: None,
+            };
+            if let Err(error) = self.step(order.id, noted).await {
+                return trouble(order, &error);
+            }
+        }
+        self.check(order).await
+    }
+
     /// Closes an order nobody paid. A payment may win the race: closing is followed by a last look.
     ///
     /// The answer [`QueryReport::Nothing`] means that it is not settled yet; the watch goes on.

@@ -176,7 +176,7 @@ async fn tokens_and_money_of_one_account_are_shared_by_many_calls_to_the_last_bi
     assert_eq!(tokens.held, 0);
     for id in ids {
         let hold = world.store.hold(id).await.unwrap().unwrap();
-        assert!(hold.cost_tokens_milli <= hold.tokens_milli);
+        assert!(hold.cost_tokens_milli <= hold.tokens_milli());
     }
 }
 
@@ -200,7 +200,7 @@ async fn what_a_settlement_says_is_what_the_ledger_charges_also_beyond_the_hold(
     for (id, charged) in all(calls).await.into_iter().flatten() {
         world.store.flushed().await.unwrap();
         let hold = world.store.hold(id).await.unwrap().unwrap();
-        assert_eq!((hold.cost, hold.cost_tokens_milli), (charged.cost, charged.tokens_milli));
+        assert_eq!((hold.cost, hold.cost_tokens_milli), (charged.cost, charged.tokens_milli()));
     }
     world.assert_sound().await;
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::support::{
-    APPID, MCHID, MODEL, START, api_key, command, fen, flat, new_order, quote, token_kind, usage, yuan,
+    APPID, MCHID, MODEL, START, api_key, command, extending, fen, flat, new_hold, new_order, settling,
+    token_kind, usage, yuan,
 };
 use payments::{
     ledger::{
-        AccountRole, Actor, Asset, Body, BonusShare, Command, CreditSource, HoldState, NoticeResult,
+        AccountRole, Actor, Asset, Body, BonusShare, Command, CreditSource, HoldState, NewHold, NoticeResult,
         OrderKind, OrderState, OrderStep, RefundBatch, RefundBatchState, RefundItem, RefundItemState,
         RefundNews, Refusal, Reply, Role, SettleEnd, Wallet, refundable,
     },
@@ -147,16 +148,8 @@ impl Books {
     }
 
     fn hold_of(&self, id: RequestId, money: &str, tokens_milli: i64, rates: Rates) -> Body {
-        Body::Hold {
-            id,
-            account: self.account,
-            key: KeyId::new(START),
-            model: MODEL.to_owned(),
-            money: yuan(money),
-            tokens_milli,
-            quote: quote(rates),
-            epoch: 1,
-        }
+        let tokens = (tokens_milli > 0).then_some(tokens_milli);
+        Body::Hold(NewHold { money: yuan(money), ..new_hold(id, self.account, tokens, rates) })
     }
 
     /// A hold that is charged at one nano-yuan a token.
@@ -172,7 +165,7 @@ impl Books {
     }
 
     fn ending(&self, id: RequestId, end: SettleEnd) -> Body {
-        Body::Settle { id, account: self.account, model: MODEL.to_owned(), end }
+        settling(self.store.rows(), id, self.account, end)
     }
 
     /// Settles at one nano-yuan a token.
@@ -440,16 +433,7 @@ fn a_hold_needs_what_it_sets_aside_and_gives_back_what_it_does_not_use() {
     assert_eq!(books.available(), yuan("0.75"));
     let negative = books.hold_of(second, "-0.1", 0, flat(1));
     books.refuses(negative, &Refusal::NotPositive);
-    let unknown = Body::Hold {
-        id: second,
-        account: AccountId::new(START),
-        key: KeyId::new(START),
-        model: MODEL.to_owned(),
-        money: NanoCny::ZERO,
-        tokens_milli: 0,
-        quote: quote(flat(1)),
-        epoch: 1,
-    };
+    let unknown = Body::Hold(new_hold(second, AccountId::new(START), None, flat(1)));
     assert!(matches!(books.act(unknown), Err(Refusal::UnknownAccount(_))));
 }
 
@@ -471,7 +455,8 @@ fn a_hold_is_taken_once_and_ends_once() {
     assert_eq!(books.act(body), Ok(Reply::Already), "also after its end");
     assert_eq!(*books.store.rows(), before);
     let (account, to) = (books.account, yuan("0.9"));
-    books.refuses(Body::Extend { id, account, to }, &Refusal::HoldEnded(id));
+    let extend = extending(books.store.rows(), id, account, to);
+    books.refuses(extend, &Refusal::HoldEnded(id));
 }
 
 #[test]
@@ -494,7 +479,8 @@ fn an_extension_names_its_end_so_that_a_repeat_is_harmless() {
     books.pay(100);
     let id = books.hold("0.2");
     let account = books.account;
-    let extend = |to: &str| Body::Extend { id, account, to: yuan(to) };
+    let key = books.store.rows().hold(id).unwrap().key;
+    let extend = |to: &str| Body::Extend { id, account, key, to: yuan(to) };
     assert_eq!(books.act(extend("0.5")), Ok(Reply::Done));
     assert_eq!(books.act(extend("0.5")), Ok(Reply::Already));
     assert_eq!(books.act(extend("0.3")), Ok(Reply::Already), "never down");
@@ -502,7 +488,8 @@ fn an_extension_names_its_end_so_that_a_repeat_is_harmless() {
     let (available, required) = (yuan("0.5").get(), yuan("0.500000001").get());
     books.refuses(extend("1.000000001"), &Refusal::Insufficient { asset: Asset::Cny, available, required });
     let unknown = RequestId::new(START);
-    books.refuses(Body::Extend { id: unknown, account, to: yuan("1") }, &Refusal::UnknownHold(unknown));
+    let extend = extending(books.store.rows(), unknown, account, yuan("1"));
+    books.refuses(extend, &Refusal::UnknownHold(unknown));
 }
 
 #[test]
@@ -558,11 +545,17 @@ fn a_command_that_names_anothers_balance_is_refused() {
     let hold = books.hold_of(id, "0", 5_000, flat(1));
     books.act(hold).unwrap();
     let end = SettleEnd::Release;
-    let of_other = Body::Settle { id, account: other, model: MODEL.to_owned(), end: end.clone() };
+    let of_other = settling(books.store.rows(), id, other, end.clone());
     books.refuses(of_other, &Refusal::UnknownHold(id));
-    let of_another_model = Body::Settle { id, account: mine, model: "n".to_owned(), end };
-    books.refuses(of_another_model, &Refusal::UnknownHold(id));
-    books.refuses(Body::Extend { id, account: other, to: yuan("1") }, &Refusal::UnknownHold(id));
+    let Body::Settle { key, by, .. } = settling(books.store.rows(), id, mine, end.clone()) else { panic!() };
+    let tokens = vec![Asset::Tokens("n".to_owned())];
+    let of_other_tokens = Body::Settle { id, account: mine, key, tokens, by, end: end.clone() };
+    books.refuses(of_other_tokens, &Refusal::UnknownHold(id));
+    let of_other_key =
+        Body::Settle { id, account: mine, key: KeyId::new(START), tokens: vec![asset.clone()], by, end };
+    books.refuses(of_other_key, &Refusal::UnknownHold(id));
+    let extend = extending(books.store.rows(), id, other, yuan("1"));
+    books.refuses(extend, &Refusal::UnknownHold(id));
 
     let refund = books.refund_of(asset.clone(), Some(1), Some(order));
     let Ok(Reply::Refund { items, .. }) = books.act(refund) else { panic!() };

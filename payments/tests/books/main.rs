@@ -1,16 +1,22 @@
 //! Do the books keep their promises? Ledger, stores, top-ups, refunds, FX and the channel, by their public doors.
 
 mod bonus;
+mod budgets;
+mod calls;
 mod concurrency;
+mod corrections;
 mod desk;
 mod fx;
 mod gifts;
+mod grants;
 mod hands;
+mod holds;
 mod ledger;
 mod machines;
 mod migration;
 mod model;
 mod orders;
+mod prices;
 mod recovery;
 mod review;
 mod sales;

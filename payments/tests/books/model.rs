@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::support::{
-    APPID, MCHID, MODEL, START, api_key, command, fen, flat, new_order, postgres_settings, quote, settings,
-    token_kind, usage,
+    APPID, MCHID, MODEL, START, api_key, command, extending, fen, flat, new_hold, new_order,
+    postgres_settings, settings, settling, token_kind, usage,
 };
 use payments::{
     admission::Admission,
     ledger::{
-        AccountRole, Asset, Body, Book, Command, CreditSource, EntryKind, Hold, HoldState, LotClass,
+        AccountRole, Asset, Body, Book, Command, CreditSource, EntryKind, Hold, HoldState, LotClass, NewHold,
         OrderKind, OrderState, RefundNews, Reply, Rows, SettleEnd, burn_order, refundable,
     },
     store::{Applied, Outcome, Store, memory::MemoryStore},
@@ -260,21 +260,14 @@ impl Cast {
                 (format!("revoke:{account}:{key}:{}", self.now.0), body)
             }
             Step::Hold { hold, account, money, tokens, rate } => {
-                let body = Body::Hold {
-                    id: self.holds[*hold],
-                    account: self.account(*account, *hold),
-                    key: self.keys[0],
-                    model: MODEL.to_owned(),
-                    money: NanoCny::new(*money),
-                    tokens_milli: *tokens,
-                    quote: quote(flat(*rate)),
-                    epoch: 1,
-                };
+                let milli = (*tokens != 0).then_some(*tokens);
+                let new = new_hold(self.holds[*hold], self.account(*account, *hold), milli, flat(*rate));
+                let body = Body::Hold(NewHold { key: self.keys[0], money: NanoCny::new(*money), ..new });
                 (format!("hold:{hold}"), body)
             }
             Step::Extend { hold, account, to } => {
                 let account = self.account(*account, *hold);
-                ("extend".to_owned(), Body::Extend { id: self.holds[*hold], account, to: NanoCny::new(*to) })
+                ("extend".to_owned(), extending(rows, self.holds[*hold], account, NanoCny::new(*to)))
             }
             Step::Charge { hold, account, model, input, output, extra } => {
                 let end = SettleEnd::Charge {
@@ -282,10 +275,10 @@ impl Cast {
                     estimated: false,
                     extra: NanoCny::new(*extra),
                 };
-                (format!("settle:{hold}"), self.settle(*hold, *account, *model, end))
+                (format!("settle:{hold}"), self.settle(rows, *hold, *account, *model, end))
             }
             Step::Release { hold, account } => {
-                (format!("settle:{hold}"), self.settle(*hold, *account, true, SettleEnd::Release))
+                (format!("settle:{hold}"), self.settle(rows, *hold, *account, true, SettleEnd::Release))
             }
             Step::Create { order, account, amount, tokens } => {
                 let kind = if *tokens { token_kind(amount * 7, 10_000_000 / 7) } else { OrderKind::Wallet };
@@ -373,9 +366,14 @@ impl Cast {
         Some(command)
     }
 
-    fn settle(&self, hold: usize, account: usize, model: bool, end: SettleEnd) -> Body {
-        let model = if model { MODEL } else { "another" }.to_owned();
-        Body::Settle { id: self.holds[hold], account: self.account(account, hold), model, end }
+    fn settle(&self, rows: &Rows, hold: usize, account: usize, model: bool, end: SettleEnd) -> Body {
+        let mut body = settling(rows, self.holds[hold], self.account(account, hold), end);
+        if let Body::Settle { tokens, .. } = &mut body
+            && !model
+        {
+            *tokens = vec![Asset::Tokens("another".to_owned())];
+        }
+        body
     }
 }
 
@@ -416,13 +414,7 @@ fn balances_hold(rows: &Rows) {
         let lots: i64 = rows.lots_of(wallet.account, &wallet.asset).map(|lot| lot.rem).sum();
         let open =
             rows.holds().filter(|hold| hold.account == wallet.account && hold.state == HoldState::Open);
-        let held: i64 = open
-            .map(|hold| match &wallet.asset {
-                Asset::Cny => hold.money.get(),
-                Asset::Tokens(model) if *model == hold.model => hold.tokens_milli,
-                Asset::Tokens(_) => 0,
-            })
-            .sum();
+        let held: i64 = open.map(|hold| hold.held_of(&wallet.asset)).sum();
         assert_eq!((wallet.posted, wallet.held), (lots, held), "{wallet:?}");
         assert!(wallet.held >= 0 && wallet.available() >= 0, "{wallet:?}");
     }

@@ -74,7 +74,7 @@ async fn an_end_beyond_the_ledgers_range_does_not_keep_the_process_from_starting
     let id = died_holding(&world, account, Some(Mark::End(end))).await;
     let world = world.reopened().await;
     recover(&world.store, &world.marks, &world.journal, &*world.clock).await.unwrap();
-    assert_eq!(world.store.hold(id).await.unwrap().unwrap().state, HoldState::Open);
+    assert_eq!(world.store.hold(id).await.unwrap().unwrap().state, HoldState::Orphan);
     // The next start does not have that word any more, and charges the least.
     let world = world.reopened().await;
     recover(&world.store, &world.marks, &world.journal, &*world.clock).await.unwrap();

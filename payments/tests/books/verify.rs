@@ -49,7 +49,11 @@ const TAMPERINGS: &[(&str, &str)] = &[
     ),
     (
         "UPDATE hold SET tokens_milli = tokens_milli + 1 WHERE state = 'open'",
-        "what is held is the sum of the open holds",
+        "what is held in tokens is the sum of the open holds: not so for",
+    ),
+    (
+        "UPDATE wallet SET held = held - 1 WHERE asset <> 'CNY'",
+        "each token balance holds what the open holds' legs say: not so for",
     ),
     (
         "UPDATE wallet SET posted = posted + 7 WHERE asset = 'CNY';

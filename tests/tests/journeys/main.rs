@@ -7,6 +7,7 @@ mod first_call;
 mod notices;
 mod operating;
 mod out_of_money;
+mod prices;
 mod refunds;
 mod streams;
 mod topups;

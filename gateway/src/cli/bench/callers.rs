@@ -182,10 +182,12 @@ impl Callers {
             output: rate(OUTPUT)?,
         };
         let id = RequestId::new(self.clock.now());
+        let bound = Usage { input: Tokens(INPUT_BOUND), output: Tokens(OUTPUT_BOUND), ..Usage::default() };
         let request = HoldRequest {
             id,
             account,
             key: self.customers.key,
+            money_only: false,
             livemode: Livemode::Demo,
             model: "deepseek-chat".to_owned(),
             quote: HoldQuote {
@@ -193,8 +195,11 @@ impl Callers {
                 fx_id: Some("USD-CNY-2026-11-01T00:00".to_owned()),
                 rates,
                 input_estimate: Tokens(INPUT_BOUND),
+                window: None,
+                tiers: Vec::new(),
             },
-            bound: Usage { input: Tokens(INPUT_BOUND), output: Tokens(OUTPUT_BOUND), ..Usage::default() },
+            bound,
+            most: bound,
         };
         Ok(Call { id, account, hold: self.holds.admit(request).await? })
     }

@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags, Row, types::Value};
 use serde::Serialize;
 
 /// A hold's columns that its end changes, as they stand before.
-pub(super) const OPENED: [(&str, Value); 6] = [
+pub(super) const OPENED: [(&str, Value); 7] = [
     // The word itself stands in `open`.
     ("state", Value::Null),
     ("ended_at", Value::Null),
@@ -22,6 +22,7 @@ pub(super) const OPENED: [(&str, Value); 6] = [
     ("cost_tokens_milli", Value::Integer(0)),
     ("overrun", Value::Integer(0)),
     ("usage", Value::Null),
+    ("parts", Value::Null),
 ];
 
 /// A table's columns.

@@ -42,6 +42,7 @@ impl Draft<'_> {
         if self.rows.keys.values().any(|known| known.id == key.id || known.digest == key.digest) {
             return Err(Refusal::KeyExists);
         }
+        self.fence_temporary_key(key)?;
         self.ops.push(RowOp::Key(key.clone()));
         Ok(Reply::Done)
     }

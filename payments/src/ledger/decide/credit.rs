@@ -30,8 +30,10 @@ impl Draft<'_> {
         let paid = NanoCny::from(order.amount).get();
         let mut wallet = self.rows.wallet(order.account, &Asset::Cny);
         wallet.posted = wallet.posted.checked_add(paid).ok_or(Refusal::OutOfRange)?;
-        let lot = self.payment_lot(order, Asset::Cny, LotClass::Paid, paid, at);
+        let mut lot = self.payment_lot(order, Asset::Cny, LotClass::Paid, paid, at);
         self.post_payment(order, from, book_of(lot.class), Some(&lot));
+        self.note_payer(order);
+        self.pay_grant_back(order, &mut lot, &mut wallet)?;
         self.ops.push(RowOp::Lot(lot));
         let given = order.bonus.get();
         if given > 0 {
@@ -71,6 +73,7 @@ impl Draft<'_> {
         wallet.posted = wallet.posted.checked_add(milli).ok_or(Refusal::OutOfRange)?;
         let lot = self.payment_lot(order, asset.clone(), LotClass::Tokens, milli, at);
         self.post_payment(order, from, Book::TokenLiability, Some(&lot));
+        self.note_payer(order);
         self.post(Posting {
             kind: EntryKind::TokenGrant,
             debit: Book::TokenIssue,

@@ -3,14 +3,19 @@
 mod account;
 mod adjust;
 mod bonus;
+mod budget;
 mod check;
+mod correct;
 mod credit;
 mod external;
+mod fx;
 mod goods;
+mod grant;
 mod hold;
 mod order;
 mod package;
 mod pay;
+mod prices;
 mod promo;
 mod refund;
 mod refund_item;
@@ -18,15 +23,20 @@ mod review;
 mod settle;
 mod standing;
 
+pub use self::{
+    fx::{FxRefusal, is_near},
+    prices::PriceRefusal,
+};
+
 use serde::{Deserialize, Serialize};
 use units::{
     AccountId, Fen, KeyId, NanoCny, OrderId, Overflow, RefundBatchId, RefundId, RequestId, Timestamp,
 };
 
 use super::{
-    Account, Asset, Body, Book, Command, Entry, EntryKind, Hold, Lot, LotClass, Order, OrderState, PlanError,
-    PriceListRow, RefundBatch, RefundBatchState, RefundItem, RefundItemState, RowOp, Rows, SuspenseState,
-    Wallet,
+    Account, Asset, Body, Book, Budget, Command, Entry, EntryKind, FxRate, Grant, GrantBlock, Hold, Lot,
+    LotClass, Order, OrderState, OverBudget, PlanError, PriceList, PriceVersion, RefundBatch,
+    RefundBatchState, RefundItem, RefundItemState, RowOp, Rows, SuspenseState, Wallet,
 };
 
 /// What a command leads to.
@@ -65,8 +75,18 @@ pub enum Reply {
     },
     /// The refund item as it stands now.
     Item(Box<RefundItem>),
+    /// The budget as it stands now.
+    Budget(Box<Budget>),
+    /// The temporary grant as it stands now.
+    Grant(Box<Grant>),
     /// The lot as it stands now.
     Lot(Box<Lot>),
+    /// The price list as it stands now.
+    PriceList(Box<PriceList>),
+    /// The version that was published.
+    PriceVersion(Box<PriceVersion>),
+    /// The rate that was written down.
+    FxRate(Box<FxRate>),
 }
 
 /// What a command did to an order.
@@ -110,6 +130,34 @@ pub enum Refusal {
     HoldExists(RequestId),
     #[error("hold {0} has ended")]
     HoldEnded(RequestId),
+    #[error("hold {0} is an orphan: only recovery ends it")]
+    HoldOrphaned(RequestId),
+    #[error("hold {0} is open: only the run that opened it ends it")]
+    HoldFenced(RequestId),
+    #[error("hold {0} may have been sent upstream: it is not given back as if it were not")]
+    HoldDispatched(RequestId),
+    #[error("hold {0} still has an owner whose time is not over")]
+    NotStranded(RequestId),
+    #[error("the quote is incomplete: {0}")]
+    QuoteIncomplete(String),
+    #[error("the deadline has passed already")]
+    DeadlinePassed,
+    #[error("tokens of {asset} cannot pay: {what}")]
+    LegRefused { asset: Asset, what: String },
+    #[error("key {0} is revoked or over")]
+    KeyOver(KeyId),
+    #[error("{0}")]
+    OverBudget(Box<OverBudget>),
+    #[error("not allowed: {0}")]
+    NotAllowed(String),
+    #[error("call {hold}: {left} of {asset} can go back, {asked} were asked for")]
+    CorrectionTooMuch { hold: RequestId, asset: Asset, left: i64, asked: i64 },
+    #[error("no temporary grant of order {0}")]
+    UnknownGrant(OrderId),
+    #[error("order {order}: {why}")]
+    GrantRefused { order: OrderId, why: GrantBlock },
+    #[error("a temporary grant of order {0} is not resolved: nothing is refunded until it is")]
+    GrantLive(OrderId),
     #[error("no order {0}")]
     UnknownOrder(OrderId),
     #[error("order {0} exists already")]
@@ -178,6 +226,10 @@ pub enum Refusal {
     BatchState { batch: RefundBatchId, state: RefundBatchState },
     #[error("the decision does not add up: {0}")]
     DoesNotAddUp(String),
+    #[error(transparent)]
+    Prices(PriceRefusal),
+    #[error(transparent)]
+    Fx(FxRefusal),
 }
 
 impl Refusal {
@@ -216,9 +268,17 @@ pub fn decide(rows: &Rows, command: &Command) -> Result<Decision, Refusal> {
         Body::GrantPromo { account, amount, expires_at } => {
             draft.grant_promo(*account, *amount, *expires_at)?
         }
-        Body::Hold { .. } => draft.hold()?,
-        Body::Extend { id, account, to } => draft.extend(*id, *account, *to)?,
-        Body::Settle { id, account, model, end } => draft.settle(*id, *account, model, end)?,
+        Body::Hold(new) => draft.hold(new)?,
+        Body::Dispatch { id, account } => draft.dispatch(*id, *account)?,
+        Body::Extend { id, account, key, to } => draft.extend(*id, *account, *key, *to)?,
+        Body::Orphan { id, account, why } => draft.orphan(*id, *account, *why)?,
+        Body::Settle { .. } => draft.settle()?,
+        Body::CorrectCharge { .. } => draft.correct_charge()?,
+        Body::SetBudget { account, key, period, limit } => {
+            draft.set_budget(*account, *key, *period, *limit)?
+        }
+        Body::OpenGrant { .. } => draft.open_grant()?,
+        Body::SweepGrant { order, account, granted } => draft.sweep_grant(*order, *account, *granted)?,
         Body::CreateOrder(order) => draft.create_order(order)?,
         Body::OrderPrepaid { order, code_url } => draft.order_prepaid(*order, code_url)?,
         Body::OrderFailed { order, detail } => draft.order_failed(*order, detail)?,
@@ -253,14 +313,15 @@ pub fn decide(rows: &Rows, command: &Command) -> Result<Decision, Refusal> {
         Body::CloseAccount { account } => draft.close_account(*account)?,
         Body::DefinePackage(offer) => draft.define_package(offer)?,
         Body::RetirePackage { id, version } => draft.retire_package(id, *version)?,
-        Body::PublishPrices { version, body } => {
-            draft.ops.push(RowOp::PriceList(PriceListRow {
-                version: version.clone(),
-                at: command.at,
-                body: body.clone(),
-            }));
-            Reply::Done
+        Body::SavePriceDraft { list, document } => draft.save_price_draft(list, document)?,
+        Body::DeletePriceDraft { list } => draft.delete_price_draft(list)?,
+        Body::PublishPrices { list, source_hash, valid_from, pairs } => {
+            draft.publish_prices(list, source_hash, *valid_from, pairs)?
         }
+        Body::AssignPriceList { account, list } => draft.assign_price_list(*account, list.as_deref())?,
+        Body::AcceptRate(rate) => draft.accept_rate(rate)?,
+        Body::PinRate { pair, rate_micro, until } => draft.pin_rate(pair, *rate_micro, *until)?,
+        Body::UnpinRate { pair } => draft.unpin_rate(pair)?,
     };
     Ok(Decision { ops: draft.ops, reply })
 }

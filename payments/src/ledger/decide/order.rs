@@ -164,6 +164,7 @@ impl Draft<'_> {
         }
         order.state = OrderState::Failed;
         self.note(&mut order, "failed", "wechat", Some(detail));
+        self.revoke_grant(id);
         let order = self.put_order(order);
         Ok(Reply::Order { order: Box::new(order), step: OrderStep::Moved })
     }
@@ -176,6 +177,7 @@ impl Draft<'_> {
         }
         order.state = OrderState::Closed;
         self.note(&mut order, "closed", source, None);
+        self.revoke_grant(id);
         let order = self.put_order(order);
         Ok(Reply::Order { order: Box::new(order), step: OrderStep::Moved })
     }

@@ -11,7 +11,9 @@ use crate::ledger::{
 impl Draft<'_> {
     /// Why no refund of this account may begin now, if there is a reason. What else blocks refunds is added here.
     pub(super) fn refund_block(&self, account: &Account) -> Option<Refusal> {
-        (account.debt.get() > 0).then_some(Refusal::InDebt { account: account.id, debt: account.debt })
+        let debt =
+            (account.debt.get() > 0).then_some(Refusal::InDebt { account: account.id, debt: account.debt });
+        debt.or_else(|| self.rows.standing(account.id).live.map(Refusal::GrantLive))
     }
 
     /// The account, if money may go back to it. A stopped account cannot ask for it itself.

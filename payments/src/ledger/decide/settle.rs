@@ -1,31 +1,40 @@
 //! Ending a hold: what was used is taken from the lots in burn order, the rest of the hold is given back.
 
-use units::{AccountId, NanoCny, RequestId};
+use units::{AccountId, NanoCny};
 
 use super::{Draft, Hold, Lot, Posting, Refusal, Reply, book_of};
 use crate::ledger::{
-    AccountRole, Asset, Book, EntryKind, HoldState, LotClass, RowOp, SettleEnd, Wallet, burn_order,
-    split_charge,
+    Asset, Body, Book, EntryKind, HoldState, LotClass, LotUse, RowOp, SettleEnd, SettledBy, TokenLeg, Wallet,
+    burn_order, split_charge,
 };
 
 impl Draft<'_> {
-    pub(super) fn settle(
-        &mut self,
-        id: RequestId,
-        account: AccountId,
-        model: &str,
-        end: &SettleEnd,
-    ) -> Result<Reply, Refusal> {
-        // The balances were loaded by the command's words, so they must be the hold's own.
-        let own = |hold: &&Hold| hold.account == account && hold.model == model;
-        let hold = self.rows.hold(id).filter(own).ok_or(Refusal::UnknownHold(id))?;
-        if hold.state != HoldState::Open {
+    pub(super) fn settle(&mut self) -> Result<Reply, Refusal> {
+        let Body::Settle { id, account, key, tokens, by, end } = &self.command.body else {
+            return Err(Refusal::NotPositive);
+        };
+        // The balances and budgets were loaded by the command's words, so they must be the hold's own.
+        let own =
+            |hold: &&Hold| hold.account == *account && hold.key == *key && hold.token_assets() == *tokens;
+        let hold = self.rows.hold(*id).filter(own).ok_or(Refusal::UnknownHold(*id))?;
+        match (hold.state, by) {
+            (HoldState::Open, SettledBy::Owner { epoch }) if *epoch == hold.epoch => {}
+            (HoldState::Open, _) => return Err(Refusal::HoldFenced(*id)),
+            (HoldState::Orphan, SettledBy::Recovery) => {}
+            // An owner who wakes late changes no charge.
+            (_, SettledBy::Owner { epoch }) if hold.orphaned_at.is_some() && *epoch == hold.epoch => {
+                return Ok(self.note_late(hold, end));
+            }
+            (HoldState::Orphan, SettledBy::Owner { .. }) => return Err(Refusal::HoldOrphaned(*id)),
             // The first end counts; a repeat is told what it was.
-            return Ok(Reply::Hold(Box::new(hold.clone())));
+            (HoldState::Settled | HoldState::Released, _) => {
+                return Ok(Reply::Hold(Box::new(hold.clone())));
+            }
         }
         let mut ended = Hold { ended_at: Some(self.command.at), ..hold.clone() };
         match end {
-            SettleEnd::Release => {
+            SettleEnd::NotSent if hold.dispatched => return Err(Refusal::HoldDispatched(*id)),
+            SettleEnd::NotSent | SettleEnd::Release => {
                 ended.state = HoldState::Released;
                 self.free(&ended)?;
             }
@@ -33,56 +42,56 @@ impl Draft<'_> {
                 ended.state = HoldState::Settled;
                 ended.usage = Some(*usage);
                 ended.estimated = *estimated;
-                let house = self.rows.account(hold.account).is_some_and(|a| a.role == AccountRole::House);
-                if house {
-                    ended.cost = hold.quote.rates.charge(usage)?;
+                if self.is_house(hold.account) {
+                    ended.cost = hold.quote.rates_for(usage).charge(usage)?;
                     self.post_cost(&ended, Book::HouseUsage, EntryKind::Settle, ended.cost.get());
                 } else {
-                    let (tokens, cost) = split_charge(usage, &hold.quote.rates, hold.tokens_milli)?;
-                    ended.cost_tokens_milli = tokens;
-                    self.burn_tokens(&ended)?;
-                    self.burn_money(&mut ended, cost, *extra)?;
+                    let split = split_charge(usage, hold.quote.rates_for(usage), &hold.legs)?;
+                    ended.cost_tokens_milli = split.tokens_milli();
+                    for (leg, burnt) in hold.legs.iter().zip(&split.legs) {
+                        self.burn_tokens(&mut ended, leg, *burnt)?;
+                    }
+                    self.burn_money(&mut ended, split.money, *extra)?;
                 }
             }
         }
+        self.end_budgets(&ended);
         self.ops.push(RowOp::Hold(Box::new(ended.clone())));
         Ok(Reply::Hold(Box::new(ended)))
     }
 
-    /// Gives both legs of the hold back untouched.
+    /// Keeps what an owner says after its hold was taken from it: our cost, nobody's charge. The first word counts.
+    fn note_late(&mut self, hold: &Hold, end: &SettleEnd) -> Reply {
+        let SettleEnd::Charge { usage, .. } = end else { return Reply::Hold(Box::new(hold.clone())) };
+        if hold.late.is_some() {
+            return Reply::Hold(Box::new(hold.clone()));
+        }
+        let hold = Hold { late: Some(*usage), ..hold.clone() };
+        self.ops.push(RowOp::Hold(Box::new(hold.clone())));
+        Reply::Hold(Box::new(hold))
+    }
+
+    /// Gives every leg of the hold back untouched.
     fn free(&mut self, hold: &Hold) -> Result<(), Refusal> {
-        for (asset, amount) in
-            [(Asset::Cny, hold.money.get()), (Asset::Tokens(hold.model.clone()), hold.tokens_milli)]
-        {
-            if amount > 0 {
-                let mut wallet = self.rows.wallet(hold.account, &asset);
-                wallet.held = wallet.held.checked_sub(amount).ok_or(Refusal::OutOfRange)?;
-                self.put_wallet(wallet);
-            }
+        for leg in &hold.legs {
+            let mut wallet = self.rows.wallet(hold.account, &leg.asset);
+            wallet.held = wallet.held.checked_sub(leg.milli).ok_or(Refusal::OutOfRange)?;
+            self.put_wallet(wallet);
+        }
+        if hold.money.get() > 0 {
+            let mut wallet = self.rows.wallet(hold.account, &Asset::Cny);
+            wallet.held = wallet.held.checked_sub(hold.money.get()).ok_or(Refusal::OutOfRange)?;
+            self.close_money(hold, wallet, Vec::new());
         }
         Ok(())
     }
 
-    fn burn_tokens(&mut self, hold: &Hold) -> Result<(), Refusal> {
-        if hold.tokens_milli == 0 {
-            return Ok(());
-        }
-        let asset = Asset::Tokens(hold.model.clone());
-        let mut wallet = self.rows.wallet(hold.account, &asset);
-        wallet.held = wallet.held.checked_sub(hold.tokens_milli).ok_or(Refusal::OutOfRange)?;
-        let used = self.take(&mut wallet, hold.cost_tokens_milli)?;
-        for (lot, amount) in used {
-            self.post(Posting {
-                kind: EntryKind::Settle,
-                debit: book_of(lot.class),
-                credit: Book::TokenIssue,
-                asset: &asset,
-                amount,
-                account: Some(hold.account),
-                lot: Some(&lot.id),
-                hold: Some(hold.id),
-                order: lot.order,
-            });
+    fn burn_tokens(&mut self, hold: &mut Hold, leg: &TokenLeg, burnt: i64) -> Result<(), Refusal> {
+        let asset = &leg.asset;
+        let mut wallet = self.rows.wallet(hold.account, asset);
+        wallet.held = wallet.held.checked_sub(leg.milli).ok_or(Refusal::OutOfRange)?;
+        for (lot, amount) in self.take(&mut wallet, burnt)? {
+            self.post_use(hold, &lot, amount, Book::TokenIssue);
             self.post(Posting {
                 kind: EntryKind::TokenRevenue,
                 debit: Book::TokenLiability,
@@ -94,6 +103,7 @@ impl Draft<'_> {
                 hold: Some(hold.id),
                 order: lot.order,
             });
+            hold.used.push(LotUse { lot: lot.id.clone(), asset: asset.clone(), amount });
             self.ops.push(RowOp::Lot(lot));
         }
         self.put_wallet(wallet);
@@ -103,32 +113,60 @@ impl Draft<'_> {
     fn burn_money(&mut self, hold: &mut Hold, cost: NanoCny, extra: NanoCny) -> Result<(), Refusal> {
         let mut wallet = self.rows.wallet(hold.account, &Asset::Cny);
         wallet.held = wallet.held.checked_sub(hold.money.get()).ok_or(Refusal::OutOfRange)?;
-        // Beyond the hold only what no other hold is promised; the rest is our loss, never a debt.
-        let ceiling = hold.money.get().saturating_add(extra.get().max(0));
+        // Beyond the hold only what no other hold is promised and the budgets allow; the rest is our loss, never a debt.
+        let extra = extra.get().max(0).min(self.budget_room(hold));
+        let ceiling = hold.money.get().saturating_add(extra);
         let payable = cost.get().min(ceiling).min(wallet.available().max(0));
         hold.cost = NanoCny::new(payable);
         hold.overrun = cost.minus(hold.cost)?;
         if payable == 0 && hold.money.get() == 0 && hold.overrun.get() == 0 {
             return Ok(());
         }
-        let used = self.take(&mut wallet, payable)?;
-        for (lot, amount) in used {
-            self.post(Posting {
-                kind: EntryKind::Settle,
-                debit: book_of(lot.class),
-                credit: Book::Revenue,
-                asset: &Asset::Cny,
-                amount,
-                account: Some(hold.account),
-                lot: Some(&lot.id),
-                hold: Some(hold.id),
-                order: lot.order,
-            });
-            self.ops.push(RowOp::Lot(lot));
+        let taken = self.take(&mut wallet, payable)?;
+        for (lot, amount) in &taken {
+            self.post_use(hold, lot, *amount, Book::Revenue);
+            hold.used.push(LotUse { lot: lot.id.clone(), asset: Asset::Cny, amount: *amount });
         }
-        self.put_wallet(wallet);
+        self.close_money(hold, wallet, taken.into_iter().map(|(lot, _)| lot).collect());
         self.post_cost(hold, Book::OverrunLoss, EntryKind::OverrunWriteoff, hold.overrun.get());
         Ok(())
+    }
+
+    /// Writes the money balance and its lots as a hold leaves them. What the hold frees and a temporary grant that is
+    /// over still has in it goes back to where it was lent from, before another call can be pledged it.
+    fn close_money(&mut self, hold: &Hold, mut wallet: Wallet, mut changed: Vec<Lot>) {
+        let mut freed = hold.money.get().saturating_sub(hold.cost.get()).max(0);
+        let over: Vec<Lot> = self
+            .rows
+            .lots_of(hold.account, &Asset::Cny)
+            .filter(|lot| lot.class == LotClass::Temp && lot.rem > 0)
+            .filter(|lot| lot.expires_at.is_some_and(|end| end <= self.command.at))
+            .cloned()
+            .collect();
+        for lot in over {
+            let place = changed.iter().position(|other| other.id == lot.id);
+            let lot = place.map_or(lot, |place| changed.swap_remove(place));
+            let back = lot.rem.min(freed);
+            freed -= back;
+            changed.push(self.take_back(lot, back, &mut wallet));
+        }
+        self.ops.extend(changed.into_iter().map(RowOp::Lot));
+        self.put_wallet(wallet);
+    }
+
+    /// Books what a call took out of a lot.
+    fn post_use(&mut self, hold: &Hold, lot: &Lot, amount: i64, credit: Book) {
+        self.post(Posting {
+            kind: EntryKind::Settle,
+            debit: book_of(lot.class),
+            credit,
+            asset: &lot.asset,
+            amount,
+            account: Some(hold.account),
+            lot: Some(&lot.id),
+            hold: Some(hold.id),
+            order: lot.order,
+        });
     }
 
     /// Books `amount` as earned from one of our own books.
@@ -170,7 +208,7 @@ impl Draft<'_> {
 
 /// What of a payment for tokens is earned once `consumed` thousandths are used: rounded down, so that the parts sum
 /// to the whole when all is used.
-fn earned(lot: &Lot, consumed: i64) -> i64 {
+pub(super) fn earned(lot: &Lot, consumed: i64) -> i64 {
     debug_assert_eq!(lot.class, LotClass::Tokens);
     let paid = i128::from(NanoCny::from(lot.paid_fen).get());
     i64::try_from(paid * i128::from(consumed) / i128::from(lot.orig.max(1))).unwrap_or(0)

@@ -75,18 +75,45 @@ CREATE TABLE hold (
     model TEXT NOT NULL,
     money BIGINT NOT NULL CHECK (money >= 0),
     tokens_milli BIGINT NOT NULL CHECK (tokens_milli >= 0),
+    legs TEXT,
     quote TEXT NOT NULL,
     epoch BIGINT NOT NULL,
+    dispatched BIGINT NOT NULL,
     opened_at BIGINT NOT NULL,
+    deadline BIGINT NOT NULL,
+    orphaned_at BIGINT,
     ended_at BIGINT,
     cost BIGINT NOT NULL CHECK (cost >= 0),
     cost_tokens_milli BIGINT NOT NULL CHECK (cost_tokens_milli >= 0 AND cost_tokens_milli <= tokens_milli),
     overrun BIGINT NOT NULL CHECK (overrun >= 0),
     usage TEXT,
     estimated BIGINT NOT NULL,
+    budgets TEXT,
+    parts TEXT,
     PRIMARY KEY (id, account)
 );
-CREATE INDEX hold_open ON hold (epoch) WHERE state = 'open';
+CREATE INDEX hold_open ON hold (epoch) WHERE state IN ('open', 'orphan');
+
+-- A budget of the account itself has no key.
+CREATE TABLE budget (
+    account TEXT NOT NULL,
+    api_key TEXT NOT NULL,
+    period TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (account, api_key, period)
+);
+
+CREATE TABLE temp_grant (
+    id TEXT NOT NULL,
+    account TEXT NOT NULL,
+    resolved_at BIGINT,
+    body TEXT NOT NULL,
+    PRIMARY KEY (id, account)
+);
+CREATE INDEX temp_grant_by_account ON temp_grant (account, id);
+CREATE INDEX temp_grant_unresolved ON temp_grant (id) WHERE resolved_at IS NULL;
+
+CREATE TABLE grant_standing (account TEXT PRIMARY KEY, body TEXT NOT NULL);
 
 CREATE TABLE pay_order (
     id TEXT NOT NULL,

@@ -1,6 +1,6 @@
 //! Accounts, keys and balances.
 
-use units::AccountId;
+use units::{AccountId, KeyId};
 
 use super::{PAGE, Unboxed, nothing_to_read, reader, select};
 use crate::{
@@ -53,6 +53,15 @@ impl Store {
     pub async fn key_by_digest(&self, digest: String) -> Result<Option<ApiKey>, SubmitError> {
         let query = format!("{} WHERE digest = ?1", select(&API_KEY));
         self.read(move |db| db.one(&query, &[digest.into()], key)).await
+    }
+
+    /// A key.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn key(&self, id: KeyId) -> Result<Option<ApiKey>, SubmitError> {
+        let query = format!("{} WHERE id = ?1", select(&API_KEY));
+        self.read(move |db| db.one(&query, &[Value::word(id)], key)).await
     }
 
     /// Every key that is not revoked.

@@ -1,6 +1,6 @@
 //! Calls: their holds and receipts.
 
-use units::{AccountId, RequestId};
+use units::{AccountId, RequestId, Timestamp};
 
 use super::{Unboxed, nothing_to_read, reader, select};
 use crate::{
@@ -24,13 +24,23 @@ impl Store {
         self.read(move |db| db.one(&query, &[Value::word(id)], hold)).await
     }
 
-    /// Every open hold of a run before `epoch`.
+    /// Every hold of a run before `epoch` that has not ended.
     ///
     /// # Errors
     /// See [`Store::account`].
     pub async fn orphaned_holds(&self, epoch: i64) -> Result<Vec<Hold>, SubmitError> {
-        let query = format!("{} WHERE state = 'open' AND epoch < ?1 ORDER BY id", select(&HOLD));
+        let query = format!("{} WHERE state IN ('open', 'orphan') AND epoch < ?1 ORDER BY id", select(&HOLD));
         self.read(move |db| db.many(&query, &[epoch.into()], hold)).await
+    }
+
+    /// Every hold that has not ended and whose deadline has passed at `at`.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn overdue_holds(&self, at: Timestamp) -> Result<Vec<Hold>, SubmitError> {
+        let query =
+            format!("{} WHERE state IN ('open', 'orphan') AND deadline <= ?1 ORDER BY id", select(&HOLD));
+        self.read(move |db| db.many(&query, &[at.into()], hold)).await
     }
 
     /// How many holds are open.
@@ -38,7 +48,7 @@ impl Store {
     /// # Errors
     /// See [`Store::account`].
     pub async fn open_holds(&self) -> Result<i64, SubmitError> {
-        let query = "SELECT count(*) FROM hold WHERE state = 'open'";
+        let query = "SELECT count(*) FROM hold WHERE state IN ('open', 'orphan')";
         let found = self.read(move |db| db.one(query, &[], |cells| cells.int())).await?;
         Ok(found.unwrap_or(0))
     }

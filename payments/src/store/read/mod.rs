@@ -2,14 +2,19 @@
 
 mod accounts;
 mod books;
+mod budgets;
 mod calls;
 mod offers;
 mod orders;
+mod prices;
 mod verify;
 
 use super::{tables::Table, value::Broken};
 
-pub use self::{accounts::Balance, books::TrialBalanceLine, verify::Findings};
+pub use self::{
+    accounts::Balance, books::TrialBalanceLine, budgets::TokenBalance, prices::PriceVersionHead,
+    verify::Findings,
+};
 
 /// A page of a list.
 const PAGE: usize = 200;

@@ -1,14 +1,14 @@
-//! Orders, refunds, price lists and answered commands.
+//! Orders, refunds and answered commands.
 
 use units::{AccountId, OrderId, RefundBatchId, RefundId};
 
 use super::{PAGE, Unboxed, nothing_to_read, reader, select};
 use crate::{
-    ledger::{Command, Order, PriceListRow, RefundBatch, RefundItem, Refusal, RowOp},
+    ledger::{Command, Order, RefundBatch, RefundItem, Refusal, RowOp},
     store::{
         Outcome, Store, SubmitError,
         query::{Query, ReadError},
-        tables::{PAY_ORDER, PRICE_LIST, REFUND_BATCH, REFUND_ITEM, read_remembered},
+        tables::{PAY_ORDER, REFUND_BATCH, REFUND_ITEM, read_remembered},
         value::{Broken, Cells, Value},
     },
 };
@@ -16,7 +16,6 @@ use crate::{
 reader!(order, PAY_ORDER, Order, Order);
 reader!(batch, REFUND_BATCH, Batch, RefundBatch);
 reader!(item, REFUND_ITEM, Item, RefundItem);
-reader!(price_list, PRICE_LIST, PriceList, PriceListRow);
 
 /// A request to refund with its items.
 type Refund = (RefundBatch, Vec<RefundItem>);
@@ -98,15 +97,6 @@ impl Store {
         let open = "state NOT IN ('success', 'closed', 'refused', 'cancelled')";
         let query = format!("{} WHERE {open} ORDER BY id", select(&REFUND_ITEM));
         self.read(move |db| db.many(&query, &[], item)).await
-    }
-
-    /// A version of the price list.
-    ///
-    /// # Errors
-    /// See [`Store::account`].
-    pub async fn price_list(&self, version: String) -> Result<Option<PriceListRow>, SubmitError> {
-        let query = format!("{} WHERE version = ?1", select(&PRICE_LIST));
-        self.read(move |db| db.one(&query, &[version.into()], price_list)).await
     }
 
     /// What a command would be answered if it had been asked before; `None` if it was not.

@@ -1,13 +1,16 @@
 //! Do the books hold? Each rule is a question whose answers are culprits; the chain is reckoned again.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::select;
+use super::{nothing_to_read, select};
+use crate::ledger::RowOp;
 use crate::store::{
     Store, SubmitError,
     query::{Query, ReadError},
-    tables::{CHAIN, ENTRY, JournalLine, canonical},
+    tables::{CHAIN, ENTRY, HOLD, JournalLine, canonical},
     value::{Cells, Value},
 };
 
@@ -39,12 +42,16 @@ pub(super) const RULES: &[(&str, &str)] = &[
     ),
     (
         "what is held is the sum of the open holds",
-        "WITH held AS (
-             SELECT account, 'CNY' AS asset, money AS amount FROM hold WHERE state = 'open'
-             UNION ALL SELECT account, 'TOK:' || model, tokens_milli FROM hold WHERE state = 'open'),
-         sums AS (SELECT account, asset, sum(amount) AS amount FROM held GROUP BY account, asset)
-         SELECT w.account || ' ' || w.asset FROM wallet w LEFT JOIN sums s ON s.account = w.account AND s.asset = w.asset
-         WHERE w.held <> coalesce(s.amount, 0)",
+        "WITH sums AS (SELECT account, sum(money) AS amount FROM hold WHERE state IN ('open', 'orphan') GROUP BY account)
+         SELECT w.account || ' ' || w.asset FROM wallet w LEFT JOIN sums s ON s.account = w.account
+         WHERE w.asset = 'CNY' AND w.held <> coalesce(s.amount, 0)",
+    ),
+    (
+        "what is held in tokens is the sum of the open holds",
+        "WITH sums AS (SELECT account, sum(tokens_milli) AS amount FROM hold WHERE state IN ('open', 'orphan') GROUP BY account),
+         balances AS (SELECT account, sum(held) AS amount FROM wallet WHERE asset <> 'CNY' GROUP BY account)
+         SELECT a.id FROM account a LEFT JOIN sums s ON s.account = a.id LEFT JOIN balances b ON b.account = a.id
+         WHERE coalesce(s.amount, 0) <> coalesce(b.amount, 0)",
     ),
     (
         "the journal gives the balance and what is being refunded",
@@ -115,9 +122,34 @@ fn verify(db: &mut dyn Query) -> Result<Findings, ReadError> {
             findings.push(format!("{rule}: not so for {culprit}"));
         }
     }
+    verify_legs(db, &mut findings)?;
     // That debits equal credits needs no look: each line of the journal is both, of one amount.
     verify_chain(db, &mut findings)?;
     Ok(Findings(findings))
+}
+
+/// Each token balance holds what the open holds' legs say: by balance, which their sum alone does not tell.
+fn verify_legs(db: &mut dyn Query, findings: &mut Vec<String>) -> Result<(), ReadError> {
+    let held = format!("{} WHERE state IN ('open', 'orphan') AND tokens_milli > 0", select(&HOLD));
+    let mut sums: BTreeMap<(String, String), i128> = BTreeMap::new();
+    for row in db.rows(&held, &[])? {
+        let read = HOLD.row.ok_or_else(nothing_to_read)?;
+        let RowOp::Hold(hold) = read(&mut Cells::new(&row))? else { continue };
+        for leg in &hold.legs {
+            let balance = (hold.account.to_string(), leg.asset.to_string());
+            *sums.entry(balance).or_default() += i128::from(leg.milli);
+        }
+    }
+    let wallets = "SELECT account, asset, held FROM wallet WHERE asset <> 'CNY' AND held <> 0";
+    let wallets = db.many(wallets, &[], |cells| Ok((cells.text()?, cells.text()?, cells.int()?)))?;
+    for (account, asset, held) in wallets {
+        *sums.entry((account, asset)).or_default() -= i128::from(held);
+    }
+    let wrong = sums.into_iter().filter(|(_, left)| *left != 0);
+    findings.extend(wrong.map(|((account, asset), _)| {
+        format!("each token balance holds what the open holds' legs say: not so for {account} {asset}")
+    }));
+    Ok(())
 }
 
 /// Walks each lane's chain from its first link, a few thousand lines at a time.

@@ -92,22 +92,49 @@ CREATE TABLE hold (
     model TEXT NOT NULL,
     money INTEGER NOT NULL CHECK (money >= 0),
     tokens_milli INTEGER NOT NULL CHECK (tokens_milli >= 0),
+    legs TEXT,
     quote TEXT NOT NULL,
     epoch INTEGER NOT NULL,
+    dispatched INTEGER NOT NULL,
     opened_at INTEGER NOT NULL,
+    deadline INTEGER NOT NULL,
+    orphaned_at INTEGER,
     ended_at INTEGER,
     cost INTEGER NOT NULL CHECK (cost >= 0),
     cost_tokens_milli INTEGER NOT NULL CHECK (cost_tokens_milli >= 0 AND cost_tokens_milli <= tokens_milli),
     overrun INTEGER NOT NULL CHECK (overrun >= 0),
     usage TEXT,
     estimated INTEGER NOT NULL,
+    budgets TEXT,
+    parts TEXT,
     PRIMARY KEY (id, account)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO hold (id, account, api_key, state, model, money, tokens_milli, quote, epoch, opened_at, ended_at, cost,
-                  cost_tokens_milli, overrun, usage, estimated)
-SELECT id, account, api_key, state, model, money, tokens_milli, quote, epoch, opened_at, ended_at, cost,
+INSERT INTO hold (id, account, api_key, state, model, money, tokens_milli, quote, epoch, dispatched, opened_at, deadline,
+                  ended_at, cost, cost_tokens_milli, overrun, usage, estimated)
+SELECT id, account, api_key, state, model, money, tokens_milli, quote, epoch, 1, opened_at, opened_at, ended_at, cost,
        cost_tokens_milli, overrun, usage, estimated FROM hold_v1;
-CREATE INDEX hold_open ON hold (account) WHERE state = 'open';
+CREATE INDEX hold_open ON hold (account) WHERE state IN ('open', 'orphan');
+
+-- A budget of the account itself has no key.
+CREATE TABLE budget (
+    account TEXT NOT NULL,
+    api_key TEXT NOT NULL,
+    period TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (account, api_key, period)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE temp_grant (
+    id TEXT NOT NULL,
+    account TEXT NOT NULL,
+    resolved_at INTEGER,
+    body TEXT NOT NULL,
+    PRIMARY KEY (id, account)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX temp_grant_by_account ON temp_grant (account, id);
+CREATE INDEX temp_grant_unresolved ON temp_grant (id) WHERE resolved_at IS NULL;
+
+CREATE TABLE grant_standing (account TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE pay_order (
     id TEXT NOT NULL,

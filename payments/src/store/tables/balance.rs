@@ -64,7 +64,7 @@ pub(crate) static LOT: Table = Table {
         changing("refunded_fen", Kind::Int),
         changing("refunds", Kind::Int),
         kept("created_at", Kind::Int),
-        kept("expires_at", Kind::Int),
+        changing("expires_at", Kind::Int),
     ],
     key: &["id", "account"],
     row: Some(|cells| {

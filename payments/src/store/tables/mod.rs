@@ -6,6 +6,8 @@
 
 mod account;
 mod balance;
+mod budget;
+mod grant;
 mod hold;
 mod journal;
 mod offer;
@@ -16,11 +18,13 @@ mod refund;
 pub(crate) use self::{
     account::{ACCOUNT, API_KEY},
     balance::{LOT, TERMS, WALLET},
+    budget::{BUDGET, key_word},
+    grant::{GRANT, STANDING},
     hold::HOLD,
     journal::{CHAIN, COMMAND, ENTRY, JournalLine, Link, canonical, command_columns, read_remembered},
     offer::{CREDIT_CODE, PACKAGE},
     order::{NOTICE, PAY_ORDER, SUSPENSE},
-    prices::PRICE_LIST,
+    prices::{FX_PAIR, FX_RATE, PRICE_ASSIGNMENT, PRICE_LIST, PRICE_VERSION},
     refund::{REFUND_BATCH, REFUND_ITEM},
 };
 use super::value::{Broken, Cells, Value};
@@ -102,7 +106,10 @@ pub(crate) static ALL: &[&Table] = &[
     &WALLET,
     &LOT,
     &HOLD,
+    &BUDGET,
     &PAY_ORDER,
+    &GRANT,
+    &STANDING,
     &NOTICE,
     &REFUND_BATCH,
     &REFUND_ITEM,
@@ -110,6 +117,10 @@ pub(crate) static ALL: &[&Table] = &[
     &PACKAGE,
     &CREDIT_CODE,
     &PRICE_LIST,
+    &PRICE_VERSION,
+    &PRICE_ASSIGNMENT,
+    &FX_PAIR,
+    &FX_RATE,
     &COMMAND,
     &ENTRY,
     &CHAIN,
@@ -133,6 +144,13 @@ pub(crate) enum Place<'a> {
     Package(&'a str, i64),
     Code(&'a str),
     PriceList(&'a str),
+    Budget(units::AccountId, Option<units::KeyId>, crate::ledger::BudgetPeriod),
+    Grant(units::OrderId),
+    Standing(units::AccountId),
+    PriceVersion(&'a str, i64),
+    PriceAssignment(units::AccountId),
+    FxPair(&'a str),
+    FxRate(&'a str, i64),
 }
 
 /// The place of a row; `None` for a line of the journal, which is always one more.
@@ -151,7 +169,14 @@ pub(crate) fn place(op: &RowOp) -> Option<Place<'_>> {
         RowOp::Suspense(row) => Place::Suspense(&row.transaction_id),
         RowOp::Package(row) => Place::Package(&row.offer.id, row.offer.version),
         RowOp::Code(row) => Place::Code(&row.terms.digest),
-        RowOp::PriceList(row) => Place::PriceList(&row.version),
+        RowOp::Budget(row) => Place::Budget(row.account, row.key, row.period),
+        RowOp::Grant(row) => Place::Grant(row.order),
+        RowOp::Standing(row) => Place::Standing(row.account),
+        RowOp::PriceList(row) => Place::PriceList(&row.name),
+        RowOp::PriceVersion(row) => Place::PriceVersion(&row.list, row.number),
+        RowOp::PriceAssignment(row) => Place::PriceAssignment(row.account),
+        RowOp::FxPair(row) => Place::FxPair(&row.pair),
+        RowOp::FxRate(row) => Place::FxRate(&row.pair, row.number),
         RowOp::Entry(_) => return None,
     })
 }
@@ -165,6 +190,9 @@ pub(crate) fn columns_of(op: &RowOp) -> Option<(&'static Table, Vec<Value>)> {
         RowOp::Wallet(row) => (&WALLET, balance::wallet_columns(row)),
         RowOp::Lot(row) => (&LOT, balance::lot_columns(row)),
         RowOp::Hold(row) => (&HOLD, hold::columns(row)),
+        RowOp::Budget(row) => (&BUDGET, budget::columns(row)),
+        RowOp::Grant(row) => (&GRANT, grant::grant_columns(row)),
+        RowOp::Standing(row) => (&STANDING, grant::standing_columns(row)),
         RowOp::Order(row) => (&PAY_ORDER, order::order_columns(row)),
         RowOp::Notice(row) => (&NOTICE, order::notice_columns(row)),
         RowOp::Batch(row) => (&REFUND_BATCH, refund::batch_columns(row)),
@@ -173,6 +201,10 @@ pub(crate) fn columns_of(op: &RowOp) -> Option<(&'static Table, Vec<Value>)> {
         RowOp::Package(row) => (&PACKAGE, offer::package_columns(row)),
         RowOp::Code(row) => (&CREDIT_CODE, offer::code_columns(row)),
         RowOp::PriceList(row) => (&PRICE_LIST, prices::price_list_columns(row)),
+        RowOp::PriceVersion(row) => (&PRICE_VERSION, prices::price_version_columns(row)),
+        RowOp::PriceAssignment(row) => (&PRICE_ASSIGNMENT, prices::price_assignment_columns(row)),
+        RowOp::FxPair(row) => (&FX_PAIR, prices::fx_pair_columns(row)),
+        RowOp::FxRate(row) => (&FX_RATE, prices::fx_rate_columns(row)),
         RowOp::Entry(_) => return None,
     })
 }

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "a module of a test binary")]
 
 mod clock;
+mod desk;
 mod far_side;
 
 use std::{
@@ -20,8 +21,8 @@ use payments::{
     holds::{HoldRequest, Holds},
     journal::{Journal, Mark},
     ledger::{
-        AccountRole, Actor, ApiKey, Asset, Body, Command, CreditSource, HoldQuote, NewOrder, Order,
-        OrderKind, Reply, TokenTerms, Wallet, Weights,
+        AccountRole, Actor, ApiKey, Asset, Body, Command, CreditSource, Hold, HoldQuote, NewHold, NewOrder,
+        Order, OrderKind, Reply, Rows, SettleEnd, SettledBy, TokenLeg, TokenTerms, Wallet, Weights,
     },
     refund::Refunds,
     store::{PostgresSettings, Receipt, Store, StoreSettings, SubmitError},
@@ -35,6 +36,7 @@ use units::{
 
 pub use self::{
     clock::ManualClock,
+    desk::{Desk, package},
     far_side::{Answer, FarSide, Op},
 };
 
@@ -66,7 +68,45 @@ pub fn flat(rate: i64) -> Rates {
 }
 
 pub fn quote(rates: Rates) -> HoldQuote {
-    HoldQuote { price_version: "p-1".to_owned(), fx_id: None, rates, input_estimate: Tokens(7) }
+    HoldQuote {
+        price_version: "p-1".to_owned(),
+        fx_id: None,
+        rates,
+        input_estimate: Tokens(7),
+        window: None,
+        tiers: Vec::new(),
+    }
+}
+
+/// A hold of this much of the model's own tokens and of no money, by a run of number 1.
+pub fn new_hold(id: RequestId, account: AccountId, tokens_milli: Option<i64>, rates: Rates) -> NewHold {
+    let (asset, weights) = (Asset::Tokens(MODEL.to_owned()), Weights::of_rates(&rates));
+    NewHold {
+        id,
+        account,
+        key: KeyId::new(START),
+        model: MODEL.to_owned(),
+        money: NanoCny::ZERO,
+        legs: tokens_milli.map(|milli| TokenLeg { asset, milli, weights }).into_iter().collect(),
+        quote: quote(rates),
+        epoch: 1,
+        dispatched: true,
+        deadline: Timestamp(i64::MAX),
+    }
+}
+
+/// The end of a hold, by the run that opened it, naming its balances as it has them.
+pub fn settling(rows: &Rows, id: RequestId, account: AccountId, end: SettleEnd) -> Body {
+    let hold = rows.hold(id);
+    let key = hold.map_or(KeyId::new(START), |hold| hold.key);
+    let tokens = hold.map(Hold::token_assets).unwrap_or_default();
+    Body::Settle { id, account, key, tokens, by: SettledBy::Owner { epoch: 1 }, end }
+}
+
+/// More money for a call that runs.
+pub fn extending(rows: &Rows, id: RequestId, account: AccountId, to: NanoCny) -> Body {
+    let key = rows.hold(id).map_or(KeyId::new(START), |hold| hold.key);
+    Body::Extend { id, account, key, to }
 }
 
 pub fn usage(input: u64, output: u64) -> Usage {
@@ -113,6 +153,8 @@ pub fn api_key(id: KeyId, account: AccountId, digest: &str) -> ApiKey {
         tokens_per_minute: None,
         created_at: START,
         revoked_at: None,
+        expires_at: None,
+        grant: None,
     }
 }
 
@@ -300,10 +342,12 @@ impl World {
             id: RequestId::new(now),
             account,
             key: KeyId::new(now),
+            money_only: false,
             livemode: Livemode::Demo,
             model: MODEL.to_owned(),
             quote: quote(flat(RATE)),
             bound,
+            most: bound,
         }
     }
 

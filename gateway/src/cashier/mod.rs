@@ -25,6 +25,7 @@ use axum::{
 use payments::{grant::Grants, holds::Holds, refund::Refunds, store::Store, topup::TopUps};
 use units::Clock;
 
+pub(crate) use self::topups::idempotency_key;
 pub(crate) use self::views::time;
 pub use self::{
     errors::{PayError, reply},
@@ -33,7 +34,6 @@ pub use self::{
     shape::shape,
     till::LedgerTill,
 };
-pub(crate) use self::{topups::idempotency_key, views::time};
 use crate::{keys::Keys, plan::Snapshots};
 
 /// What the account and payment endpoints need.

@@ -264,7 +264,7 @@ impl Holds {
             self.store.load_balance(account, Asset::Cny).await.map_err(AdmitError::Store)?;
         }
         let legs = if request.money_only { Vec::new() } else { self.take_tokens(request, bound).await? };
-        let money = money_of(&bound, &request.quote, &legs).ok_or(AdmitError::OutOfRange);
+        let money = money_of(bound, &request.quote, &legs).ok_or(AdmitError::OutOfRange);
         let budgets = money.and_then(|money| {
             let budgets = self.admission.budgets();
             let shares = budgets.take(account, request.key, self.clock.now(), money);

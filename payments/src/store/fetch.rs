@@ -54,7 +54,7 @@ pub(super) fn plan(needs: &Needs, kept: &Rows) -> Vec<Fetch> {
         vec![Value::word(account), tables::key_word(*key)]
     };
     let holds = needs.holds.iter().filter(|id| kept.hold(**id).is_none());
-    let packages = needs.packages.iter().map(|(id, version)| vec![Value::word(id), (*version).into()]);
+    let packages = needs.packages.iter().map(|(id, version)| format!("{id}@{version}"));
     let fetches = vec![
         by(&ACCOUNT, &["id"], words(accounts)),
         by(&API_KEY, &["id"], words(needs.keys.iter().filter(|id| kept.key(**id).is_none()))),
@@ -71,7 +71,7 @@ pub(super) fn plan(needs: &Needs, kept: &Rows) -> Vec<Fetch> {
         by(&WALLET, &["account"], words(&needs.whole)),
         by(&LOT, &["account"], words(&needs.whole)),
         by(&CREDIT_CODE, &["digest"], words(&needs.codes)),
-        by(&PACKAGE, &["id", "version"], packages.collect()),
+        by(&PACKAGE, &["id"], words(packages)),
         by(&SUSPENSE, &["transaction_id"], words(&needs.suspense)),
         by(&PAY_ORDER, &["transaction_id"], words(&needs.transactions)),
         by(&REFUND_BATCH, &["id"], words(&needs.batches)),

@@ -15,7 +15,7 @@ use units::{KeyId, NanoCny, OrderId, RequestId, Tokens, Usage};
 
 use crate::support::{Desk, MODEL, START, api_key, command, package, quote};
 
-const HOLDS: usize = 8;
+const HOLDS: usize = 40;
 const ORDERS: usize = 4;
 const KEYS: usize = 2;
 
@@ -49,10 +49,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1..100_000_000_i64).prop_map(Step::Promo),
         2 => Just(Step::Order),
         2 => (0..ORDERS).prop_map(Step::Pay),
-        3 => (0..ORDERS).prop_map(Step::Close),
+        5 => (0..ORDERS).prop_map(Step::Close),
         4 => (0..ORDERS).prop_map(Step::Open),
         6 => (0..ORDERS, prop_oneof![3 => Just(i64::MAX), 1 => nano()]).prop_map(|(o, granted)| Step::Sweep(o, granted)),
-        3 => (prop::option::of(0..KEYS), 0..3_usize, prop::option::weighted(0.8, nano()))
+        3 => (prop::option::of(0..KEYS), 0..3_usize, prop::option::weighted(0.5, prop_oneof![4 => 0..8_000_000_000_i64, 1 => nano()]))
             .prop_map(|(key, period, limit)| Step::Budget(key, period, limit)),
         12 => (0..HOLDS, 0..KEYS, nano(), [tokens(), tokens()], [0..40_000_000_i64, 0..40_000_000_i64])
             .prop_map(|(hold, key, money, legs, rates)| Step::Hold { hold, key, money, legs, rates }),
@@ -135,6 +135,23 @@ impl Cast {
         }
     }
 
+    /// Mostly a call that runs; now and then one that ended, or that never was.
+    fn running(&self, n: usize) -> RequestId {
+        let open: Vec<RequestId> = self
+            .holds
+            .iter()
+            .copied()
+            .filter(|id| self.desk.rows.hold(*id).is_some_and(|hold| hold.state.is_held()))
+            .collect();
+        if open.is_empty() || n.is_multiple_of(5) { self.holds[n] } else { open[n % open.len()] }
+    }
+
+    /// Mostly a call that is new.
+    fn fresh(&self, n: usize) -> RequestId {
+        let unused = self.holds.iter().find(|id| self.desk.rows.hold(**id).is_none());
+        unused.copied().filter(|_| !n.is_multiple_of(5)).unwrap_or(self.holds[n])
+    }
+
     fn take(&mut self, step: &Step) -> bool {
         let account = self.desk.account;
         let order = |cast: &Self, n: usize| cast.orders.iter().rev().nth(n).copied();
@@ -180,7 +197,7 @@ impl Cast {
                 let mut quote = quote(crate::support::flat(rates[0]));
                 quote.rates.output = units::Rate::new(rates[1]).unwrap();
                 Body::Hold(NewHold {
-                    id: self.holds[hold],
+                    id: self.fresh(hold),
                     key: self.keys[key],
                     legs,
                     quote,
@@ -189,9 +206,9 @@ impl Cast {
                     ..self.desk.calling(NanoCny::new(money))
                 })
             }
-            Step::Dispatch(hold) => Body::Dispatch { id: self.holds[hold], account },
+            Step::Dispatch(hold) => Body::Dispatch { id: self.running(hold), account },
             Step::Extend(hold, to) => {
-                crate::support::extending(&self.desk.rows, self.holds[hold], account, NanoCny::new(to))
+                crate::support::extending(&self.desk.rows, self.running(hold), account, NanoCny::new(to))
             }
             Step::Charge { hold, by, usage: [input, cached, written, output], extra } => {
                 let usage = Usage {
@@ -202,15 +219,15 @@ impl Cast {
                     ..Usage::default()
                 };
                 let end = SettleEnd::Charge { usage, estimated: false, extra: NanoCny::new(extra) };
-                self.desk.end(self.holds[hold], self.by(by), end)
+                self.desk.end(self.running(hold), self.by(by), end)
             }
             Step::Free { hold, by, sent } => {
                 let end = if sent { SettleEnd::Release } else { SettleEnd::NotSent };
-                self.desk.end(self.holds[hold], self.by(by), end)
+                self.desk.end(self.running(hold), self.by(by), end)
             }
             Step::Orphan(hold, epoch) => {
                 let why = if epoch { Stranded::EpochOver { epoch: 1 } } else { Stranded::Overdue };
-                Body::Orphan { id: self.holds[hold], account, why }
+                Body::Orphan { id: self.running(hold), account, why }
             }
             Step::Correct(hold, part) => {
                 let id = self.holds[hold];

@@ -16,7 +16,7 @@ use units::{Fen, Livemode, NanoCny, OrderId, RefundBatchId, RefundId, RequestId,
 
 use crate::{
     ledger::Books,
-    support::{MODEL, START, command, fen, new_order, settings},
+    support::{MODEL, START, command, fen, new_order, postgres_settings, settings},
 };
 
 #[derive(Debug, Clone)]
@@ -435,7 +435,18 @@ impl Run {
 async fn on_disk(books: &Books, together: usize) {
     let folder = tempfile::tempdir().unwrap();
     let (settings, _) = settings(folder.path());
-    let store = Store::open(settings).unwrap();
+    carried_out(Store::open(settings).unwrap(), books, together).await;
+}
+
+/// The same on a PostgreSQL server.
+async fn on_postgres(books: &Books, together: usize) {
+    let database = testbed::Database::fresh().await;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open_postgres(postgres_settings(database.url(), folder.path())).await.unwrap();
+    carried_out(store, books, together).await;
+}
+
+async fn carried_out(store: Store, books: &Books, together: usize) {
     for chunk in books.log.chunks(together) {
         let mut waiting = Vec::new();
         for (command, _) in chunk {
@@ -462,6 +473,7 @@ async fn on_disk(books: &Books, together: usize) {
         assert_eq!(store.refund_item(item.id).await.unwrap().as_ref(), Some(item));
     }
     assert_eq!(store.verify().await.unwrap().0, Vec::<String>::new());
+    assert_eq!(store.state_hash().await.unwrap(), books.store.state_hash());
     store.close().await;
 }
 
@@ -491,6 +503,17 @@ proptest! {
         let run = run(&steps);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(on_disk(&run.books, together));
+    }
+}
+
+proptest! {
+    #![proptest_config(crate::model::config(8))]
+
+    #[test]
+    fn memory_and_postgres_give_the_same_answers(steps in prop::collection::vec(step(), 1..120), together in 1..30_usize) {
+        let run = run(&steps);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(on_postgres(&run.books, together));
     }
 }
 

@@ -41,7 +41,7 @@ impl Store {
     /// # Errors
     /// See [`Store::account`].
     pub async fn packages_on_sale(&self) -> Result<Vec<Package>, SubmitError> {
-        let query = format!("{} WHERE retired_at IS NULL ORDER BY id, version", select(&PACKAGE));
+        let query = format!("{} WHERE retired_at IS NULL ORDER BY package, version", select(&PACKAGE));
         self.read(move |db| db.many(&query, &[], package)).await
     }
 
@@ -50,7 +50,7 @@ impl Store {
     /// # Errors
     /// See [`Store::account`].
     pub async fn package_versions(&self, id: String) -> Result<Vec<Package>, SubmitError> {
-        let query = format!("{} WHERE id = ?1 ORDER BY version", select(&PACKAGE));
+        let query = format!("{} WHERE package = ?1 ORDER BY version", select(&PACKAGE));
         self.read(move |db| db.many(&query, &[id.into()], package)).await
     }
 

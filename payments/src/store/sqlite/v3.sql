@@ -13,11 +13,12 @@ CREATE TABLE suspense_payment (
 CREATE INDEX suspense_payment_open ON suspense_payment (state) WHERE state = 'open';
 
 CREATE TABLE package (
-    id TEXT NOT NULL,
+    id TEXT PRIMARY KEY,
+    package TEXT NOT NULL,
     version INTEGER NOT NULL CHECK (version > 0),
     retired_at INTEGER,
     body TEXT NOT NULL,
-    PRIMARY KEY (id, version)
+    UNIQUE (package, version)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE credit_code (

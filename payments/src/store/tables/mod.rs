@@ -64,6 +64,9 @@ const fn changing(name: &'static str, kind: Kind) -> Column {
     Column { name, kind, changes: true }
 }
 
+/// Reads a row of the ledger from its columns.
+pub(crate) type ReadRow = fn(&mut Cells<'_>) -> Result<RowOp, Broken>;
+
 /// One table.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -74,7 +77,7 @@ pub(crate) struct Table {
     /// The names of the key's columns.
     pub(crate) key: &'static [&'static str],
     /// A row of it, from its columns; `None` for tables that no decision reads.
-    pub(crate) row: Option<fn(&mut Cells<'_>) -> Result<RowOp, Broken>>,
+    pub(crate) row: Option<ReadRow>,
 }
 
 impl Table {

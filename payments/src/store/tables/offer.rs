@@ -11,19 +11,27 @@ pub(crate) static PACKAGE: Table = Table {
     name: "package",
     columns: &[
         kept("id", Kind::Text),
+        kept("package", Kind::Text),
         kept("version", Kind::Int),
         changing("retired_at", Kind::Int),
         changing("body", Kind::Text),
     ],
-    key: &["id", "version"],
+    key: &["id"],
     row: Some(|cells| {
-        let (_id, _version, _retired) = (cells.text()?, cells.int()?, cells.maybe_int()?);
+        let (_id, _package, _version) = (cells.text()?, cells.text()?, cells.int()?);
+        let _retired = cells.maybe_int()?;
         cells.json().map(RowOp::Package)
     }),
 };
 
 pub(super) fn package_columns(row: &Package) -> Vec<Value> {
-    vec![row.offer.id.as_str().into(), row.offer.version.into(), row.retired_at.into(), Value::json(row)]
+    vec![
+        format!("{}@{}", row.offer.id, row.offer.version).into(),
+        row.offer.id.as_str().into(),
+        row.offer.version.into(),
+        row.retired_at.into(),
+        Value::json(row),
+    ]
 }
 
 /// Credit codes, by digest.

@@ -9,7 +9,6 @@ use axum::{
 use http::StatusCode;
 use payments::store::{BooksReader, Store, SubmitError};
 use serde_json::{Value, json};
-use units::NanoCny;
 
 use super::Admin;
 use crate::{
@@ -29,16 +28,11 @@ pub async fn trial_balance(store: &Store) -> Result<Value, SubmitError> {
     let lines: Vec<Value> = lines
         .iter()
         .map(|line| {
-            let amount = |units: i64| match line.asset.as_str() {
-                "CNY" => NanoCny::new(units).to_string(),
-                // Thousandths of a token.
-                _ => format!("{}.{:03}", units / 1_000, units % 1_000),
-            };
             json!({
                 "book": line.book,
-                "asset": line.asset,
-                "debit": amount(line.debit),
-                "credit": amount(line.credit),
+                "asset": line.asset.to_string(),
+                "debit": line.asset.text(line.debit),
+                "credit": line.asset.text(line.credit),
             })
         })
         .collect();

@@ -50,3 +50,55 @@ impl Lines {
         stream::iter([Ok(head)]).chain(pages).try_filter(|bytes| std::future::ready(!bytes.is_empty()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use payments::{
+        admission::Admission,
+        journal::Journal,
+        ledger::{AccountRole, Actor, Body, Command},
+        store::{Store, StoreSettings},
+    };
+    use units::{Livemode, NanoCny, Timestamp};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_export_reads_no_further_than_it_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, _) = Journal::open(&folder.path().join("journal")).unwrap();
+        let (admission, journal) = (Arc::new(Admission::default()), Arc::new(journal));
+        let store =
+            Store::open(StoreSettings { folder: folder.path().to_owned(), admission, journal }).unwrap();
+        let id = AccountId::new(Timestamp(1));
+        let submit = async |key: String, body| {
+            let (actor, at) = (Actor::system("test"), Timestamp(1));
+            let command = Command { key, actor, reason: None, approver: None, at, body };
+            store.slot().await.unwrap().send(command.into())
+        };
+        let (livemode, name, role) = (Livemode::Demo, "test".to_owned(), AccountRole::Customer);
+        submit("open".to_owned(), Body::OpenAccount { id, livemode, name, role }).await;
+        let promo = || Body::GrantPromo { account: id, amount: NanoCny::new(1), expires_at: None };
+        for number in 0..1_200 {
+            submit(format!("promo:{number}"), promo()).await;
+        }
+        store.flushed().await.unwrap();
+
+        let lines =
+            Lines::begin(BooksReader::from(&store), Some(id), Period::ALL, Form::Jsonl).await.unwrap();
+        let mut pages = std::pin::pin!(lines.bytes());
+        let first = pages.try_next().await.unwrap().unwrap();
+        let count = |page: &Bytes| page.iter().filter(|byte| **byte == b'\n').count();
+        let mut taken = count(&first);
+        assert!(taken < 1_200, "a page at a time");
+        // Had the rest been read ahead, it would be without this line.
+        submit("late".to_owned(), promo()).await.committed().await.unwrap();
+        while let Some(page) = pages.try_next().await.unwrap() {
+            taken += count(&page);
+        }
+        assert_eq!(taken, 1_201);
+        store.close().await;
+    }
+}

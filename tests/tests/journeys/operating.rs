@@ -174,3 +174,18 @@ fn the_ledgers_bench_charges_what_it_told_and_leaves_nothing_behind() {
     let left = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert_eq!(left.collect::<Vec<_>>(), ["ledger.json"], "and nothing else stays");
 }
+
+#[test]
+fn the_bench_of_long_histories_fills_books_that_hold_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let few = ["--entries", "10000", "--accounts", "7", "--samples", "10"];
+    let args = ["bench", "ledger-history", "--dir", ".", "--json", "history.json"];
+    run(&[&args[..], &few].concat(), dir.path()).ok();
+    let report = std::fs::read_to_string(dir.path().join("history.json")).unwrap();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let page = &report["readings"]["statement page, last month"];
+    assert_eq!(page["microseconds"]["count"], 10, "{report:#}");
+    assert!(page["rows_read_max"].as_u64().unwrap() <= 103, "{report:#}");
+    let left = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.collect::<Vec<_>>(), ["history.json"], "and nothing else stays");
+}

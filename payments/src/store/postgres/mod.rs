@@ -103,7 +103,7 @@ pub fn names_password(url: &str) -> bool {
 fn config(url: &str) -> Result<Config, OpenError> {
     let mut config: Config =
         url.parse().map_err(|error: tokio_postgres::Error| OpenError::Url(wire::in_full(&error)))?;
-    if config.get_hosts().is_empty() {
+    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         return Err(OpenError::Url("it names no host".to_owned()));
     }
     config

@@ -5,7 +5,7 @@ use units::AccountId;
 
 use super::select;
 use crate::{
-    ledger::Entry,
+    ledger::{Asset, Entry},
     store::{
         Store, SubmitError,
         query::{Query, ReadError},
@@ -20,11 +20,11 @@ pub struct TrialBalanceLine {
     /// Which book.
     pub book: String,
     /// Of what.
-    pub asset: String,
-    /// Sum of the debits, in the asset's unit.
-    pub debit: i64,
+    pub asset: Asset,
+    /// Sum of the debits, in the asset's unit: exact, also beyond the range of an amount.
+    pub debit: i128,
     /// Sum of the credits.
-    pub credit: i64,
+    pub credit: i128,
 }
 
 impl Store {
@@ -60,14 +60,13 @@ fn trial_balance(db: &mut dyn Query) -> Result<Vec<TrialBalanceLine>, ReadError>
                      SELECT debit AS book, asset, amount AS debit, 0 AS credit FROM entry
                      UNION ALL SELECT credit, asset, 0, amount FROM entry) AS sides
                  GROUP BY book, asset ORDER BY asset, book";
-    let fits =
-        |high: i64, low: i64| i64::try_from((i128::from(high) << 32) + i128::from(low)).unwrap_or(i64::MAX);
+    let whole = |high: i64, low: i64| (i128::from(high) << 32) + i128::from(low);
     db.many(query, &[], |cells| {
         Ok(TrialBalanceLine {
             book: cells.text()?,
-            asset: cells.text()?,
-            debit: fits(cells.int()?, cells.int()?),
-            credit: fits(cells.int()?, cells.int()?),
+            asset: cells.word()?,
+            debit: whole(cells.int()?, cells.int()?),
+            credit: whole(cells.int()?, cells.int()?),
         })
     })
 }

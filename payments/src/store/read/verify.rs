@@ -134,12 +134,12 @@ pub(super) const RULES: &[(&str, &str)] = &[
     (
         "each line of a balance is the next one and says what the balance came to",
         "WITH walked AS (
-             SELECT account, asset, n, balance, lag(n) OVER balance_lines AS before, lag(balance) OVER balance_lines AS stood,
+             SELECT account, asset, n, balance, lag(n) OVER balance_lines AS earlier, lag(balance) OVER balance_lines AS stood,
                     CASE WHEN credit IN ({spendable}) THEN amount ELSE 0 END
                         - CASE WHEN debit IN ({spendable}) THEN amount ELSE 0 END AS moved
              FROM entry WHERE account > '' WINDOW balance_lines AS (PARTITION BY account, asset ORDER BY at, n))
          SELECT account || ' ' || asset || ' line ' || n FROM walked
-         WHERE n <> coalesce(before, 0) + 1 OR balance <> coalesce(stood, 0) + moved",
+         WHERE n <> coalesce(earlier, 0) + 1 OR balance <> coalesce(stood, 0) + moved",
     ),
     (
         "what came in with a lot is what is left of it and where the rest went",

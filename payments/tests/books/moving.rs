@@ -24,7 +24,7 @@ async fn closed_books() -> (TempDir, AccountId, Arc<ManualClock>) {
     let account = world.account().await;
     world.account_of(AccountRole::House, Livemode::Demo).await;
     world.pay(account, 1_000).await;
-    world.pay_for(account, 200, token_kind(1_000, 2_000)).await;
+    world.pay_for(account, 2, token_kind(10_000, 2_000)).await;
     let mut spent = world.holds.admit(world.call(account, usage(2_000, 1_000))).await.unwrap();
     spent.durable().await.unwrap();
     spent.settle(Some((usage(1_200, 300), false)), |_| receipt(units::RequestId::new(START), account));

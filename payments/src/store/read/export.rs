@@ -137,18 +137,23 @@ pub(super) fn page(
     Ok(ExportPage { lines, next: Some(ExportPlace(place)) })
 }
 
-/// The balance that follows in the index: one look-up, however many lines the one before has.
+/// The balance that follows in the index: a look-up or two, however many lines the one before has. (Comparing the pair
+/// at once would do in words; SQLite would then walk every line of the balance that is behind us.)
 fn next_balance(
     db: &mut dyn Query,
     only_this_account: bool,
-    before: &[Value; 2],
+    [account, asset]: &[Value; 2],
 ) -> Result<Option<[Value; 2]>, ReadError> {
-    let query = if only_this_account {
-        "SELECT account, asset FROM entry WHERE account = ?1 AND asset > ?2 ORDER BY asset LIMIT 1"
-    } else {
-        "SELECT account, asset FROM entry WHERE (account, asset) > (?1, ?2) ORDER BY account, asset LIMIT 1"
+    let mut found = |condition: &str, params: &[Value]| {
+        let query =
+            format!("SELECT account, asset FROM entry WHERE {condition} ORDER BY account, asset LIMIT 1");
+        db.one(&query, params, |cells| Ok([cells.text()?.into(), cells.text()?.into()]))
     };
-    db.one(query, before, |cells| Ok([cells.text()?.into(), cells.text()?.into()]))
+    let same = found("account = ?1 AND asset > ?2", &[account.clone(), asset.clone()])?;
+    if same.is_some() || only_this_account {
+        return Ok(same);
+    }
+    found("account > ?1", std::slice::from_ref(account))
 }
 
 #[cfg(test)]

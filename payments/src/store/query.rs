@@ -20,6 +20,14 @@ pub(crate) trait Query {
     /// # Errors
     /// [`ReadError`].
     fn rows(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, ReadError>;
+
+    /// Says that what follows joins whole tables, whatever the engine believes of their sizes.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn joins_whole_tables(&mut self) -> Result<(), ReadError> {
+        Ok(())
+    }
 }
 
 impl dyn Query + '_ {

@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use units::{Fen, Timestamp};
 
 /// What a column holds. Truth is 0 or 1, a time is microseconds since the epoch, JSON is text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Value {
     /// Nothing.
     Null,

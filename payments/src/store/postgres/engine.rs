@@ -1,7 +1,7 @@
 //! The writer's side: one connection, one transaction a batch, three round trips.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
@@ -110,6 +110,10 @@ pub(super) struct Line {
     statements: HashMap<String, Statement>,
 }
 
+/// The keys of the rows that a batch has read, by table: those are changed where they stand, and what of them never
+/// changes is not sent again.
+type Seen = HashMap<&'static str, HashSet<Vec<Value>>>;
+
 impl Postgres {
     pub(super) fn new(config: Config, epoch: i64) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -185,7 +189,7 @@ impl Engine for Postgres {
         needs.wallets.insert((account, asset.clone()), false);
         self.insist(async |line, _, _| {
             let mut rows = Rows::default();
-            line.fetch(&fetch::plan(&needs, &rows), &mut rows).await?;
+            line.fetch(&fetch::plan(&needs, &rows), &mut rows, &mut Seen::new()).await?;
             Ok(rows.wallet(account, asset).available())
         })
     }
@@ -265,9 +269,10 @@ impl Line {
         self.client.batch_execute("BEGIN").await?;
         self.renew(epoch).await?;
         let mut rows = Rows::default();
-        let mut known = self.load(commands, needs, &mut rows).await?;
+        let mut seen = Seen::new();
+        let mut known = self.load(commands, needs, &mut rows, &mut seen).await?;
         let applied = apply(&mut rows, &mut known, commands, link.at);
-        let link = self.write(link, commands, &applied).await?;
+        let link = self.write(link, commands, &applied, &seen).await?;
         if applied.iter().flat_map(|applied| &applied.ops).any(|op| matches!(op, RowOp::Key(_))) {
             let count = "INSERT INTO meta (name, value) VALUES ('keys', 1)
                          ON CONFLICT (name) DO UPDATE SET value = meta.value + 1";
@@ -284,26 +289,28 @@ impl Line {
         commands: &[&Command],
         needs: &Needs,
         rows: &mut Rows,
+        seen: &mut Seen,
     ) -> Result<HashMap<String, Remembered>, Trouble> {
         let mut fetches = fetch::plan(needs, rows);
         // Accounts first and alone: whoever has an account locked may read and write all that is its own, and what is
         // read after the lock is what the holder before left.
         let accounts = fetches.iter().position(|fetch| std::ptr::eq(fetch.table, &raw const ACCOUNT));
         if let Some(accounts) = accounts.map(|index| fetches.remove(index)) {
-            self.fetch(&[accounts], rows).await?;
+            self.fetch(&[accounts], rows, seen).await?;
         }
-        self.fetch(&fetches, rows).await?;
+        self.fetch(&fetches, rows, seen).await?;
         let further = fetch::plan_further(needs, rows);
-        self.fetch(&further, rows).await?;
+        self.fetch(&further, rows, seen).await?;
         self.remembered(commands).await
     }
 
     /// Carries the look-ups out, one statement each, all on their way at once.
-    async fn fetch(&mut self, fetches: &[Fetch], rows: &mut Rows) -> Result<(), Trouble> {
+    async fn fetch(&mut self, fetches: &[Fetch], rows: &mut Rows, seen: &mut Seen) -> Result<(), Trouble> {
         let mut prepared = Vec::with_capacity(fetches.len());
         for fetch in fetches {
             let statement = self.prepared(&select(fetch)).await?;
-            prepared.push((statement, columns(&fetch.keys, &vec![Kind::Text; fetch.by.len()])));
+            let keys = (0..fetch.by.len()).map(|place| column(&fetch.keys, place, Kind::Text));
+            prepared.push((statement, keys.collect::<Vec<_>>()));
         }
         let client = &self.client;
         let running = prepared
@@ -311,7 +318,9 @@ impl Line {
             .map(|(statement, arrays)| async move { client.query(statement, &params(arrays)).await });
         for (fetch, found) in fetches.iter().zip(try_join_all(running).await?) {
             for row in found {
-                rows.put(&fetch.table.read(&values(&row)?)?);
+                let row = values(&row)?;
+                rows.put(&fetch.table.read(&row)?);
+                seen.entry(fetch.table.name).or_default().insert(fetch.table.key_of(&row));
             }
         }
         Ok(())
@@ -345,6 +354,7 @@ impl Line {
         link: &Link,
         commands: &[&Command],
         applied: &[Applied],
+        seen: &Seen,
     ) -> Result<Link, Trouble> {
         let mut last: BTreeMap<Place<'_>, &RowOp> = BTreeMap::new();
         let mut entries: Vec<&Entry> = Vec::new();
@@ -355,11 +365,15 @@ impl Line {
                 (None, _) => {}
             }
         }
-        let mut writes: Vec<(&'static Table, Vec<Vec<Value>>)> = Vec::new();
+        let mut writes: Vec<Write> = Vec::new();
         for (table, row) in last.values().filter_map(|row| columns_of(row)) {
-            match writes.last_mut() {
-                Some((same, rows)) if std::ptr::eq(*same, table) => rows.push(row),
-                _ => writes.push((table, vec![row])),
+            let there = seen.get(table.name).is_some_and(|keys| keys.contains(&table.key_of(&row)));
+            // Writing anew what never changes is a mistake, and fails as one.
+            let changes = table.columns.iter().any(|column| column.changes);
+            let how = if there && changes { How::Change } else { How::Put };
+            match writes.iter_mut().find(|write| std::ptr::eq(write.table, table) && write.how == how) {
+                Some(write) => write.rows.push(row),
+                None => writes.push(Write { table, how, rows: vec![row] }),
             }
         }
         let remembered: Vec<Vec<Value>> = commands
@@ -368,12 +382,13 @@ impl Line {
             .filter_map(|(command, applied)| Some(command_columns(command, applied.remember.as_ref()?)))
             .collect();
         if !remembered.is_empty() {
-            writes.push((&COMMAND, remembered));
+            writes.push(Write::put(&COMMAND, remembered));
         }
         let mut end = link.clone();
         if let Some((next, columns, lines)) = link.next(&entries) {
-            writes.push((&ENTRY, lines.iter().map(crate::store::tables::JournalLine::columns).collect()));
-            writes.push((&CHAIN, vec![columns]));
+            let lines = lines.iter().map(crate::store::tables::JournalLine::columns).collect();
+            writes.push(Write::put(&ENTRY, lines));
+            writes.push(Write::put(&CHAIN, vec![columns]));
             end = next;
         }
         self.put(&writes).await?;
@@ -381,17 +396,20 @@ impl Line {
     }
 
     /// Puts rows into their tables: see [`Line::write`].
-    pub(super) async fn put(&mut self, writes: &[(&'static Table, Vec<Vec<Value>>)]) -> Result<(), Trouble> {
+    pub(super) async fn put(&mut self, writes: &[Write]) -> Result<(), Trouble> {
         let mut prepared = Vec::with_capacity(writes.len());
-        for (table, rows) in writes {
-            let kinds: Vec<Kind> = table.columns.iter().map(|column| column.kind).collect();
-            prepared.push((self.prepared(&upsert(table)).await?, columns(rows, &kinds)));
+        for Write { table, how, rows } in writes {
+            let (sql, places) = match how {
+                How::Put => (upsert(table), (0..table.columns.len()).collect()),
+                How::Change => change(table),
+            };
+            prepared.push((self.prepared(&sql).await?, columns(table, rows, &places)));
         }
         let client = &self.client;
         let running = prepared
             .iter()
             .map(|(statement, arrays)| async move { client.execute(statement, &params(arrays)).await });
-        for ((table, rows), written) in writes.iter().zip(try_join_all(running).await?) {
+        for (Write { table, rows, .. }, written) in writes.iter().zip(try_join_all(running).await?) {
             if written != rows.len() as u64 {
                 return Err(Trouble::Fatal(format!(
                     "{written} of {} rows were written to {}",
@@ -404,6 +422,28 @@ impl Line {
     }
 }
 
+/// Rows of one table on their way to the server.
+pub(super) struct Write {
+    table: &'static Table,
+    how: How,
+    rows: Vec<Vec<Value>>,
+}
+
+impl Write {
+    /// Rows that may or may not be there.
+    pub(super) const fn put(table: &'static Table, rows: Vec<Vec<Value>>) -> Self {
+        Self { table, how: How::Put, rows }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// They may or may not be there.
+    Put,
+    /// They are there.
+    Change,
+}
+
 /// The rows of one column, as an array that the server takes.
 enum Array {
     Ints(Vec<Option<i64>>),
@@ -411,26 +451,25 @@ enum Array {
     Bytes(Vec<Option<Vec<u8>>>),
 }
 
-/// Rows turned into columns.
-fn columns(rows: &[Vec<Value>], kinds: &[Kind]) -> Vec<Array> {
-    let column = |(index, kind): (usize, &Kind)| match kind {
-        Kind::Int => Array::Ints(
-            rows.iter()
-                .map(|row| if let Value::Int(number) = &row[index] { Some(*number) } else { None })
-                .collect(),
-        ),
+/// Some columns of rows, each as an array.
+fn columns(table: &Table, rows: &[Vec<Value>], places: &[usize]) -> Vec<Array> {
+    places.iter().map(|&place| column(rows, place, table.columns[place].kind)).collect()
+}
+
+/// One column of rows.
+fn column(rows: &[Vec<Value>], place: usize, kind: Kind) -> Array {
+    let cells = rows.iter().map(|row| &row[place]);
+    match kind {
+        Kind::Int => {
+            Array::Ints(cells.map(|cell| if let Value::Int(it) = cell { Some(*it) } else { None }).collect())
+        }
         Kind::Text => Array::Texts(
-            rows.iter()
-                .map(|row| if let Value::Text(text) = &row[index] { Some(text.clone()) } else { None })
-                .collect(),
+            cells.map(|cell| if let Value::Text(it) = cell { Some(it.clone()) } else { None }).collect(),
         ),
         Kind::Bytes => Array::Bytes(
-            rows.iter()
-                .map(|row| if let Value::Bytes(bytes) = &row[index] { Some(bytes.clone()) } else { None })
-                .collect(),
+            cells.map(|cell| if let Value::Bytes(it) = cell { Some(it.clone()) } else { None }).collect(),
         ),
-    };
-    kinds.iter().enumerate().map(column).collect()
+    }
 }
 
 fn params(arrays: &[Array]) -> Vec<&(dyn ToSql + Sync)> {
@@ -499,4 +538,31 @@ fn upsert(table: &Table) -> String {
         return insert;
     }
     format!("{insert} ON CONFLICT ({}) DO UPDATE SET {}", table.key.join(", "), changes.join(", "))
+}
+
+/// Any number of rows that are there at once, and the places of the columns it takes: the key and what may change.
+fn change(table: &Table) -> (String, Vec<usize>) {
+    let of_key = |name: &str| table.key.contains(&name);
+    let places: Vec<usize> = (0..table.columns.len())
+        .filter(|&place| table.columns[place].changes || of_key(table.columns[place].name))
+        .collect();
+    let taken = || places.iter().map(|&place| &table.columns[place]);
+    let names: Vec<&str> = taken().map(|column| column.name).collect();
+    let arrays: Vec<String> = taken()
+        .enumerate()
+        .map(|(index, column)| format!("${}::{}", index + 1, array_of(column.kind)))
+        .collect();
+    let set: Vec<String> =
+        taken().filter(|column| column.changes).map(|column| format!("{0} = new.{0}", column.name)).collect();
+    let on: Vec<String> =
+        table.key.iter().map(|name| format!("{0}.{name} = new.{name}", table.name)).collect();
+    let sql = format!(
+        "UPDATE {} SET {} FROM UNNEST({}) AS new ({}) WHERE {}",
+        table.name,
+        set.join(", "),
+        arrays.join(", "),
+        names.join(", "),
+        on.join(" AND ")
+    );
+    (sql, places)
 }

@@ -87,6 +87,16 @@ impl Query for Snapshot {
     fn rows(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, ReadError> {
         rows(&self.runtime, &self.client, sql, params)
     }
+
+    fn joins_whole_tables(&mut self) -> Result<(), ReadError> {
+        join_whole_tables(&self.runtime, &self.client)
+    }
+}
+
+/// For the rest of the transaction. Tables that have grown since the server last counted them are taken for small ones,
+/// and joined by looking at one of them once for each row of another.
+pub(super) fn join_whole_tables(runtime: &Handle, client: &Client) -> Result<(), ReadError> {
+    Ok(runtime.block_on(client.batch_execute("SET LOCAL enable_nestloop = off"))?)
 }
 
 /// The rows of a statement, from a thread that may wait.

@@ -2,7 +2,12 @@
 
 use tokio::runtime::Handle;
 
-use super::{OpenError, config, engine::Line, readers::rows, schema, trustworthy, wire};
+use super::{
+    OpenError, config,
+    engine::{Line, Write},
+    readers::{join_whole_tables, rows},
+    schema, trustworthy, wire,
+};
 use crate::store::{
     query::{Query, ReadError},
     tables::{ALL, RECEIPT, Table},
@@ -43,7 +48,9 @@ impl Target {
         rows: Vec<Vec<Value>>,
     ) -> Result<(), ReadError> {
         let Self { line, runtime } = self;
-        runtime.block_on(line.put(&[(table, rows)])).map_err(|trouble| ReadError::Engine(trouble.to_string()))
+        runtime
+            .block_on(line.put(&[Write::put(table, rows)]))
+            .map_err(|trouble| ReadError::Engine(trouble.to_string()))
     }
 
     /// The runs that begin here are later ones than `epoch`.
@@ -63,5 +70,9 @@ impl Target {
 impl Query for Target {
     fn rows(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, ReadError> {
         rows(&self.runtime, &self.line.client, sql, params)
+    }
+
+    fn joins_whole_tables(&mut self) -> Result<(), ReadError> {
+        join_whole_tables(&self.runtime, &self.line.client)
     }
 }

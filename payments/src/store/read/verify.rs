@@ -162,6 +162,7 @@ pub(super) const RULES: &[(&str, &str)] = &[
 
 /// Looks at everything; says what is wrong, and which lanes were walked.
 pub(in crate::store) fn examine(db: &mut dyn Query) -> Result<(Findings, Vec<LaneSeen>), ReadError> {
+    db.joins_whole_tables()?;
     let mut findings = Vec::new();
     for (rule, query) in RULES {
         for culprit in db.many(&asked(query), &[], |cells| cells.text())? {

@@ -86,6 +86,15 @@ impl Table {
         self.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
     }
 
+    /// The key's values of a row of this table.
+    pub(crate) fn key_of(&self, row: &[Value]) -> Vec<Value> {
+        let columns = self.columns.iter().zip(row);
+        columns
+            .filter(|(column, _)| self.key.contains(&column.name))
+            .map(|(_, value)| value.clone())
+            .collect()
+    }
+
     /// True where a command may change a row without naming the account it belongs to, so that no account's lock covers
     /// it: such rows are locked themselves where others write too.
     pub(crate) fn stands_alone(&self) -> bool {

@@ -7,6 +7,7 @@ mod calls;
 mod concurrency;
 mod corrections;
 mod desk;
+mod effects;
 mod fx;
 mod gifts;
 mod grants;

@@ -3,6 +3,8 @@
 //! Plain `write()` appends to a file, microseconds each: a mark survives `kill -9` (not a power cut, where the hold's
 //! row and an estimate remain). The final mark of a call is written before its last byte is forwarded, so that a crash
 //! charges neither less nor more than the client saw. Files whose calls have all ended in the ledger are deleted.
+//! Marks stand on the disk of the node that wrote them and nowhere else. Where several nodes share a database and one is
+//! gone with its disk, whoever ends its calls charges the reckoned input: less than was delivered, never more.
 //! Opening changes nothing: the first mark makes the file, so that a second process that is about to be turned away at
 //! the store's lock does not touch the files of the first.
 //!
@@ -11,10 +13,11 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     fs::{self, File},
     io::{self, Read, Write},
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use serde::{Deserialize, Serialize};
@@ -42,17 +45,52 @@ struct Record {
     mark: Mark,
 }
 
+/// How the journal changes what is on the disk: the seam at which the disk is another's, one that fails for instance.
+pub trait Files: fmt::Debug + Send + Sync {
+    /// Makes a file; what is written to it goes to its end.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] if there is one; whatever the disk says.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Tail>>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+}
+
+/// A file that grows at its end.
+pub trait Tail: Write + fmt::Debug + Send {}
+
+impl<T: Write + fmt::Debug + Send> Tail for T {}
+
+/// The disk as the operating system has it.
+#[derive(Debug)]
+struct OnDisk;
+
+impl Files for OnDisk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Tail>> {
+        Ok(Box::new(File::options().create_new(true).append(true).open(path)?))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+}
+
 /// The files and which calls they still speak for.
 #[derive(Debug)]
 pub struct Journal {
     folder: PathBuf,
+    files: Arc<dyn Files>,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
     /// The file being written, once there is something to write.
-    file: Option<File>,
+    file: Option<Box<dyn Tail>>,
     number: u64,
     bytes: u64,
     /// Which file has a call's latest mark.
@@ -69,6 +107,14 @@ impl Journal {
     /// # Errors
     /// If the folder cannot be used.
     pub fn open(folder: &Path) -> io::Result<(Self, HashMap<RequestId, Mark>)> {
+        Self::open_on(Arc::new(OnDisk), folder)
+    }
+
+    /// The same on a disk of the caller's.
+    ///
+    /// # Errors
+    /// If the folder cannot be used.
+    pub fn open_on(files: Arc<dyn Files>, folder: &Path) -> io::Result<(Self, HashMap<RequestId, Mark>)> {
         fs::create_dir_all(folder)?;
         let mut numbers: Vec<u64> = Vec::new();
         for file in fs::read_dir(folder)? {
@@ -95,7 +141,7 @@ impl Journal {
         let number = numbers.last().map_or(1, |last| last + 1);
         numbers.retain(|old| !live.contains_key(old));
         let state = Mutex::new(State { file: None, number, bytes: 0, latest, live, done: numbers });
-        Ok((Self { folder: folder.to_owned(), state }, marks))
+        Ok((Self { folder: folder.to_owned(), files, state }, marks))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -146,13 +192,13 @@ impl Journal {
     }
 
     /// Makes the file; a number that is taken is passed over.
-    fn begin(&self, state: &mut State) -> io::Result<File> {
+    fn begin(&self, state: &mut State) -> io::Result<Box<dyn Tail>> {
         for old in std::mem::take(&mut state.done) {
             // A file that stays costs space, not money: the next start tries again.
-            let _ = fs::remove_file(path_of(&self.folder, old));
+            let _ = self.files.remove(&path_of(&self.folder, old));
         }
         loop {
-            match create(&self.folder, state.number) {
+            match self.files.create(&path_of(&self.folder, state.number)) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => state.number += 1,
                 other => return other,
             }
@@ -206,17 +252,13 @@ impl Journal {
         if number != state.number && state.live.get(&number).is_none_or(|count| *count == 0) {
             state.live.remove(&number);
             // A file that stays costs space, not money: the next start tries again.
-            let _ = fs::remove_file(path_of(&self.folder, number));
+            let _ = self.files.remove(&path_of(&self.folder, number));
         }
     }
 }
 
 fn path_of(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:08}.log"))
-}
-
-fn create(folder: &Path, number: u64) -> io::Result<File> {
-    File::options().create_new(true).append(true).open(path_of(folder, number))
 }
 
 fn read_records(path: &Path) -> io::Result<Vec<Record>> {

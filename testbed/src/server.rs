@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -50,6 +50,11 @@ impl Server {
     /// Where its database `postgres` is reached; the same after a restart.
     pub fn url(&self) -> String {
         script::url(self.folder.path(), "postgres")
+    }
+
+    /// The socket it listens on.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join(".s.PGSQL.5432")
     }
 
     /// Kills it as a power cut of the process would: no shutdown, no checkpoint; sessions end where they stand.

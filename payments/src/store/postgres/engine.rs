@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::future::try_join_all;
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, time::Instant};
 use tokio_postgres::{Client, Config, Statement, error::SqlState, types::ToSql};
 use units::AccountId;
 
@@ -27,11 +27,14 @@ use crate::{
 
 /// A batch that others' writing got in the way of is begun anew this often.
 const ATTEMPTS_MAX: u32 = 20;
-/// A server that went away is waited for this often, [`AWAY_STEP`] apart; then the store stops.
-const RECONNECTS_MAX: u32 = 60;
+/// How long a server that went away is waited for; then the store stops. As long as the lease lasts: others have taken
+/// this run for dead by then.
+pub(super) const AWAY_MAX: Duration = Duration::from_secs(30);
 const AWAY_STEP: Duration = Duration::from_millis(500);
 /// How long a node may be silent before others take it for dead.
 const LEASE: &str = "30 seconds";
+/// Until when a lease runs, in microseconds.
+const UNTIL: &str = "(extract(epoch FROM until) * 1000000)::bigint";
 
 /// What kept a batch from being written.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +105,15 @@ pub(super) struct Postgres {
     link: Link,
     /// How often anybody had changed API keys when this was last looked at.
     keys: i64,
+    /// How long a server that went away is waited for.
+    away_max: Duration,
+}
+
+/// A batch whose COMMIT was sent and not answered: the lease says what became of it. A transaction's own number would
+/// not: a server that crashed gives it to another.
+struct Unanswered {
+    until: i64,
+    batch: (Committed, Link),
 }
 
 /// A connection with the statements prepared on it.
@@ -115,10 +127,10 @@ pub(super) struct Line {
 type Seen = HashMap<&'static str, HashSet<Vec<Value>>>;
 
 impl Postgres {
-    pub(super) fn new(config: Config, epoch: i64) -> std::io::Result<Self> {
+    pub(super) fn new(config: Config, epoch: i64, away_max: Duration) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let link = Link { lane: epoch, ..Link::default() };
-        Ok(Self { runtime, config, line: None, epoch, link, keys: 0 })
+        Ok(Self { runtime, config, line: None, epoch, link, keys: 0, away_max })
     }
 
     /// Does something on the connection, again and again where others got in the way or the server went away.
@@ -126,8 +138,9 @@ impl Postgres {
         &mut self,
         mut attempt: impl AsyncFnMut(&mut Line, &Link, i64) -> Result<T, Trouble>,
     ) -> Result<T, EngineError> {
-        let (mut crossed, mut away) = (0, 0);
-        let Self { runtime, config, line, epoch, link, .. } = self;
+        let mut crossed = 0;
+        let mut away_since: Option<Instant> = None;
+        let Self { runtime, config, line, epoch, link, away_max, .. } = self;
         runtime.block_on(async {
             loop {
                 let tried = match line {
@@ -154,15 +167,24 @@ impl Postgres {
                             *line = None;
                         }
                     }
-                    Err(Trouble::Away(what)) if away < RECONNECTS_MAX => {
-                        if away == 0 {
+                    Err(Trouble::Away(what))
+                        if away_since.is_none_or(|since| since.elapsed() < *away_max) =>
+                    {
+                        if away_since.is_none() {
                             tracing::error!(what, "PostgreSQL is away; the ledger waits for it");
+                            away_since = Some(Instant::now());
                         }
-                        away += 1;
                         *line = None;
                         tokio::time::sleep(AWAY_STEP).await;
                     }
-                    Err(Trouble::Crossed(what) | Trouble::Away(what) | Trouble::Fatal(what)) => {
+                    Err(Trouble::Away(what)) => {
+                        *line = None;
+                        let waited = away_max.as_secs();
+                        return Err(EngineError(format!(
+                            "PostgreSQL was away for more than {waited} s: {what}"
+                        )));
+                    }
+                    Err(Trouble::Crossed(what) | Trouble::Fatal(what)) => {
                         *line = None;
                         return Err(EngineError(what));
                     }
@@ -178,8 +200,25 @@ impl Engine for Postgres {
         for command in commands {
             command.needs(&mut needs);
         }
-        let (committed, link) =
-            self.insist(async |line, link, epoch| line.batch(commands, &needs, link, epoch).await)?;
+        let mut unanswered: Option<Unanswered> = None;
+        let (committed, link) = self.insist(async |line, link, epoch| {
+            if let Some(before) = &unanswered
+                && line.is_done(epoch, before.until).await?
+                && let Some(before) = unanswered.take()
+            {
+                return Ok(before.batch);
+            }
+            unanswered = None;
+            let (until, batch) = line.batch(commands, &needs, link, epoch).await?;
+            // Everything before was answered without an error, so this cannot turn into a rollback unseen.
+            match line.client.batch_execute("COMMIT").await.map_err(Trouble::from) {
+                Ok(()) => Ok(batch),
+                Err(trouble) => {
+                    unanswered = Some(Unanswered { until, batch });
+                    Err(trouble)
+                }
+            }
+        })?;
         self.link = link;
         Ok(committed)
     }
@@ -244,30 +283,40 @@ impl Line {
         Ok(statement)
     }
 
-    /// Says that this run is alive. Whom others took for dead may write nothing more: his holds are theirs to end.
-    async fn renew(&mut self, epoch: i64) -> Result<(), Trouble> {
+    /// Says that this run is alive, and until when, which no other transaction of this run says: by that it is known
+    /// again. Whom others took for dead may write nothing more: his holds are theirs to end.
+    async fn renew(&mut self, epoch: i64) -> Result<i64, Trouble> {
         let renew = format!(
-            "UPDATE node_lease SET until = now() + interval '{LEASE}' WHERE epoch = $1 AND until > now()"
+            "UPDATE node_lease SET until = greatest(now() + interval '{LEASE}', until + interval '1 microsecond')
+             WHERE epoch = $1 AND until > now() RETURNING {UNTIL}"
         );
         let renew = self.prepared(&renew).await?;
-        match self.client.execute(&renew, &[&epoch]).await? {
-            1 => Ok(()),
-            _ => {
+        match self.client.query_opt(&renew, &[&epoch]).await? {
+            Some(row) => Ok(row.get(0)),
+            None => {
                 Err(Trouble::Fatal(format!("the lease of epoch {epoch} has ended: others settle its calls")))
             }
         }
     }
 
-    /// Loads, decides, writes and commits.
+    /// True where the batch that renewed the lease until then is done. Waits for a session that still works on it.
+    async fn is_done(&mut self, epoch: i64, until: i64) -> Result<bool, Trouble> {
+        let lease = format!("SELECT {UNTIL} FROM node_lease WHERE epoch = $1 FOR UPDATE");
+        let lease = self.prepared(&lease).await?;
+        let found = self.client.query_opt(&lease, &[&epoch]).await?;
+        Ok(found.is_some_and(|row| row.get::<_, i64>(0) == until))
+    }
+
+    /// Loads, decides and writes; to be committed. Until when it renews the lease, and what it comes to.
     async fn batch(
         &mut self,
         commands: &[&Command],
         needs: &Needs,
         link: &Link,
         epoch: i64,
-    ) -> Result<(Committed, Link), Trouble> {
+    ) -> Result<(i64, (Committed, Link)), Trouble> {
         self.client.batch_execute("BEGIN").await?;
-        self.renew(epoch).await?;
+        let until = self.renew(epoch).await?;
         let mut rows = Rows::default();
         let mut seen = Seen::new();
         let mut known = self.load(commands, needs, &mut rows, &mut seen).await?;
@@ -279,9 +328,7 @@ impl Line {
             let count = self.prepared(count).await?;
             self.client.execute(&count, &[]).await?;
         }
-        // Everything before was answered without an error, so this cannot turn into a rollback unseen.
-        self.client.batch_execute("COMMIT").await?;
-        Ok((Committed::new(applied, needs, &rows), link))
+        Ok((until, (Committed::new(applied, needs, &rows), link)))
     }
 
     async fn load(

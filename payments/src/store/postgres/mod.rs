@@ -127,6 +127,17 @@ impl Store {
     /// # Errors
     /// [`OpenError`]; nothing was changed unless a migration ran.
     pub async fn open_postgres(settings: PostgresSettings) -> Result<Self, OpenError> {
+        Self::open_postgres_waiting(settings, engine::AWAY_MAX).await
+    }
+
+    /// The same with a patience of the caller's: how long a server that went away is waited for before the store stops.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was changed unless a migration ran.
+    pub async fn open_postgres_waiting(
+        settings: PostgresSettings,
+        away_max: Duration,
+    ) -> Result<Self, OpenError> {
         let config = config(&settings.url)?;
         let mut client = wire::connect(&config).await?;
         trustworthy(&client).await?;
@@ -139,7 +150,7 @@ impl Store {
         let writing = config.clone();
         let thread = std::thread::Builder::new()
             .name("ledger-writer".to_owned())
-            .spawn(move || match engine::Postgres::new(writing, epoch) {
+            .spawn(move || match engine::Postgres::new(writing, epoch, away_max) {
                 Ok(engine) => {
                     Lane { engine, admission: settings.admission, journal: settings.journal, keys }.run(jobs);
                 }

@@ -40,7 +40,7 @@ impl Readers {
         let Ok(_turn) = self.turns.acquire().await else {
             return Err(ReadError::Engine("the store is closed".to_owned()));
         };
-        let client = self.client().await?;
+        let client = self.snapshot().await?;
         let (client, found) = tokio::task::spawn_blocking(move || {
             let mut snapshot = Snapshot { client, runtime: Handle::current() };
             let found = snapshot.read(reading);
@@ -53,13 +53,23 @@ impl Readers {
         Ok(found)
     }
 
-    async fn client(&self) -> Result<Client, ReadError> {
+    /// A connection in a transaction of its own. One that was kept may be of a server that was started again since:
+    /// then the next is tried.
+    async fn snapshot(&self) -> Result<Client, ReadError> {
+        let begin = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
         loop {
             let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             match kept {
-                Some(client) if client.is_closed() => {}
-                Some(client) => return Ok(client),
-                None => return Ok(connect(&self.config).await?),
+                Some(client) => {
+                    if client.batch_execute(begin).await.is_ok() {
+                        return Ok(client);
+                    }
+                }
+                None => {
+                    let client = connect(&self.config).await?;
+                    client.batch_execute(begin).await?;
+                    return Ok(client);
+                }
             }
         }
     }
@@ -75,8 +85,6 @@ impl Snapshot {
         &mut self,
         reading: impl FnOnce(&mut dyn Query) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {
-        let begin = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        self.runtime.block_on(self.client.batch_execute(begin))?;
         let found = reading(self);
         self.runtime.block_on(self.client.batch_execute("ROLLBACK"))?;
         found

@@ -473,6 +473,8 @@ pub enum Body {
         asset: super::Asset,
         /// The payments that its items are of.
         orders: Vec<OrderId>,
+        /// The payments that were put aside and that its items would have given back.
+        payments: Vec<String>,
     },
     /// Gives back what was paid for goods.
     RefundGoods(GoodsRefund),
@@ -819,10 +821,11 @@ impl Command {
                 into.suspense.extend(payment.clone());
                 into.notice(event.as_deref());
             }
-            Body::CancelRefund { batch, account, asset, orders } => {
+            Body::CancelRefund { batch, account, asset, orders, payments } => {
                 into.batch(*batch);
                 into.payment(*account, asset);
                 orders.iter().for_each(|order| into.order(*order));
+                into.suspense.extend(payments.iter().cloned());
             }
             Body::RefundGoods(wish) => {
                 into.account(wish.account);

@@ -227,6 +227,7 @@ impl Refunds {
                 account,
                 asset,
                 orders: items.iter().map(|item| item.order).collect(),
+                payments: items.iter().filter_map(|item| item.payment.clone()).collect(),
             },
         };
         match self.store.submit(command).await? {

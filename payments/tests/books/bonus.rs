@@ -236,7 +236,7 @@ impl Run {
                 let Some(item) = self.items.last() else { return };
                 let (batch, account, asset) = (item.batch, books.account, Asset::Cny);
                 let orders = self.orders.clone();
-                let _ = books.act(Body::CancelRefund { batch, account, asset, orders });
+                let _ = books.act(Body::CancelRefund { batch, account, asset, orders, payments: Vec::new() });
             }
             Step::Found { order, amount } => {
                 let Some(order) = self.orders.get(*order).copied() else { return };

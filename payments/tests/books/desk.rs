@@ -286,7 +286,8 @@ impl Run {
                 let Some(item) = self.items.iter().rev().nth(*item).cloned() else { return };
                 let asset = if item.lot.is_some() { self.asset(item.order) } else { Asset::Cny };
                 let orders = self.orders.clone();
-                let _ = self.books.act(Body::CancelRefund { batch: item.batch, account, asset, orders });
+                let (batch, payments) = (item.batch, item.payment.into_iter().collect());
+                let _ = self.books.act(Body::CancelRefund { batch, account, asset, orders, payments });
             }
             Step::Gift { nano, lasts } => {
                 let expires_at = Some(Timestamp(self.books.now.0 + lasts));

@@ -222,7 +222,7 @@ fn row(books: &Books, item: &RefundItem) -> RefundItem {
 
 fn cancelling(batch: &RefundBatch, orders: &[OrderId]) -> Body {
     let (account, asset) = (batch.account, Asset::Cny);
-    Body::CancelRefund { batch: batch.id, account, asset, orders: orders.to_vec() }
+    Body::CancelRefund { batch: batch.id, account, asset, orders: orders.to_vec(), payments: Vec::new() }
 }
 
 /// Where news leads; `None` where it cannot be.

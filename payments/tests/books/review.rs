@@ -1,8 +1,9 @@
 //! Payments that agree with no order: aside, once, until two people have decided.
 
 use payments::ledger::{
-    Actor, Asset, Body, Command, CreditSource, LotClass, NewOrder, OrderKind, OrderState, OrderStep,
-    RefundItemState, RefundNews, Refusal, Reply, Resolution, Role, SuspenseState, Verdict,
+    Actor, Asset, Body, Command, CreditSource, GrantCaps, GrantClaim, LotClass, NewOrder, OrderKind,
+    OrderState, OrderStep, RefundItemState, RefundNews, Refusal, Reply, Resolution, Role, SuspenseState,
+    Verdict,
 };
 use proptest::{prelude::*, sample::Index};
 use units::{Fen, NanoCny, OrderId, RefundBatchId, RefundId};
@@ -144,6 +145,77 @@ fn a_second_payment_of_an_order_goes_back_and_the_first_stays() {
     let row = books.store.rows().order(order).unwrap();
     assert_eq!((row.state, row.refunded), (OrderState::Paid, Fen::ZERO));
     assert_eq!((books.suspense(), books.available()), (0, yuan("10")));
+}
+
+#[test]
+fn a_payment_that_was_put_aside_for_one_order_is_credited_to_no_other() {
+    let mut books = Books::new();
+    let (first, second) = (books.order(1_000, OrderKind::Wallet), books.order(1_000, OrderKind::Wallet));
+    let news = books.paid_otherwise(first, 999, "T");
+    assert_eq!(books.step(news), OrderStep::Quarantined);
+    let news = books.paid_otherwise(second, 1_000, "T");
+    assert_eq!(books.step(news), OrderStep::Quarantined);
+    assert_eq!((books.suspense(), books.available()), (yuan("9.99").get(), NanoCny::ZERO), "booked once");
+    assert_eq!((books.state(first), books.state(second)), (OrderState::Review, OrderState::Review));
+}
+
+#[test]
+fn what_was_lent_beyond_what_a_review_credits_is_lost_and_no_lot_goes_below_zero() {
+    let mut books = Books::new();
+    let order = books.order(1_000, OrderKind::Wallet);
+    let (account, claim, caps) = (books.account, GrantClaim::Payer, GrantCaps::default());
+    books.act(Body::OrderPrepaid { order, code_url: "weixin://x".to_owned() }).unwrap();
+    books.act(Body::OpenGrant { order, account, claim, caps }).unwrap();
+    let id = books.hold("1");
+    books.charge(id, yuan("1").get(), 0);
+    let news = books.paid_otherwise(order, 60, "T");
+    books.step(news);
+    let body = books.resolving(order, Some("T"), Verdict::Credit);
+    books.by_two("r", body).unwrap();
+    let lot = |name: String| books.store.rows().lot(&name).unwrap().clone();
+    let (paid, lent) = (lot(format!("pay:{}", order.bare())), lot(format!("temp:{}", order.bare())));
+    assert_eq!((paid.rem, paid.consumed), (0, yuan("0.6").get()));
+    assert_eq!((lent.rem, lent.consumed), (0, yuan("0.4").get()));
+    let net = |book: &str| {
+        books.store.journal().iter().fold(0, |sum, line| {
+            sum + if line.debit.as_str() == book { line.amount } else { 0 }
+                - if line.credit.as_str() == book { line.amount } else { 0 }
+        })
+    };
+    assert_eq!((net("bad_debt"), net("temp_receivable")), (yuan("0.4").get(), 0));
+    assert_eq!(books.available(), NanoCny::ZERO);
+}
+
+#[tokio::test]
+async fn a_void_payment_whose_refund_is_taken_back_waits_for_a_person_again() {
+    let world = World::new();
+    let account = world.account().await;
+    let order = world.order(account, fen(1_000), OrderKind::Wallet).await;
+    let trade = payments::channel::Trade { total: Some(fen(900)), ..trade_of(&order, "T-other", START) };
+    world.paid(trade, None).await;
+    let operator = |id: &str| Actor { id: id.to_owned(), role: Role::Operator };
+    let about = Resolution {
+        order: order.id,
+        account,
+        asset: Asset::Cny,
+        transaction_id: Some("T-other".to_owned()),
+        verdict: Verdict::Void,
+        batch: RefundBatchId::new(START),
+        item: RefundId::new(START),
+    };
+    let command = Command {
+        actor: operator("ann"),
+        reason: Some("paid twice".to_owned()),
+        approver: Some(operator("bob")),
+        ..command("resolve", START, Body::ResolveReview(about))
+    };
+    let Ok(Reply::Refund { batch, .. }) = world.store.submit(command).await else { panic!() };
+    assert_eq!(world.store.open_suspense().await.unwrap(), []);
+    let (_, items) = world.refunds.cancel(account, operator("ann"), batch.id).await.unwrap();
+    assert_eq!(items[0].state, RefundItemState::Cancelled);
+    let open = world.store.open_suspense().await.unwrap();
+    assert_eq!((open.len(), open[0].amount), (1, fen(900)));
+    world.assert_sound().await;
 }
 
 #[test]

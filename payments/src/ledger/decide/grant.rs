@@ -195,7 +195,7 @@ impl Draft<'_> {
     }
 
     /// The order is paid: what was lent on it and used is moved onto the payment's lot, the rest goes back. It fits, since
-    /// no more was lent than is paid.
+    /// no more was lent than is to be paid; where a review credits less than that, what is beyond it is lost.
     pub(super) fn pay_grant_back(
         &mut self,
         order: &Order,
@@ -208,16 +208,22 @@ impl Draft<'_> {
         };
         let temp = self.rows.lots.get(&Grant::lot(order.id)).ok_or(Refusal::OutOfRange)?.clone();
         let (unused, used) = (temp.rem, temp.consumed);
+        let paid = used.min(lot.rem);
+        let lost = used - paid;
+        let kind = EntryKind::TempWriteoff;
         if grant.state == GrantState::WrittenOff {
-            self.post_lent(&temp, EntryKind::TempWriteoff, Book::TempReceivable, Book::BadDebt, used);
+            self.post_lent(&temp, kind, Book::TempReceivable, Book::BadDebt, paid);
+        } else {
+            self.post_lent(&temp, kind, Book::BadDebt, Book::TempReceivable, lost);
         }
         let kind = EntryKind::TempConvert;
         self.post_lent(&temp, kind, book_of(temp.class), Book::TempReceivable, unused);
-        self.post_lent(lot, kind, book_of(lot.class), Book::TempReceivable, used);
-        wallet.posted -= unused + used;
-        lot.rem -= used;
-        lot.consumed += used;
-        self.ops.push(RowOp::Lot(Lot { rem: 0, consumed: 0, voided: temp.voided + unused + used, ..temp }));
+        self.post_lent(lot, kind, book_of(lot.class), Book::TempReceivable, paid);
+        wallet.posted -= unused + paid;
+        lot.rem -= paid;
+        lot.consumed += paid;
+        let voided = temp.voided + unused + paid;
+        self.ops.push(RowOp::Lot(Lot { rem: 0, consumed: lost, voided, ..temp }));
         self.ops.push(RowOp::Grant(Grant {
             state: GrantState::Converted,
             used: NanoCny::new(used),

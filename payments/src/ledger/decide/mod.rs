@@ -290,8 +290,8 @@ pub fn decide(rows: &Rows, command: &Command) -> Result<Decision, Refusal> {
         Body::RequestRefund { .. } => draft.request_refund()?,
         Body::RefundSending { item, batch } => draft.refund_sending(*item, *batch)?,
         Body::RefundReported { .. } => draft.refund_reported()?,
-        Body::CancelRefund { batch, account, asset, orders } => {
-            draft.cancel_refund(*batch, *account, asset, orders)?
+        Body::CancelRefund { batch, account, asset, orders, payments } => {
+            draft.cancel_refund(*batch, *account, asset, orders, payments)?
         }
         Body::RefundGoods(wish) => draft.refund_goods(wish)?,
         Body::SweepBonus { account, order } => draft.sweep_bonus(*account, *order)?,

@@ -24,6 +24,10 @@ impl Draft<'_> {
         if self.rows.transactions.get(transaction_id).is_some_and(|owner| owner != id) {
             return self.quarantine(order, &format!("payment {transaction_id} belongs to another order"));
         }
+        if let Some(aside) = self.rows.suspense(transaction_id).filter(|aside| aside.order != *id) {
+            return self
+                .quarantine(order, &format!("payment {transaction_id} was put aside for {}", aside.order));
+        }
         match order.state {
             OrderState::Paid | OrderState::PartiallyRefunded | OrderState::Refunded => {
                 if order.transaction_id.as_deref() != Some(transaction_id) {

@@ -138,6 +138,7 @@ impl Draft<'_> {
         account: AccountId,
         asset: &Asset,
         orders: &[OrderId],
+        payments: &[String],
     ) -> Result<Reply, Refusal> {
         let batch = self.rows.batches.get(&id).filter(|batch| batch.account == account);
         let batch = batch.ok_or(Refusal::UnknownBatch(id))?.clone();
@@ -152,6 +153,10 @@ impl Draft<'_> {
         for item in items {
             let order = self.rows.order(item.order).filter(|_| orders.contains(&item.order));
             let order = order.ok_or(Refusal::UnknownOrder(item.order))?.clone();
+            // The rows were loaded by the command's words, so they must be the items' own.
+            if let Some(number) = item.payment.as_ref().filter(|number| !payments.contains(number)) {
+                return Err(Refusal::UnknownPayment(number.clone()));
+            }
             let state = RefundItemState::Cancelled;
             let item = RefundItem { state, ended_at: Some(self.command.at), ..item };
             self.refund_undone(&item, &order, &mut wallet)?;

@@ -23,5 +23,6 @@ mod recovery;
 mod review;
 mod sales;
 mod support;
+mod sweeps;
 mod verify;
 mod wechat_vectors;

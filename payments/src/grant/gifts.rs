@@ -54,11 +54,11 @@ impl Gifts {
     pub async fn sweep(&self) -> Result<usize, SubmitError> {
         let now = self.clock.now();
         let mut ended = 0;
+        // Calls that have ended gave back what they did not use, but lots and memory know it only once it is on disk.
+        self.store.flushed().await?;
         let mut due = self.store.lots_due(now).await?;
         for _ in 0..PAGES_MAX {
             let Some(last) = due.last().cloned() else { break };
-            // Calls that have ended gave back what they did not use, but memory knows it only once it is on disk.
-            self.store.flushed().await?;
             for lot in &due {
                 let (account, asset) = (lot.account, lot.asset.clone());
                 let body = Body::ExpireLot { account, asset, lot: lot.id.clone(), expired: lot.expired };

@@ -25,6 +25,8 @@ const SHARDS: usize = 16;
 const ACCOUNTS_MAX: usize = 8_192;
 /// In a shared store a taking may run ahead of its commit where this many times its amount is left.
 const AHEAD_FACTOR: i64 = 20;
+/// And while all that runs ahead is at most this part of the balance: a quarter.
+const AHEAD_PART: i64 = 4;
 
 /// An account's list of token balances is looked up anew when one of its group may have got another.
 const GROUPS: usize = 1_024;
@@ -43,6 +45,13 @@ struct Standing {
 impl Standing {
     const fn available(&self) -> i64 {
         self.committed.saturating_sub(self.taken)
+    }
+
+    /// Whether `amount` is so small beside what is left, with all that is not committed yet, that it will be there when
+    /// it is committed, whoever else writes the store meanwhile.
+    const fn covers_ahead(&self, amount: i64) -> bool {
+        self.available() >= amount.saturating_mul(AHEAD_FACTOR)
+            && self.taken.saturating_add(amount) <= self.committed / AHEAD_PART
     }
 }
 
@@ -79,10 +88,24 @@ pub enum Taken {
     Unknown,
 }
 
+/// What [`Admission::take_up_to`] took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Part {
+    /// In the asset's unit.
+    pub amount: i64,
+    /// It counts once committed: see [`Taken::OnceCommitted`].
+    pub once_committed: bool,
+}
+
 impl Admission {
     /// For a store that other processes write too.
     pub fn shared() -> Self {
         Self { shared: true, ..Self::default() }
+    }
+
+    /// Whether other processes write the store too.
+    pub const fn is_shared(&self) -> bool {
+        self.shared
     }
 
     fn shard(&self, account: AccountId) -> MutexGuard<'_, Shard> {
@@ -113,20 +136,19 @@ impl Admission {
         if available < amount {
             return Taken::Only(available);
         }
+        let once_committed = self.shared && amount > 0 && !standing.covers_ahead(amount);
         standing.taken += amount;
-        if self.shared && amount > 0 && available < amount.saturating_mul(AHEAD_FACTOR) {
-            return Taken::OnceCommitted;
-        }
-        Taken::Yes
+        if once_committed { Taken::OnceCommitted } else { Taken::Yes }
     }
 
-    /// Takes as much of `wanted` as there is; `None` if the balance has not been brought in.
-    pub fn take_up_to(&self, account: AccountId, asset: &Asset, wanted: i64) -> Option<i64> {
+    /// Takes as much of `wanted` as there is; nothing if the balance has not been brought in.
+    pub fn take_up_to(&self, account: AccountId, asset: &Asset, wanted: i64) -> Part {
         let mut shard = self.shard(account);
-        let standing = find(&mut shard, account, asset)?;
-        let taken = wanted.min(standing.available()).max(0);
-        standing.taken += taken;
-        Some(taken)
+        let Some(standing) = find(&mut shard, account, asset) else { return Part::default() };
+        let amount = wanted.min(standing.available()).max(0);
+        let once_committed = self.shared && amount > 0 && !standing.covers_ahead(amount);
+        standing.taken += amount;
+        Part { amount, once_committed }
     }
 
     /// Takes as much of `wanted` as there is without waiting for a commit: what is taken here will be there. Where
@@ -134,11 +156,10 @@ impl Admission {
     pub fn take_at_once(&self, account: AccountId, asset: &Asset, wanted: i64) -> i64 {
         let mut shard = self.shard(account);
         let Some(standing) = find(&mut shard, account, asset) else { return 0 };
-        let available = standing.available();
-        if self.shared && available < wanted.saturating_mul(AHEAD_FACTOR) {
+        if self.shared && !standing.covers_ahead(wanted) {
             return 0;
         }
-        let taken = wanted.min(available).max(0);
+        let taken = wanted.min(standing.available()).max(0);
         standing.taken += taken;
         taken
     }
@@ -220,5 +241,18 @@ mod tests {
         admission.committed(account, &Asset::Cny, 40);
         admission.give_back(account, &Asset::Cny, 10);
         assert_eq!(admission.available(account, &Asset::Cny), Some(40), "somebody else spent the rest");
+        let all = Part { amount: 40, once_committed: true };
+        assert_eq!(admission.take_up_to(account, &Asset::Cny, 50), all, "tokens as well as money");
+    }
+
+    #[test]
+    fn where_others_write_too_small_takings_run_ahead_for_a_quarter_of_the_balance_together() {
+        let account = AccountId::new(Timestamp(1));
+        let admission = Admission::shared();
+        admission.load(account, &Asset::Cny, 1_000);
+        let ahead = (0..).take_while(|_| admission.take(account, &Asset::Cny, 10) == Taken::Yes).count();
+        assert_eq!(ahead, 25);
+        admission.give_back(account, &Asset::Cny, 100);
+        assert_eq!(admission.take(account, &Asset::Cny, 10), Taken::Yes, "what was committed makes room");
     }
 }

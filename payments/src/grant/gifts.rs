@@ -88,12 +88,12 @@ impl Gifts {
         key: String,
         body: Body,
     ) -> Result<bool, SubmitError> {
-        if self.admission.available(account, asset).is_none() {
+        if self.admission.is_shared() || self.admission.available(account, asset).is_none() {
             self.store.load_balance(account, asset.clone()).await?;
         }
         let slot = self.store.slot().await?;
         // From here to the queue nothing waits: whoever goes away must not leave the money taken.
-        let taken = self.admission.take_up_to(account, asset, amount).unwrap_or(0);
+        let taken = self.admission.take_up_to(account, asset, amount).amount;
         if taken < amount {
             self.admission.give_back(account, asset, taken);
             return Ok(false);

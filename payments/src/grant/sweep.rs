@@ -65,7 +65,7 @@ impl Grants {
         }
         let slot = self.store.slot().await?;
         // From here to the queue nothing waits: whoever goes away must not leave the money taken.
-        let granted = self.admission.take_up_to(account, &Asset::Cny, grant.amount.get()).unwrap_or(0);
+        let granted = self.admission.take_up_to(account, &Asset::Cny, grant.amount.get()).amount;
         // Each sweep is a command of its own: said twice it must not take what only a second one may.
         let key = format!("tsweep:{order}:{}", RequestId::new(self.clock.now()).bare());
         let command = self.command(key, Body::SweepGrant { order, account, granted });

@@ -16,7 +16,7 @@ use self::{
     legs::TokenBalances,
 };
 use crate::{
-    admission::{Admission, Taken},
+    admission::{Admission, Part, Taken},
     journal::Journal,
     ledger::{
         Account, AccountRole, Actor, Asset, Body, BudgetShare, Command, HoldQuote, LEGS_MAX, NewHold,
@@ -130,6 +130,16 @@ impl Holds {
     /// # Errors
     /// [`AdmitError`]; nothing was taken then.
     pub async fn admit(&self, request: HoldRequest) -> Result<OpenHold, AdmitError> {
+        match self.admit_once(request.clone()).await {
+            // Others may have spent meanwhile what memory took; it knows better now, and tokens may leave it to money.
+            Err(AdmitError::Insufficient { .. }) if self.admission.is_shared() => {
+                self.admit_once(request).await
+            }
+            other => other,
+        }
+    }
+
+    async fn admit_once(&self, request: HoldRequest) -> Result<OpenHold, AdmitError> {
         let account = self.account(request.account).await?;
         if account.livemode != request.livemode {
             return Err(AdmitError::Livemode(account.livemode));
@@ -268,7 +278,8 @@ impl Holds {
         if self.admission.available(account, &Asset::Cny).is_none() {
             self.store.load_balance(account, Asset::Cny).await.map_err(AdmitError::Store)?;
         }
-        let legs = if request.money_only { Vec::new() } else { self.take_tokens(request, bound).await? };
+        let (legs, legs_once_committed) =
+            if request.money_only { (Vec::new(), false) } else { self.take_tokens(request, bound).await? };
         let money = money_of(bound, &request.quote, &legs).ok_or(AdmitError::OutOfRange);
         let budgets = money.and_then(|money| {
             let budgets = self.admission.budgets();
@@ -277,7 +288,7 @@ impl Holds {
         });
         let (money, budgets) = budgets.inspect_err(|_| self.give_tokens_back(account, &legs))?;
         let refused = match self.admission.take(account, &Asset::Cny, money.get()) {
-            Taken::Yes => return Ok(SetAside { legs, money, budgets, commit_first: false }),
+            Taken::Yes => return Ok(SetAside { legs, money, budgets, commit_first: legs_once_committed }),
             Taken::OnceCommitted => return Ok(SetAside { legs, money, budgets, commit_first: true }),
             Taken::Only(available) => Some(available),
             Taken::Unknown => None,
@@ -296,10 +307,14 @@ impl Holds {
         paying.await.map_err(AdmitError::Store)
     }
 
-    /// Takes tokens of balance after balance until the bound is covered.
-    async fn take_tokens(&self, request: &HoldRequest, bound: &Bound) -> Result<Vec<TokenLeg>, AdmitError> {
+    /// Takes tokens of balance after balance until the bound is covered; and whether that counts only once committed.
+    async fn take_tokens(
+        &self,
+        request: &HoldRequest,
+        bound: &Bound,
+    ) -> Result<(Vec<TokenLeg>, bool), AdmitError> {
         let account = request.account;
-        let mut legs: Vec<TokenLeg> = Vec::new();
+        let (mut legs, mut once_committed): (Vec<TokenLeg>, bool) = (Vec::new(), false);
         for (asset, weights) in self.paying(request).await? {
             let Some(needed) = bound.uncovered(Values::from(&weights), &legs) else {
                 self.give_tokens_back(account, &legs);
@@ -308,7 +323,9 @@ impl Holds {
             if needed == 0 || legs.len() == LEGS_MAX {
                 break;
             }
-            let milli = self.admission.take_up_to(account, &asset, needed).unwrap_or(0);
+            let Part { amount: milli, once_committed: first } =
+                self.admission.take_up_to(account, &asset, needed);
+            once_committed |= first;
             if milli > 0 {
                 legs.push(TokenLeg { asset, milli, weights });
             }
@@ -316,7 +333,7 @@ impl Holds {
                 break;
             }
         }
-        Ok(legs)
+        Ok((legs, once_committed))
     }
 
     fn give_tokens_back(&self, account: AccountId, legs: &[TokenLeg]) {

@@ -93,7 +93,7 @@ impl Refunds {
         };
         let slot = self.store.slot().await?;
         // From here to the queue nothing waits: a caller who goes away must not leave the money taken.
-        let taken = self.admission.take_up_to(request.account, &asset, wanted).unwrap_or(0);
+        let taken = self.admission.take_up_to(request.account, &asset, wanted).amount;
         let command = Command {
             key,
             actor: request.actor,

@@ -30,7 +30,8 @@ async fn closed_books() -> (TempDir, AccountId, Arc<ManualClock>) {
     spent.settle(Some((usage(1_200, 300), false)), |_| receipt(units::RequestId::new(START), account));
     let mut open = world.holds.admit(world.call(account, usage(2_000, 1_000))).await.unwrap();
     open.durable().await.unwrap();
-    std::mem::forget(open);
+    // Its process dies: nobody ends it.
+    drop(open);
     let wish = payments::refund::RefundRequest {
         account,
         actor: payments::ledger::Actor::system("test"),

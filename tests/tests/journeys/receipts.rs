@@ -14,13 +14,13 @@ fn agrees(receipt: &Value) {
     assert_eq!(nano(text(receipt, "cost_cny")), taken, "{receipt:#}");
     assert_eq!(text(hold, "cost_cny"), text(receipt, "cost_cny"), "{receipt:#}");
     let entries = receipt["entries"].as_array().expect("entries");
-    let out = entries.iter().filter(|entry| entry["currency"] == "CNY");
+    let mut out = entries.iter().filter(|entry| entry["currency"] == "CNY");
     let moved: i64 = out.clone().map(|entry| nano(text(entry, "change"))).sum();
     assert_eq!(moved, -taken, "{receipt:#}");
     assert!(entries.iter().all(|entry| entry["call"] == receipt["id"]), "{receipt:#}");
     let after = receipt["balance_after"].as_array().expect("balances");
     let yuan = after.iter().find(|it| it["balance"] == "CNY").expect("the yuan");
-    if let Some(last) = out.last() {
+    if let Some(last) = out.next_back() {
         assert_eq!(yuan["amount"], last["balance"], "{receipt:#}");
     }
     if receipt["cost_tokens_milli"] == 0 {

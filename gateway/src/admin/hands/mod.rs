@@ -101,13 +101,11 @@ impl HandRoom {
         if let Some(earlier) = self.store.answered(&command).await? {
             return Ok(earlier?);
         }
-        self.store.flushed().await?;
-        if self.admission.available(account, &asset).is_none() {
-            self.store.load_balance(account, asset.clone()).await?;
-        }
+        // Behind everything that is queued: calls that have ended gave back what they did not use.
+        self.store.load_balance(account, asset.clone()).await?;
         let slot = self.store.slot().await?;
         // From here to the queue nothing waits: whoever goes away must not leave the money taken.
-        let taken = self.admission.take_up_to(account, &asset, amount).unwrap_or(0);
+        let taken = self.admission.take_up_to(account, &asset, amount).amount;
         if taken < amount && self.is_agreed(&command) {
             self.admission.give_back(account, &asset, taken);
             let refusal = Refusal::Insufficient { asset, available: taken, required: amount };

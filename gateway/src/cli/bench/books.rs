@@ -9,7 +9,7 @@ use payments::{
     holds::Holds,
     journal::Journal,
     ledger::{AccountRole, Actor, Body, Command},
-    store::{Store, StoreSettings},
+    store::{PostgresSettings, Store, StoreSettings},
 };
 use units::{AccountId, Clock, KeyId, Livemode, NanoCny};
 
@@ -28,20 +28,30 @@ pub(super) struct Books {
 }
 
 impl Books {
-    /// Opens the store in `folder`; makes it if it is not there. A store behind a URL would be opened here too.
+    /// Opens the store in `folder`; makes it if it is not there.
     pub(super) async fn open(folder: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        let (journal, _) = Journal::open(&folder.join("journal")).context("the journal")?;
-        let (admission, journal) = (Arc::new(Admission::default()), Arc::new(journal));
+        let (admission, journal) = (Arc::new(Admission::default()), journal(folder)?);
         let settings = StoreSettings {
             folder: folder.to_owned(),
             admission: admission.clone(),
             journal: journal.clone(),
         };
         let store = tokio::task::spawn_blocking(move || Store::open(settings)).await??;
+        Ok(Self::over(store, admission, journal))
+    }
+
+    /// Opens the store at `url`, with its journal in `folder`, as one node of several.
+    pub(super) async fn open_postgres(url: String, folder: &Path) -> anyhow::Result<Self> {
+        let (admission, journal) = (Arc::new(Admission::shared()), journal(folder)?);
+        let (node, told, kept) = ("bench".to_owned(), admission.clone(), journal.clone());
+        let settings = PostgresSettings { url, node, admission: told, journal: kept };
+        Ok(Self::over(Store::open_postgres(settings).await?, admission, journal))
+    }
+
+    fn over(store: Store, admission: Arc<Admission>, journal: Arc<Journal>) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(ProcessClock::default());
         let holds = Holds::new(store.clone(), admission, journal, clock.clone());
-        Ok(Self { store, holds, clock })
+        Self { store, holds, clock }
     }
 
     /// Writes what is queued and closes the files.
@@ -84,6 +94,12 @@ impl Books {
         let actor = Actor::system("bench");
         Command { key, actor, reason: None, approver: None, at: self.clock.now(), body }
     }
+}
+
+fn journal(folder: &Path) -> anyhow::Result<Arc<Journal>> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let (journal, _) = Journal::open(&folder.join("journal")).context("the journal")?;
+    Ok(Arc::new(journal))
 }
 
 /// What an account gets.

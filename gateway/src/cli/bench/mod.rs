@@ -10,6 +10,7 @@ mod history;
 mod plain_postgres;
 mod plain_sqlite;
 mod report;
+mod server;
 mod tape;
 mod watch;
 
@@ -61,7 +62,7 @@ pub(super) struct LedgerArgs {
     /// A file for the report.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// A PostgreSQL to play the same rows into, in a schema of its own that is removed.
+    /// A PostgreSQL to make the same calls on, and to play the same rows into, each in a schema of its own that is removed.
     #[arg(long, value_name = "URL")]
     postgres: Option<String>,
     /// Have the ledger look through the whole of its books afterwards; that may take longer than all the rest.
@@ -184,7 +185,11 @@ async fn measure(args: &LedgerArgs, scenario: &Scenario) -> anyhow::Result<Run> 
         "{requests} requests were made, and the store's file tells of {rows:?}"
     );
     let postgres = match &args.postgres {
-        Some(url) => Some(plain_postgres::play(&tape, url).await?),
+        Some(url) => {
+            let load = server::Load { accounts, funds: funds(args, scenario), requests, open };
+            let served = server::serve(url, &place.path().join("node"), load).await?;
+            Some((served, plain_postgres::play(&tape, url).await?))
+        }
         None => None,
     };
     let (plain, plain_grew) = apart(move || {

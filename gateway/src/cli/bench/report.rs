@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{plain_sqlite::Played, tape::Count, watch::Took};
+use super::{plain_sqlite::Played, server::Served, tape::Count, watch::Took};
 
 /// Raised when a member of the report changes its meaning or goes.
 pub(super) const SCHEMA_VERSION: u32 = 1;
@@ -33,7 +33,7 @@ pub(super) struct Run {
     pub(super) plain: Played,
     /// By how much the plain loop's did.
     pub(super) plain_grew: u64,
-    pub(super) postgres: Option<Played>,
+    pub(super) postgres: Option<(Served, Played)>,
     pub(super) memory: Memory,
     pub(super) books: Books,
 }
@@ -114,9 +114,23 @@ impl Run {
                 "all": rows.rows() as f64 / requests,
             })
         };
-        let postgres = self.postgres.map(|played| {
+        let postgres = self.postgres.as_ref().map(|(served, played)| {
+            let ticks = served.took.process_ticks;
+            let process_nanos = ticks.map(|ticks| ticks * 1_000_000_000 / self.ticks_per_second);
             json!({
-                "store": null,
+                "store": {
+                    "commands_per_second": per_second(self.commands(), served.took.time),
+                    "seconds": served.took.time.as_secs_f64(),
+                    "commits": served.commits,
+                    "log_bytes_per_request": served.logged.map(per_request),
+                    "cpu_ms_per_1000_commands": {
+                        "process": process_nanos.map(|nanos| self.cpu_ms(nanos)),
+                        "writer": served.took.writer_nanos.map(|nanos| self.cpu_ms(nanos)),
+                    },
+                    "admission_us": microseconds(&served.admitted),
+                    "durable_us": microseconds(&served.durable),
+                    "noise_percent_of_cores": served.took.noise,
+                },
                 "plain": {
                     "commands_per_second": per_second(played.rows.commands() as u64, played.took),
                     "seconds": played.took.as_secs_f64(),
@@ -203,9 +217,15 @@ impl Run {
             self.ratio(),
             self.ratio_by_cpu().map_or_else(|| "?".to_owned(), |percent| percent.to_string()),
         )?;
-        if let Some(played) = &self.postgres {
-            let rate = per_second(played.rows.commands() as u64, played.took);
-            writeln!(out, "  PostgreSQL   {rate:>7} commands/s by a plain loop over one connection")?;
+        if let Some((served, played)) = &self.postgres {
+            let rate = per_second(self.commands(), served.took.time);
+            let plain = per_second(played.rows.commands() as u64, played.took);
+            writeln!(
+                out,
+                "  PostgreSQL   {rate:>7} commands/s   writer's CPU {} ms per 1000   {} commits   a plain loop {plain}",
+                cpu(served.took.writer_nanos),
+                served.commits,
+            )?;
         }
         for (name, took) in
             [("admission", &self.admitted), ("  blocked", &self.blocked), ("on disk", &self.durable)]

@@ -17,7 +17,7 @@ use axum::Router;
 use payments::{
     channel::wechat::v3,
     fx::{Fx, FxSettings, FxSource},
-    grant::{GrantCaps, Grants},
+    grant::{Gifts, Grants},
     holds::Holds,
     journal::Journal,
     ledger::AccountRole,
@@ -33,7 +33,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use units::{Clock, Livemode};
 
 use crate::{
-    admin::{Admin, AdminToken, NewAccount, PriceRoom, create_account, secret_file},
+    admin::{Admin, AdminToken, HandRoom, NewAccount, PriceRoom, create_account, secret_file},
     books::{self, Books},
     cashier::{Cashier, LedgerTill, PaymentMetrics, StoredKeys, shape},
     dispatch::TargetHealth,
@@ -154,8 +154,9 @@ pub async fn start(
     let (key_table, keys) = keys(&books.store, &key_secret, &snapshots, &clock).await?;
     let holds =
         Holds::new(books.store.clone(), books.admission.clone(), books.journal.clone(), clock.clone());
-    let grants =
-        Grants::new(books.store.clone(), books.admission.clone(), clock.clone(), GrantCaps::default());
+    let caps = settings.payments.grants;
+    let grants = Grants::new(books.store.clone(), books.admission.clone(), clock.clone(), caps);
+    let gifts = Gifts::new(books.store.clone(), books.admission.clone(), clock.clone());
     let merchants = Arc::new(merchants(&settings, &public_url, &transport, &clock)?);
     let topups = TopUps::new(
         books.store.clone(),
@@ -193,7 +194,7 @@ pub async fn start(
         store: store.clone(),
         topups: topups.clone(),
         refunds: refunds.clone(),
-        holds,
+        holds: holds.clone(),
         grants: grants.clone(),
         key_secret: key_secret.clone(),
         keys,
@@ -216,6 +217,14 @@ pub async fn start(
             warn_stale: settings.fx.warn_stale,
             publisher: Some(publisher.clone()),
         },
+        hands: HandRoom {
+            store: store.clone(),
+            admission: books.admission.clone(),
+            clock: clock.clone(),
+            table: settings.table.clone(),
+            holds: Some(holds.clone()),
+            refunds: Some(refunds.clone()),
+        },
     };
 
     let limits = ConnLimits { drain_max: settings.server.drain_max, ..ConnLimits::default() };
@@ -233,6 +242,10 @@ pub async fn start(
     background.spawn({
         let stop = stop_background.clone();
         async move { grants.work(stop).await }
+    });
+    background.spawn({
+        let stop = stop_background.clone();
+        async move { gifts.work(stop).await }
     });
     if settings.store.url.is_some() {
         background.spawn(end_orphans(

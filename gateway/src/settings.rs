@@ -19,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use ::payments::grant::GrantCaps;
 use router_config::RouteTable;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -96,6 +97,8 @@ pub struct PaymentSettings {
     pub merchants: BTreeMap<String, MerchantSettings>,
     /// What a top-up may be.
     pub topup: TopupSettings,
+    /// What is lent while a payment is under way.
+    pub grants: GrantCaps,
 }
 
 /// `[payments.wechat.<name>]`, its keys read.

@@ -4,6 +4,7 @@
 //! a file that only this process's user may read. Speaks to `payments` and `keys`.
 
 mod accounts;
+mod hands;
 mod ledger;
 mod prices;
 mod token;
@@ -22,6 +23,7 @@ use units::Clock;
 
 pub use self::{
     accounts::{CreatedKey, NewAccount, NewKey, account_view, create_account, create_key},
+    hands::HandRoom,
     ledger::trial_balance,
     prices::PriceRoom,
     token::{AdminToken, secret_file},
@@ -43,6 +45,8 @@ pub struct Admin {
     pub clock: Arc<dyn Clock>,
     /// Price lists and rates of exchange.
     pub prices: PriceRoom,
+    /// What operators change by hand.
+    pub hands: HandRoom,
 }
 
 impl Admin {
@@ -55,6 +59,7 @@ impl Admin {
             .route("/admin/v1/keys", post(accounts::post_key))
             .with_state(Arc::new(self.clone()))
             .merge(self.prices.clone().router())
+            .merge(self.hands.clone().router())
             .layer(axum::middleware::from_fn_with_state(self.token.clone(), token::require));
         Router::new()
             .route("/metrics", get(metrics))

@@ -10,7 +10,7 @@ use payments::{
 };
 use serde_json::Value;
 
-use crate::{dialect::openai::ErrorBody, keys::AuthError};
+use crate::{chat::TooFast, dialect::openai::ErrorBody, keys::AuthError};
 
 /// A refusal by the account, payment and operations endpoints. It travels to [`super::shape`], which puts the request's
 /// id on it.
@@ -20,11 +20,14 @@ pub struct PayError {
     pub status: StatusCode,
     /// What the client reads.
     pub error: Box<ErrorBody>,
+    /// After how many seconds it may help to try again.
+    pub retry_after: Option<u64>,
 }
 
 impl PayError {
     fn new(status: StatusCode, kind: &str, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, error: Box::new(ErrorBody::new(kind, code, message)) }
+        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        Self { status, error: Box::new(ErrorBody::new(kind, code, message)), retry_after }
     }
 
     fn at(mut self, param: &str) -> Self {
@@ -121,6 +124,17 @@ impl From<AuthError> for PayError {
     }
 }
 
+impl From<TooFast> for PayError {
+    fn from(error: TooFast) -> Self {
+        let (kind, limit, wait) =
+            (error.kind.as_str(), error.standing.limit, error.retry_after.as_secs() + 1);
+        let words =
+            format!("Rate limit reached for this API key: {limit} {kind} per minute. Try again in {wait} s.");
+        let refused = Self::new(StatusCode::TOO_MANY_REQUESTS, kind, "rate_limit_exceeded", words);
+        Self { retry_after: Some(wait), ..refused }
+    }
+}
+
 impl From<SubmitError> for PayError {
     fn from(error: SubmitError) -> Self {
         match error {
@@ -179,6 +193,22 @@ impl From<Refusal> for PayError {
             Refusal::WalletCap { cap, .. } => {
                 Self::invalid("amount", words).with("max", cap.to_string()).with("currency", "CNY")
             }
+            Refusal::UnknownOrder(_) => Self::not_found("order", words),
+            Refusal::UnknownPayment(_) => Self::not_found("payment", words),
+            Refusal::UnknownHold(_) => Self::not_found("call", words),
+            Refusal::UnknownKey(_) => Self::not_found("api_key", words),
+            Refusal::CorrectionTooMuch { asset, left, .. } => {
+                Self::conflict("correction_too_much", words).at("amount").with("left", asset.text(left))
+            }
+            Refusal::Insufficient { asset, available, required } => {
+                let (available, required) = (asset.text(available), asset.text(required));
+                let words = format!("{available} of {asset} is free, {required} was asked for");
+                Self::conflict("insufficient_balance", words)
+                    .at("amount")
+                    .with("available", available)
+                    .with("required", required)
+            }
+            Refusal::AccountNotEmpty { .. } => Self::conflict("account_not_empty", words),
             Refusal::UnknownCode => Self::not_found("code", words),
             Refusal::CodeVoid => Self::conflict("code_void", words).at("code"),
             Refusal::CodeUsedUp => Self::conflict("code_used_up", words).at("code"),
@@ -229,6 +259,11 @@ impl From<CreateError> for PayError {
             CreateError::Amount { min, max } => Self::invalid("amount", words)
                 .with("min", min.to_string())
                 .with("max", max.to_string())
+                .with("currency", "CNY"),
+            CreateError::NoPackage(_) => Self::not_found("package", words),
+            CreateError::PackagePrice { price, .. } => Self::conflict("price_moved", words)
+                .at("amount")
+                .with("price", price.to_string())
                 .with("currency", "CNY"),
             CreateError::NoTokens(_) => Self::invalid("amount", words),
             CreateError::PriceMoved { ours, .. } => {

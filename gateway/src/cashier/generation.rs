@@ -7,15 +7,16 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
-use payments::ledger::{Asset, Hold, LotUse};
+use payments::ledger::{Asset, Entry, FxRate, Hold, HoldQuote, LotUse};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use units::RequestId;
+use units::{Rates, RequestId};
 
 use super::{
     Cashier, PayError, reply,
     views::{self, balance_name},
 };
+use crate::statement::entry;
 
 #[derive(Deserialize)]
 pub(super) struct Wanted {
@@ -40,7 +41,70 @@ pub(super) async fn one(
     let receipt = receipt.and_then(|body| serde_json::from_str(&body).ok());
     let mut shown: Value = receipt.unwrap_or_else(|| from_hold(&hold));
     shown["hold"] = hold_of(&hold);
+    shown["fx"] = match &hold.quote.fx_id {
+        Some(id) => cashier.store.fx_rate(id).await?.map_or(Value::Null, |rate| fx(&rate)),
+        None => Value::Null,
+    };
+    let (lines, after) = in_the_books(&cashier, &hold).await?;
+    shown["entries"] = lines.iter().map(entry).collect();
+    shown["balance_after"] = after.iter().map(|(asset, balance)| {
+        json!({"balance": balance_name(asset), "amount": asset.text(*balance), "currency": asset.to_string()})
+    }).collect();
     Ok(reply(http::StatusCode::OK, &json!({"data": shown})))
+}
+
+/// The call's lines of the journal, and what each balance that it may have touched came to after it; nothing while it
+/// runs.
+async fn in_the_books(cashier: &Cashier, hold: &Hold) -> Result<(Vec<Entry>, Vec<(Asset, i64)>), PayError> {
+    let (mut lines, mut after) = (Vec::new(), Vec::new());
+    let Some(ended_at) = hold.ended_at else { return Ok((lines, after)) };
+    for asset in std::iter::once(Asset::Cny).chain(hold.token_assets()) {
+        let own = cashier.store.lines_of_call(hold.account, asset.clone(), hold.id, ended_at).await?;
+        let balance = match own.last() {
+            Some(last) => last.balance,
+            None => cashier.store.balance_at(hold.account, asset.clone(), ended_at).await?,
+        };
+        lines.extend(own);
+        after.push((asset, balance));
+    }
+    Ok((lines, after))
+}
+
+fn fx(rate: &FxRate) -> Value {
+    json!({
+        "id": rate.id,
+        "pair": rate.pair,
+        "rate": units::decimal::format(rate.rate_micro, 6, 4),
+        "source": rate.source,
+        "fetched_at": views::time(rate.fetched_at),
+        "pinned": rate.pinned,
+    })
+}
+
+fn rates(rates: &Rates) -> Value {
+    json!({
+        "input": rates.input.to_string(),
+        "cached_input": rates.cached_input.to_string(),
+        "cache_write": rates.cache_write.to_string(),
+        "output": rates.output.to_string(),
+    })
+}
+
+/// What was promised when it was set aside: nothing else is charged.
+fn quote_of(quote: &HoldQuote) -> Value {
+    let tiers = quote.tiers.iter().map(|tier| {
+        let mut shown = rates(&tier.prices);
+        shown["above"] = json!(tier.above.0);
+        shown
+    });
+    let mut shown = rates(&quote.rates);
+    shown["tiers"] = tiers.collect();
+    shown["currency"] = "CNY".into();
+    shown["unit"] = "1M tokens".into();
+    shown["price_version"] = json!(quote.price_version);
+    shown["fx_id"] = json!(quote.fx_id);
+    shown["price_window"] = json!(quote.window);
+    shown
 }
 
 fn hold_of(hold: &Hold) -> Value {
@@ -49,7 +113,11 @@ fn hold_of(hold: &Hold) -> Value {
         "amount_cny": hold.money.to_string(),
         "tokens_milli": hold.tokens_milli(),
         "tokens": hold.legs.iter().map(|leg| json!({
-            "balance": balance_name(&leg.asset), "held_milli": leg.milli,
+            "balance": balance_name(&leg.asset), "held_milli": leg.milli, "weights_milli": leg.weights,
+        })).collect::<Vec<_>>(),
+        "quote": quote_of(&hold.quote),
+        "budgets": hold.budgets.iter().map(|share| json!({
+            "of": if share.key.is_some() { "key" } else { "account" }, "window": share.period.as_str(),
         })).collect::<Vec<_>>(),
         "dispatched": hold.dispatched,
         "cost_cny": hold.cost.to_string(),
@@ -76,6 +144,7 @@ fn part(part: &LotUse) -> Value {
 /// The receipt of a call whose own was lost with its process: what the ledger knows.
 fn from_hold(hold: &Hold) -> Value {
     let usage = hold.usage.unwrap_or_default();
+    let rates = hold.quote.rates_for(&usage);
     json!({
         "id": hold.id.to_string(),
         "account": hold.account.to_string(),
@@ -83,12 +152,15 @@ fn from_hold(hold: &Hold) -> Value {
         "model": hold.model,
         "created_at": views::time(hold.opened_at),
         "ended_at": hold.ended_at.map(views::time),
+        "attempts": null,
         "usage": views::usage_of(&usage),
         "estimated": hold.estimated,
         "price_version": hold.quote.price_version,
         "fx_id": hold.quote.fx_id,
         "price_window": hold.quote.window,
         "price_tier_above": hold.quote.tier_above(&usage).map(|above| above.0),
+        "lines": views::lines(&usage, rates),
+        "held_cny": hold.money.to_string(),
         "cost_cny": hold.cost.to_string(),
         "cost_tokens_milli": hold.cost_tokens_milli,
         "currency": "CNY",

@@ -5,6 +5,7 @@
 
 mod account;
 mod callbacks;
+mod codes;
 mod errors;
 mod generation;
 mod key_source;
@@ -26,6 +27,11 @@ use axum::{
 use payments::{grant::Grants, holds::Holds, refund::Refunds, store::Store, topup::TopUps};
 use units::Clock;
 
+pub(crate) use self::{
+    codes::{HINT_CHARS, code_digest, fresh_code},
+    topups::idempotency_key,
+    views::{budget, package, time, topup},
+};
 pub use self::{
     errors::{PayError, reply},
     key_source::StoredKeys,
@@ -34,7 +40,6 @@ pub use self::{
     statement::download,
     till::LedgerTill,
 };
-pub(crate) use self::{topups::idempotency_key, views::time};
 use crate::{keys::Keys, plan::Snapshots};
 
 /// What the account and payment endpoints need.
@@ -74,7 +79,10 @@ impl Cashier {
             .route("/v1/key", get(account::key))
             .route("/v1/statement", get(statement::statement))
             .route("/v1/generation", get(generation::one))
+            .route("/v1/packages", get(topups::packages))
+            .route("/v1/codes/redeem", post(codes::redeem))
             .route("/v1/topups", post(topups::create).get(topups::list))
+            .route("/v1/topups/quote", get(topups::quote))
             .route("/v1/topups/{id}", get(topups::one))
             .route("/v1/topups/{id}/close", post(topups::close))
             .route("/v1/topups/{id}/claim", post(temporary::claim))

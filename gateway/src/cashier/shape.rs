@@ -28,9 +28,7 @@ pub async fn shape(State(clock): State<Arc<dyn Clock>>, request: Request, next: 
     {
         let mut headers = HeaderMap::new();
         headers.extend(response.headers().get(header::ALLOW).map(|allow| (header::ALLOW, allow.clone())));
-        if error.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
+        headers.extend(error.retry_after.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds))));
         response = error_response(error.status, &error.error, headers, &id).map(axum::body::Body::new);
     }
     sign(response.headers_mut(), &id, client_request_id(&echoed));
@@ -52,5 +50,6 @@ fn unshaped(response: &Response, asked: &str) -> Option<PayError> {
         StatusCode::PAYLOAD_TOO_LARGE => ("request_too_large", "The body is too large.".to_owned()),
         _ => ("invalid_request", format!("{asked}: the request cannot be read")),
     };
-    Some(PayError { status, error: Box::new(ErrorBody::new("invalid_request_error", code, message)) })
+    let error = Box::new(ErrorBody::new("invalid_request_error", code, message));
+    Some(PayError { status, error, retry_after: None })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::HeaderMap,
     response::Response,
 };
@@ -18,18 +18,23 @@ use serde_json::{Value, json};
 use units::{Fen, OrderId};
 
 use super::{Cashier, PayError, reply, temporary, views};
-use crate::chat::Caller;
+use crate::{chat::Caller, plan::Snapshot};
 
 /// WeChat Pay takes at most this many characters of a device id.
 const DEVICE_ID_CHARS_MAX: usize = 32;
+/// What a wish to top up may say.
+const MEMBERS: &[&str] =
+    &["amount", "kind", "model", "package", "version", "expect_tokens", "device_id", "temporary_access"];
 /// A caller's own key for a request has at most this many characters.
 const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct NewTopUp {
     amount: Option<Value>,
     kind: Option<String>,
     model: Option<String>,
+    package: Option<String>,
+    version: Option<Value>,
     expect_tokens: Option<Value>,
     device_id: Option<String>,
     temporary_access: Option<bool>,
@@ -43,19 +48,14 @@ pub(super) async fn create(
 ) -> Result<Response, PayError> {
     let caller = cashier.keys.authenticate(&headers).await?;
     let idempotency_key = idempotency_key(&headers)?;
-    let wanted: NewTopUp =
-        object(&body, &["amount", "kind", "model", "expect_tokens", "device_id", "temporary_access"])?;
-    let amount = wanted.amount.as_ref().filter(|amount| !amount.is_null());
-    let amount = amount
-        .ok_or_else(|| PayError::missing("amount", "amount is missing: yuan as a string, e.g. \"10.00\""))?;
-    let amount = yuan(amount, "amount")?;
+    let wanted: NewTopUp = object(&body, MEMBERS)?;
     if let Some(device) = &wanted.device_id
         && (device.is_empty() || device.chars().count() > DEVICE_ID_CHARS_MAX)
     {
         return Err(PayError::invalid("device_id", "device_id has 1 to 32 characters"));
     }
     let temporary = wanted.temporary_access.unwrap_or(false);
-    let buy = buy(&cashier, &caller, &wanted)?;
+    let (buy, amount) = wish(&cashier, &caller, &wanted).await?;
     if temporary && buy != Buy::Wallet {
         return Err(PayError::invalid("temporary_access", "temporary access goes with kind `wallet`"));
     }
@@ -78,40 +78,123 @@ pub(super) async fn create(
     Ok(reply(StatusCode::CREATED, &shown))
 }
 
-fn buy(cashier: &Cashier, caller: &Caller, wanted: &NewTopUp) -> Result<Buy, PayError> {
-    match wanted.kind.as_deref().unwrap_or("wallet") {
-        "wallet" => {
-            if wanted.model.is_some() {
-                return Err(PayError::invalid("model", "model goes with kind `tokens`"));
-            }
-            Ok(Buy::Wallet)
+/// What is wanted, looked up, and what it costs.
+async fn wish(cashier: &Cashier, caller: &Caller, wanted: &NewTopUp) -> Result<(Buy, Fen), PayError> {
+    let kind = wanted.kind.as_deref().unwrap_or("wallet");
+    let alone = |member, there: bool, with: &str| match there {
+        true if kind != with => Err(PayError::invalid(member, format!("{member} goes with kind `{with}`"))),
+        _ => Ok(()),
+    };
+    alone("model", wanted.model.is_some(), "tokens")?;
+    alone("package", wanted.package.is_some(), "package")?;
+    alone("version", wanted.version.is_some(), "package")?;
+    let amount = wanted.amount.as_ref().filter(|amount| !amount.is_null());
+    let amount = amount.map(|amount| yuan(amount, "amount")).transpose()?;
+    let needed = || PayError::missing("amount", "amount is missing: yuan as a string, e.g. \"10.00\"");
+    match kind {
+        "wallet" => Ok((Buy::Wallet, amount.ok_or_else(needed)?)),
+        "tokens" => Ok((tokens_of(cashier, caller, wanted)?, amount.ok_or_else(needed)?)),
+        "package" => {
+            let id = wanted.package.clone();
+            let id = id.ok_or_else(|| PayError::missing("package", "kind `package` needs a package"))?;
+            let version = optional_whole(wanted.version.as_ref(), "version")?;
+            let on_sale = cashier.store.packages_on_sale().await?;
+            let mut offers = on_sale
+                .into_iter()
+                .map(|package| package.offer)
+                .filter(|offer| offer.id == id && version.is_none_or(|version| version == offer.version));
+            let offer = offers.find(|offer| sold_to(&cashier.snapshots.load(), caller, &offer.models));
+            let cost = offer.as_ref().map_or(Fen::ZERO, |offer| offer.price);
+            Ok((Buy::Package { package: id, version, price: amount, offer }, cost))
         }
-        "tokens" => {
-            let model = wanted.model.as_deref();
-            let model = model.ok_or_else(|| PayError::missing("model", "kind `tokens` needs a model"))?;
-            let snapshot = cashier.snapshots.load();
-            let known = snapshot.table.models.get(model).filter(|known| known.livemode == caller.livemode);
-            if known.is_none() {
-                return Err(PayError::not_found("model", format!("No model `{model}`. See GET /v1/models.")));
-            }
-            let quote = snapshot.prices.quote_ahead(caller.account, model, cashier.clock.now());
-            let quote = quote.map_err(|error| PayError::no_price(error.to_string()))?;
-            let expected = match &wanted.expect_tokens {
-                None | Some(Value::Null) => None,
-                Some(value) => Some(whole(value).ok_or_else(|| {
-                    PayError::invalid("expect_tokens", "expect_tokens is a whole number, or one as a string")
-                })?),
-            };
-            Ok(Buy::Tokens {
-                model: model.to_owned(),
-                rates: quote.rates,
-                price_version: quote.price_version.clone(),
-                fx_id: quote.fx_id.clone(),
-                expected,
-            })
+        other => {
+            Err(PayError::invalid("kind", format!("kind is `wallet`, `tokens` or `package`, not `{other}`")))
         }
-        other => Err(PayError::invalid("kind", format!("kind is `wallet` or `tokens`, not `{other}`"))),
     }
+}
+
+/// Tokens of a model at the price of this moment.
+fn tokens_of(cashier: &Cashier, caller: &Caller, wanted: &NewTopUp) -> Result<Buy, PayError> {
+    let model = wanted.model.as_deref();
+    let model = model.ok_or_else(|| PayError::missing("model", "kind `tokens` needs a model"))?;
+    let snapshot = cashier.snapshots.load();
+    sold_model(&snapshot, caller, model)?;
+    let quote = snapshot.prices.quote_ahead(caller.account, model, cashier.clock.now());
+    let quote = quote.map_err(|error| PayError::no_price(error.to_string()))?;
+    Ok(Buy::Tokens {
+        model: model.to_owned(),
+        rates: quote.rates,
+        price_version: quote.price_version.clone(),
+        fx_id: quote.fx_id.clone(),
+        expected: optional_whole(wanted.expect_tokens.as_ref(), "expect_tokens")?,
+    })
+}
+
+/// Refuses a model that the caller's money cannot pay for.
+pub(super) fn sold_model(snapshot: &Snapshot, caller: &Caller, model: &str) -> Result<(), PayError> {
+    let known = snapshot.table.models.get(model).filter(|known| known.livemode == caller.livemode);
+    let unknown = || PayError::not_found("model", format!("No model `{model}`. See GET /v1/models."));
+    known.map(|_| ()).ok_or_else(unknown)
+}
+
+/// True if the caller's money pays for one of these models.
+fn sold_to(snapshot: &Snapshot, caller: &Caller, models: &[String]) -> bool {
+    models.iter().any(|model| sold_model(snapshot, caller, model).is_ok())
+}
+
+/// `GET /v1/packages`: what is on sale.
+pub(super) async fn packages(
+    State(cashier): State<Arc<Cashier>>,
+    headers: HeaderMap,
+) -> Result<Response, PayError> {
+    let caller = cashier.keys.authenticate(&headers).await?;
+    let on_sale = cashier.store.packages_on_sale().await?;
+    let snapshot = cashier.snapshots.load();
+    let mine = on_sale.iter().filter(|package| sold_to(&snapshot, &caller, &package.offer.models));
+    let shown: Vec<Value> = mine.map(views::package).collect();
+    Ok(reply(StatusCode::OK, &json!({"object": "list", "data": shown})))
+}
+
+/// `GET /v1/topups/quote`: what an order of these words would freeze if it were made now.
+pub(super) async fn quote(
+    State(cashier): State<Arc<Cashier>>,
+    Query(pairs): Query<Vec<(String, String)>>,
+    headers: HeaderMap,
+) -> Result<Response, PayError> {
+    const KNOWN: &[&str] = &["kind", "model", "package", "version", "amount", "amount_fen"];
+    let caller = cashier.keys.authenticate(&headers).await?;
+    let (mut wanted, mut fen) = (NewTopUp::default(), None);
+    for (name, value) in pairs {
+        match name.as_str() {
+            "kind" => wanted.kind = Some(value),
+            "model" => wanted.model = Some(value),
+            "package" => wanted.package = Some(value),
+            "version" => wanted.version = Some(value.into()),
+            "amount" => wanted.amount = Some(value.into()),
+            "amount_fen" => fen = Some(value),
+            other => return Err(PayError::unknown(other, KNOWN)),
+        }
+    }
+    if let Some(fen) = fen {
+        let read = fen.parse().ok().and_then(|fen| Fen::new(fen).ok());
+        let read =
+            read.ok_or_else(|| PayError::invalid("amount_fen", "amount_fen is a whole number of fen"))?;
+        if wanted.amount.replace(read.to_string().into()).is_some() {
+            return Err(PayError::invalid("amount_fen", "say `amount` in yuan or `amount_fen`, not both"));
+        }
+    }
+    let (buy, amount) = wish(&cashier, &caller, &wanted).await?;
+    let (kind, buys) = views::buys(&cashier.topups.quote(&buy, amount)?, amount);
+    let shown = json!({
+        "object": "topup_quote",
+        "kind": kind,
+        "livemode": caller.livemode.as_str(),
+        "amount": amount.to_string(),
+        "currency": "CNY",
+        "buys": buys,
+        "as_of": views::time(cashier.clock.now()),
+    });
+    Ok(reply(StatusCode::OK, &shown))
 }
 
 /// `GET /v1/topups`
@@ -190,7 +273,7 @@ pub(super) fn object<T: DeserializeOwned>(body: &[u8], known: &[&str]) -> Result
     }
     let wrong = members.iter().find(|(name, value)| {
         // Amounts and counts are looked at where they are used; everything else is text, or a yes or no.
-        !matches!(name.as_str(), "amount" | "expect_tokens" | "temporary_access")
+        !matches!(name.as_str(), "amount" | "version" | "expect_tokens" | "temporary_access")
             && !value.is_string()
             && !value.is_null()
     });
@@ -218,9 +301,12 @@ pub(super) fn yuan(value: &Value, param: &'static str) -> Result<Fen, PayError> 
     amount.at_least_one().map_err(|error| PayError::invalid(param, error.to_string()))
 }
 
-fn whole(value: &Value) -> Option<i64> {
-    match value {
-        Value::String(text) => text.parse().ok(),
-        value => value.as_i64(),
-    }
+fn optional_whole(value: Option<&Value>, param: &'static str) -> Result<Option<i64>, PayError> {
+    let read = match value {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) => text.parse().ok(),
+        Some(value) => value.as_i64(),
+    };
+    let wrong = || PayError::invalid(param, format!("{param} is a whole number, or one as a string"));
+    read.map(Some).ok_or_else(wrong)
 }

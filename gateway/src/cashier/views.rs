@@ -7,13 +7,15 @@ use payments::{
     grant::Lent,
     holds::Charged,
     ledger::{
-        Asset, Budget, LotClass, Order, OrderKind, OrderState, RefundBatch, RefundBatchState, RefundItem,
-        RefundItemState, TokenTerms,
+        Asset, Budget, LotClass, Order, OrderKind, OrderState, Package, RefundBatch, RefundBatchState,
+        RefundItem, RefundItemState, TokenTerms,
     },
+    prices::{PriceError, Quote},
     store::Balance,
+    topup::{Bought, Mix, Part, sum},
 };
 use serde_json::{Value, json};
-use units::{NanoCny, Timestamp, Tokens};
+use units::{Fen, NanoCny, Timestamp, Tokens};
 
 use crate::{chat::Outcome, meter::HoldAsk};
 
@@ -50,7 +52,7 @@ pub(super) fn credits(
     let (posted, held) = money.map_or((0, 0), |balance| (balance.wallet.posted, balance.wallet.held));
     let lots = || money.iter().flat_map(|balance| &balance.lots);
     let of_class = |class: LotClass| cny(lots().filter(|lot| lot.class == class).map(|lot| lot.rem).sum());
-    let sum = |part: fn(&payments::ledger::Lot) -> i64| lots().map(part).sum::<i64>();
+    let sum_of = |part: fn(&payments::ledger::Lot) -> i64| lots().map(part).sum::<i64>();
     let tokens: Vec<Value> = balances
         .iter()
         .filter_map(|balance| {
@@ -80,13 +82,15 @@ pub(super) fn credits(
         "bonus": of_class(LotClass::Bonus),
         "paid": of_class(LotClass::Paid),
         "temporary": of_class(LotClass::Temp),
-        "spent": cny(sum(|lot| lot.consumed)),
-        "refunding": cny(sum(|lot| lot.refunding)),
-        "refunded": cny(sum(|lot| lot.refunded)),
+        "spent": cny(sum_of(|lot| lot.consumed)),
+        "refunding": cny(sum_of(|lot| lot.refunding)),
+        "refunded": cny(sum_of(|lot| lot.refunded)),
+        "expired": cny(sum_of(|lot| lot.expired)),
+        "withdrawn": cny(sum_of(|lot| lot.voided)),
         "tokens": tokens,
         "data": {
-            "total_credits": cny(sum(|lot| lot.orig)),
-            "total_usage": cny(sum(|lot| lot.consumed)),
+            "total_credits": cny(sum_of(|lot| lot.orig)),
+            "total_usage": cny(sum_of(|lot| lot.consumed)),
         },
     })
 }
@@ -109,12 +113,10 @@ pub(super) fn topup_with(order: &Order, lent: &Lent) -> Value {
     shown
 }
 
-/// A top-up, as lists show it.
-pub(super) fn topup(order: &Order) -> Value {
-    let credited =
-        matches!(order.state, OrderState::Paid | OrderState::PartiallyRefunded | OrderState::Refunded);
-    let (kind, buys) = match &order.kind {
-        OrderKind::Wallet => ("wallet", json!({"cny": order.amount.to_string()})),
+/// What an order buys: its kind, and what the payment will be credited as.
+pub(super) fn buys(kind: &OrderKind, amount: Fen) -> (&'static str, Value) {
+    match kind {
+        OrderKind::Wallet => ("wallet", json!({"cny": amount.to_string()})),
         OrderKind::Package { offer } => (
             "package",
             json!({
@@ -123,6 +125,7 @@ pub(super) fn topup(order: &Order) -> Value {
                 "title": offer.title,
                 "tokens": offer.tokens.to_string(),
                 "models": offer.models,
+                "weights_milli": offer.weights,
             }),
         ),
         OrderKind::Goods { lines, group, .. } => {
@@ -141,7 +144,7 @@ pub(super) fn topup(order: &Order) -> Value {
                 .collect();
             ("goods", json!({"lines": lines, "group": group}))
         }
-        OrderKind::Tokens { model, tokens, rate, price_version, fx_id, .. } => (
+        OrderKind::Tokens { model, tokens, rate, price_version, fx_id, terms } => (
             "tokens",
             json!({
                 "tokens": tokens.to_string(),
@@ -149,9 +152,69 @@ pub(super) fn topup(order: &Order) -> Value {
                 "price_cny_per_million": units::Rate::new(*rate).unwrap_or_default().to_string(),
                 "price_version": price_version,
                 "fx_id": fx_id,
+                "weights_milli": terms.weights,
             }),
         ),
+    }
+}
+
+/// A package, as it is offered. Tokens that were bought do not end.
+pub(crate) fn package(package: &Package) -> Value {
+    let offer = &package.offer;
+    json!({
+        "object": "package",
+        "id": offer.id,
+        "version": offer.version,
+        "title": offer.title,
+        "price": offer.price.to_string(),
+        "currency": "CNY",
+        "tokens": offer.tokens.to_string(),
+        "models": offer.models,
+        "weights_milli": offer.weights,
+        "valid_for_days": null,
+        "created_at": time(package.created_at),
+        "retired_at": package.retired_at.map(time),
+    })
+}
+
+/// How many tokens of a mix of a model the balances buy.
+pub(super) fn in_tokens(model: &str, mix: &Mix, parts: &[Part], quote: Result<&Quote, &PriceError>) -> Value {
+    let why = quote.err().map(ToString::to_string);
+    let shown = |bought: &Bought| match bought {
+        Bought::Tokens(tokens) => (json!(tokens.to_string()), Value::Null),
+        Bought::Endless => (Value::Null, json!("the mix takes nothing of it")),
+        Bought::NoPrice => (Value::Null, json!(why)),
     };
+    let balances: Vec<Value> = parts
+        .iter()
+        .map(|part| {
+            let (tokens, reason) = shown(&part.bought);
+            json!({"balance": part.balance.as_deref().unwrap_or("CNY"), "tokens": tokens, "reason": reason})
+        })
+        .collect();
+    let (tokens, reason) = shown(&sum(parts));
+    let mix: serde_json::Map<String, Value> = Mix::CLASSES
+        .iter()
+        .zip(mix.shares())
+        .map(|(class, share)| ((*class).to_owned(), json!(share)))
+        .collect();
+    json!({
+        "model": model,
+        "mix": mix,
+        "tokens": tokens,
+        "reason": reason,
+        "balances": balances,
+        "price_version": quote.ok().map(|quote| &quote.price_version),
+        "price_window": quote.ok().and_then(|quote| quote.window.as_ref()),
+        "fx_id": quote.ok().and_then(|quote| quote.fx_id.as_ref()),
+    })
+}
+
+/// A top-up, as lists show it.
+pub(crate) fn topup(order: &Order) -> Value {
+    let credited =
+        matches!(order.state, OrderState::Paid | OrderState::PartiallyRefunded | OrderState::Refunded);
+    let (kind, buys) = buys(&order.kind, order.amount);
     let payable = order.state == OrderState::Pending;
     let qr = order.code_url.as_deref().filter(|_| payable).and_then(qr_svg);
     let timeline: Vec<Value> = order
@@ -184,7 +247,7 @@ pub(super) fn topup(order: &Order) -> Value {
 }
 
 /// A budget and what was counted against it.
-pub(super) fn budget(budget: &Budget) -> Value {
+pub(crate) fn budget(budget: &Budget) -> Value {
     json!({
         "of": if budget.key.is_some() { "key" } else { "account" },
         "window": budget.period.as_str(),
@@ -267,6 +330,24 @@ pub(super) fn usage_of(usage: &units::Usage) -> Value {
     })
 }
 
+/// What each class of tokens costs.
+pub(super) fn lines(usage: &units::Usage, rates: &units::Rates) -> Value {
+    let line = |class: &str, tokens: Tokens, rate: units::Rate| {
+        json!({
+            "class": class,
+            "tokens": tokens.0,
+            "price_cny_per_million": rate.to_string(),
+            "cost_cny": rate.charge(tokens).unwrap_or_default().to_string(),
+        })
+    };
+    json!([
+        line("input", usage.input, rates.input),
+        line("cached_input", usage.cached_input, rates.cached_input),
+        line("cache_write", usage.cache_write, rates.cache_write),
+        line("output", usage.output, rates.output),
+    ])
+}
+
 /// A call's receipt, as it is kept.
 pub(super) fn receipt(
     ask: &HoldAsk,
@@ -278,14 +359,6 @@ pub(super) fn receipt(
 ) -> String {
     let served = outcome.attempts.last();
     let usage = outcome.usage.unwrap_or_default();
-    let line = |class: &str, tokens: Tokens, rate: units::Rate| {
-        json!({
-            "class": class,
-            "tokens": tokens.0,
-            "price_cny_per_million": rate.to_string(),
-            "cost_cny": rate.charge(tokens).unwrap_or_default().to_string(),
-        })
-    };
     let tier = payments::prices::tier_for(&ask.quote.tiers, usage.prompt());
     let rates = tier.map_or(&ask.quote.rates, |tier| &tier.prices);
     json!({
@@ -305,12 +378,7 @@ pub(super) fn receipt(
         "fx_id": ask.quote.fx_id,
         "price_window": ask.quote.window,
         "price_tier_above": tier.map(|tier| tier.above.0),
-        "lines": [
-            line("input", usage.input, rates.input),
-            line("cached_input", usage.cached_input, rates.cached_input),
-            line("cache_write", usage.cache_write, rates.cache_write),
-            line("output", usage.output, rates.output),
-        ],
+        "lines": lines(&usage, rates),
         "held_cny": held.to_string(),
         "cost_cny": charged.cost.to_string(),
         "cost_tokens_milli": charged.tokens_milli(),

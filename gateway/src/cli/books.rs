@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The livemode of new accounts: what the configured models cost.
-fn default_livemode(settings: &Settings) -> Livemode {
+pub(super) fn default_livemode(settings: &Settings) -> Livemode {
     let all_demo = settings.table.models.values().all(|model| model.livemode == Livemode::Demo);
     if all_demo { Livemode::Demo } else { Livemode::Live }
 }

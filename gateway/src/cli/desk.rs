@@ -11,7 +11,7 @@ use units::Clock;
 
 use super::{Exit, Failed};
 use crate::{
-    admin::{AdminToken, PriceRoom, secret_file},
+    admin::{AdminToken, HandRoom, PriceRoom, secret_file},
     app,
     books::{self, Books},
     cashier::PayError,
@@ -27,6 +27,7 @@ pub(super) enum Desk {
         key_secret: String,
         clock: Arc<dyn Clock>,
         prices: PriceRoom,
+        hands: Box<HandRoom>,
         /// Given back when the store is closed.
         _lock: Option<FolderLock>,
     },
@@ -37,7 +38,7 @@ pub(super) enum Desk {
 impl Desk {
     pub(super) async fn open(settings: &Settings) -> Result<Self, Failed> {
         let folder = settings.store.path.clone();
-        let Books { store, lock, .. } = match books::open(&settings.store).await {
+        let Books { store, admission, lock, .. } = match books::open(&settings.store).await {
             Ok(books) => books,
             Err(error) if books::in_use(&error) => return Self::remote(settings),
             Err(error) => return Err(error.into()),
@@ -54,7 +55,15 @@ impl Desk {
             warn_stale: settings.fx.warn_stale,
             publisher: None,
         };
-        Ok(Self::Local { store, key_secret, clock, prices, _lock: lock })
+        let hands = Box::new(HandRoom {
+            store: store.clone(),
+            admission,
+            clock: clock.clone(),
+            table: settings.table.clone(),
+            holds: None,
+            refunds: None,
+        });
+        Ok(Self::Local { store, key_secret, clock, prices, hands, _lock: lock })
     }
 
     fn remote(settings: &Settings) -> Result<Self, Failed> {
@@ -69,7 +78,7 @@ impl Desk {
         Ok(Self::Remote { client, url, token })
     }
 
-    /// Carries out one request about prices or rates: in place, or at the running process.
+    /// Carries out one request about prices, rates or what is done by hand: in place, or at the running process.
     pub(super) async fn call(
         &self,
         method: reqwest::Method,
@@ -80,10 +89,11 @@ impl Desk {
             Self::Remote { client, url, token } => {
                 ask(client, token, method, format!("{url}{path}"), body).await
             }
-            Self::Local { prices, .. } => {
+            Self::Local { prices, hands, .. } => {
                 let body = axum::body::Body::from(body.map_or_else(String::new, Value::to_string));
                 let request = http::Request::builder().method(method).uri(path).body(body)?;
-                let answer = prices.clone().router().oneshot(request).await?;
+                let rooms = prices.clone().router().merge(HandRoom::clone(hands).router());
+                let answer = rooms.oneshot(request).await?;
                 if let Some(error) = answer.extensions().get::<PayError>() {
                     return Err(error.clone().into());
                 }

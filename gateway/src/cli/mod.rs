@@ -11,6 +11,8 @@ mod desk;
 mod exit;
 mod export;
 mod fx;
+mod hands;
+mod offers;
 mod output;
 mod prices;
 mod ready;
@@ -76,6 +78,21 @@ enum Verb {
     /// Rates of exchange.
     #[command(subcommand)]
     Fx(fx::FxVerb),
+    /// Packages of tokens that are offered.
+    #[command(subcommand)]
+    Packages(offers::PackagesVerb),
+    /// Credit codes.
+    #[command(subcommand)]
+    Codes(offers::CodesVerb),
+    /// Orders that wait for a person.
+    #[command(subcommand)]
+    Orders(hands::OrdersVerb),
+    /// What accounts and keys may spend.
+    #[command(subcommand)]
+    Budgets(hands::BudgetsVerb),
+    /// Calls that were charged.
+    #[command(subcommand)]
+    Calls(hands::CallsVerb),
     /// Run only the far side: simulated providers and WeChat Pay.
     Sim(sim::SimArgs),
     /// Measure.
@@ -115,6 +132,14 @@ enum AccountsVerb {
         #[command(flatten)]
         format: Format,
     },
+    /// Correct a balance. More comes as a gift; less takes what no call needs. Two people.
+    Adjust(hands::AdjustArgs),
+    /// Stop an account: it neither spends nor tops up nor redeems. What is paid for it is still credited.
+    Stop(hands::StandingArgs),
+    /// Let a stopped account go on.
+    Resume(hands::StandingArgs),
+    /// Close an account for good, once it has nothing to hold or to refund.
+    Close(hands::StandingArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -228,6 +253,15 @@ async fn run(verb: Verb) -> Result<Exit, Failed> {
         Verb::Accounts(AccountsVerb::Create { config, name, livemode, house, format }) => {
             books::create_account(&config.config, name, livemode, house, format).await
         }
+        Verb::Accounts(AccountsVerb::Adjust(args)) => Box::pin(hands::adjust(args)).await,
+        Verb::Accounts(AccountsVerb::Stop(args)) => Box::pin(hands::standing("stop", args)).await,
+        Verb::Accounts(AccountsVerb::Resume(args)) => Box::pin(hands::standing("resume", args)).await,
+        Verb::Accounts(AccountsVerb::Close(args)) => Box::pin(hands::standing("close", args)).await,
+        Verb::Orders(verb) => Box::pin(hands::orders(verb)).await,
+        Verb::Budgets(verb) => Box::pin(hands::budgets(verb)).await,
+        Verb::Calls(verb) => Box::pin(hands::correct(verb)).await,
+        Verb::Packages(verb) => Box::pin(offers::packages(verb)).await,
+        Verb::Codes(verb) => Box::pin(offers::codes(verb)).await,
         Verb::Keys(KeysVerb::Create {
             config,
             account,

@@ -2,17 +2,21 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use ::payments::grant::GrantCaps;
 use router_config::KeyPath;
-use units::Fen;
+use units::{Fen, NanoCny};
 
 use super::{
     MerchantMode, MerchantSettings, PaymentSettings, PlatformPublicKey, Secret, TopupSettings,
     check::Checks,
-    raw::{RawMerchant, RawPayments, RawTopup},
+    raw::{RawGrants, RawMerchant, RawPayments, RawTopup},
 };
 
 /// The host of the real API, and of its stand-by.
 const WECHAT_PAY_DOMAIN: &str = "mch.weixin.qq.com";
+
+/// Nobody is lent more than this: more is a credit line, and none is kept here.
+const GRANT_MAX: NanoCny = NanoCny::from_yuan(100);
 
 /// Checks `[payments]`.
 pub(super) fn check(raw: RawPayments, checks: &mut Checks<'_>) -> Option<PaymentSettings> {
@@ -30,7 +34,29 @@ pub(super) fn check(raw: RawPayments, checks: &mut Checks<'_>) -> Option<Payment
         }
     }
     let topup = topup(&path.key("topup"), raw.topup, checks);
-    Some(PaymentSettings { merchants, topup: topup? })
+    let grants = grants(&path.key("grants"), &raw.grants, checks);
+    Some(PaymentSettings { merchants, topup: topup?, grants: grants? })
+}
+
+/// What is lent may be lost: each of these is a bound on that.
+fn grants(path: &KeyPath, raw: &RawGrants, checks: &mut Checks<'_>) -> Option<GrantCaps> {
+    let mut lent = |key: &str, text: &str| {
+        let amount = checks.problems.catch(path.key(key), text.parse::<NanoCny>())?;
+        if amount.is_negative() || amount > GRANT_MAX {
+            checks.problems.add(path.key(key), format!("must be from 0.00 to {GRANT_MAX}"));
+        }
+        Some(amount)
+    };
+    let (newcomer, returning) = (lent("newcomer", &raw.newcomer), lent("returning", &raw.returning));
+    checks.within(path.key("per_day"), u64::from(raw.per_day), 0, 100);
+    checks.within(path.key("lasts_secs"), raw.lasts_secs, 10, 3_600);
+    Some(GrantCaps {
+        newcomer: newcomer?,
+        returning: returning?,
+        per_day: i64::from(raw.per_day),
+        lasts_secs: i64::try_from(raw.lasts_secs).ok()?,
+        unclaimed: raw.unclaimed,
+    })
 }
 
 fn topup(path: &KeyPath, raw: RawTopup, checks: &mut Checks<'_>) -> Option<TopupSettings> {

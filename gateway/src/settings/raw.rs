@@ -121,6 +121,8 @@ pub(super) struct RawPayments {
     pub(super) wechat: BTreeMap<String, RawMerchant>,
     /// What a top-up may be.
     pub(super) topup: RawTopup,
+    /// What is lent to a payer while the payment is under way.
+    pub(super) grants: RawGrants,
 }
 
 /// One WeChat Pay merchant.
@@ -176,6 +178,34 @@ impl Default for RawTopup {
             max: "50000.00".to_owned(),
             expires_secs: 900,
             description: "Tollgate top-up".to_owned(),
+        }
+    }
+}
+
+/// What is lent to a payer while the payment is under way.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawGrants {
+    /// The most that an account is lent that has never paid, in yuan: a decimal string. Never more than its order.
+    pub(super) newcomer: String,
+    /// The most that one is lent that has paid before, in yuan: a decimal string.
+    pub(super) returning: String,
+    /// How often one account is lent something in a day of Beijing's; 0 lends nothing.
+    pub(super) per_day: u32,
+    /// Seconds that it can be used: 10 to 3600.
+    pub(super) lasts_secs: u64,
+    /// True lends as soon as there is a code to scan; otherwise the payer has to say that it is paid.
+    pub(super) unclaimed: bool,
+}
+
+impl Default for RawGrants {
+    fn default() -> Self {
+        Self {
+            newcomer: "1.00".to_owned(),
+            returning: "5.00".to_owned(),
+            per_day: 3,
+            lasts_secs: 300,
+            unclaimed: false,
         }
     }
 }

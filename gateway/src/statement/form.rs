@@ -94,7 +94,7 @@ fn field(text: &str, to: &mut String) {
 }
 
 /// A line as JSON.
-pub(super) fn entry(line: &Entry) -> Value {
+pub fn entry(line: &Entry) -> Value {
     let of = |amount: i64| line.asset.text(amount);
     json!({
         "account": line.account.map(|id| id.to_string()),

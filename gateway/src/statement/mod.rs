@@ -9,7 +9,7 @@ mod query; // what was asked
 mod stream; // all of it, a page a reading
 
 pub use self::{
-    form::Form,
+    form::{Form, entry},
     page::{shown, sums_shown},
     query::{Asked, instant},
     stream::Lines,

@@ -1,10 +1,11 @@
-//! Grant: what is lent while a payment is on its way, and when does that end?
+//! Grant: what is lent while a payment is on its way, what is given for a time, and when does either end?
 //!
 //! The ledger decides every step; this room says when. A grant is opened on the payer's word (or by policy), and then
 //! swept: when its time is over, at once when its order fails or is closed (which revokes its key, and that is what this
 //! room listens for), and again until nothing is left to be done about it. Speaks to the ledger through the store, and
 //! to admission, so that nothing is taken back that a call was admitted on.
 
+mod gifts;
 mod sweep;
 
 use std::{sync::Arc, time::Duration};
@@ -12,6 +13,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use units::{Clock, KeyId, NanoCny, Timestamp};
 
+pub use self::gifts::Gifts;
 pub use crate::ledger::GrantCaps;
 use crate::{
     admission::Admission,

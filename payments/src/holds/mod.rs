@@ -223,6 +223,11 @@ impl Holds {
         AdmitError::Insufficient { available, required, held }
     }
 
+    /// Looks an account up anew at its next call: whether it may spend has changed.
+    pub fn forget(&self, account: AccountId) {
+        self.accounts.invalidate(&account);
+    }
+
     async fn account(&self, id: AccountId) -> Result<Account, AdmitError> {
         if let Some(account) = self.accounts.get(&id) {
             return Ok(account);

@@ -62,6 +62,11 @@ impl Refunds {
         Self { store, admission, merchants, clock, fresh: Arc::default() }
     }
 
+    /// There is something to send that somebody else queued.
+    pub fn wake(&self) {
+        self.fresh.notify_one();
+    }
+
     /// Takes in what WeChat Pay says of a refund, by notification, answer or query. `event` is the notification's id.
     ///
     /// # Errors

@@ -39,7 +39,14 @@ pub enum Buy {
     /// A package of tokens.
     Package {
         /// Which.
-        offer: PackageOffer,
+        package: String,
+        /// Which version, if the caller says; the one on sale otherwise.
+        version: Option<i64>,
+        /// What the caller takes it to cost, if it says.
+        price: Option<Fen>,
+        /// What is on sale under that name; absent where nothing is.
+        #[serde(skip)]
+        offer: Option<PackageOffer>,
     },
     /// Goods; the account is the merchant's.
     Goods {
@@ -61,7 +68,7 @@ pub struct TopUpRequest {
     pub livemode: Livemode,
     /// Who asks.
     pub actor: String,
-    /// What is to be paid.
+    /// What is to be paid; a package says it itself.
     pub amount: Fen,
     /// What for.
     pub buy: Buy,
@@ -85,6 +92,17 @@ pub enum CreateError {
     /// The amount buys no whole token, or the model is free.
     #[error("{0} yuan buy no whole token of this model")]
     NoTokens(Fen),
+    /// No such package is on sale.
+    #[error("no package `{0}` is on sale")]
+    NoPackage(String),
+    /// The caller was shown another price.
+    #[error("package `{package}` costs {price} yuan")]
+    PackagePrice {
+        /// Which.
+        package: String,
+        /// What it costs.
+        price: Fen,
+    },
     /// The caller was shown another number of tokens.
     #[error("at the present price the amount buys {ours} tokens, not {expected}")]
     PriceMoved {
@@ -118,10 +136,7 @@ impl TopUps {
     /// # Errors
     /// [`CreateError`].
     pub async fn create(&self, request: TopUpRequest) -> Result<Order, CreateError> {
-        let (min, max) = (self.settings.min, self.settings.max);
-        if request.amount < min || request.amount > max {
-            return Err(CreateError::Amount { min, max });
-        }
+        self.within_bounds(&request.buy, request.amount)?;
         let merchant = self.merchants.for_livemode(request.livemode);
         let merchant = merchant.ok_or(CreateError::NoChannel(request.livemode))?;
         let order = self.write_down(&request, merchant).await?;
@@ -133,6 +148,24 @@ impl TopUps {
         self.make_known(order, merchant, request.device_id).await
     }
 
+    /// What an order would freeze if it were made now. Nothing is written.
+    ///
+    /// # Errors
+    /// [`CreateError::Amount`], [`CreateError::NoTokens`], [`CreateError::NoPackage`], [`CreateError::PriceMoved`].
+    pub fn quote(&self, buy: &Buy, amount: Fen) -> Result<OrderKind, CreateError> {
+        self.within_bounds(buy, amount)?;
+        frozen(buy, amount, self.clock.now())
+    }
+
+    /// What a package costs, its operator has said.
+    fn within_bounds(&self, buy: &Buy, amount: Fen) -> Result<(), CreateError> {
+        let (min, max) = (self.settings.min, self.settings.max);
+        if matches!(buy, Buy::Package { .. }) || (min..=max).contains(&amount) {
+            return Ok(());
+        }
+        Err(CreateError::Amount { min, max })
+    }
+
     async fn write_down(&self, request: &TopUpRequest, merchant: &Merchant) -> Result<Order, CreateError> {
         let now = self.clock.now();
         let id = OrderId::new(now);
@@ -141,18 +174,22 @@ impl TopUps {
             None => format!("order:{id}"),
         };
         let kind = frozen(&request.buy, request.amount, now);
+        let amount = match &kind {
+            Ok(OrderKind::Package { offer }) => offer.price,
+            _ => request.amount,
+        };
         let new = NewOrder {
             id,
             account: request.account,
             kind: kind.as_ref().map_or(OrderKind::Wallet, Clone::clone),
-            amount: request.amount,
+            amount,
             bonus: NanoCny::ZERO,
             merchant: merchant.name.clone(),
             mchid: merchant.channel.mchid().to_owned(),
             appid: merchant.channel.appid().to_owned(),
             livemode: merchant.livemode,
             expires_at: now.after(self.settings.expires),
-            request: serde_json::to_string(&(&request.buy, request.amount)).unwrap_or_default(),
+            request: wish(&request.buy, request.amount),
         };
         let command = Command {
             key,
@@ -230,11 +267,26 @@ impl TopUps {
     }
 }
 
+/// What was asked for, without what was looked up for it: the test for "the same order again".
+fn wish(buy: &Buy, amount: Fen) -> String {
+    let wish = match buy {
+        Buy::Package { .. } => serde_json::to_string(buy),
+        _ => serde_json::to_string(&(buy, amount)),
+    };
+    wish.unwrap_or_default()
+}
+
 /// What the amount buys, at the price of this moment.
 fn frozen(buy: &Buy, amount: Fen, at: Timestamp) -> Result<OrderKind, CreateError> {
     match buy {
         Buy::Wallet => Ok(OrderKind::Wallet),
-        Buy::Package { offer } => Ok(OrderKind::Package { offer: offer.clone() }),
+        Buy::Package { package, price, offer, .. } => {
+            let offer = offer.clone().ok_or_else(|| CreateError::NoPackage(package.clone()))?;
+            match price.filter(|price| *price != offer.price) {
+                Some(_) => Err(CreateError::PackagePrice { package: package.clone(), price: offer.price }),
+                None => Ok(OrderKind::Package { offer }),
+            }
+        }
         Buy::Goods { lines, buyer, group } => {
             Ok(OrderKind::Goods { lines: lines.clone(), buyer: *buyer, group: group.clone(), refunds: 0 })
         }

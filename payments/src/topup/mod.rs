@@ -1,12 +1,14 @@
 //! Top-up: what state is this order in, and what moves it on?
 //!
 //! An order is written down before WeChat Pay hears of it; its payment is credited when a verified notification or an
-//! answered query says so, whichever comes first, once. Speaks to the ledger through the store and to the channel.
+//! answered query says so, whichever comes first, once. What a balance buys in tokens
+//! is reckoned here too. Speaks to the ledger through the store and to the channel.
 
 mod create;
 mod merchant;
 mod news;
 mod watch;
+mod worth;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,6 +20,7 @@ pub use self::{
     merchant::{Merchant, Merchants},
     news::{NewsError, PaidNews},
     watch::QueryReport,
+    worth::{BadMix, Bought, Mix, Part, TokensHeld, sum, worth},
 };
 use crate::store::Store;
 

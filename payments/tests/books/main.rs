@@ -26,5 +26,6 @@ mod recovery;
 mod review;
 mod sales;
 mod support;
+mod sweeps;
 mod verify;
 mod wechat_vectors;

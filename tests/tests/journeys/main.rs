@@ -2,15 +2,21 @@
 //! customer, an operator or an auditor would see.
 mod bad_input;
 mod books;
+mod codes;
 mod crash;
+mod desk;
 mod failover;
 mod first_call;
+mod hands;
 mod notices;
 mod operating;
 mod out_of_money;
+mod packages;
 mod postgres;
 mod prices;
+mod receipts;
 mod refunds;
 mod streams;
+mod temporary;
 mod topups;
 mod usage;

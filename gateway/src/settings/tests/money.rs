@@ -150,3 +150,19 @@ fn top_ups_are_bounded_in_yuan() {
         "t.toml:3:7: payments.topup.max: less than the smallest top-up, `min` = 10.00",
     );
 }
+
+#[test]
+fn what_is_lent_is_bounded() {
+    refused(
+        "[payments.grants]\nnewcomer = \"-0.01\"\nreturning = \"100.01\"\nper_day = 101\nlasts_secs = 9\n",
+        "t.toml:2:12: payments.grants.newcomer: must be from 0.00 to 100.00\n\
+         t.toml:3:13: payments.grants.returning: must be from 0.00 to 100.00\n\
+         t.toml:4:11: payments.grants.per_day: must be from 0 to 100\n\
+         t.toml:5:14: payments.grants.lasts_secs: must be from 10 to 3600",
+    );
+    let usual = read(SMALL).unwrap().payments.grants;
+    assert_eq!(usual, ::payments::grant::GrantCaps::default());
+    let own = "[payments.grants]\nnewcomer = \"0\"\nper_day = 1\nlasts_secs = 60\nunclaimed = true\n";
+    let own = read(&format!("{SMALL}{own}")).unwrap().payments.grants;
+    assert_eq!((own.newcomer.get(), own.per_day, own.lasts_secs, own.unclaimed), (0, 1, 60, true));
+}

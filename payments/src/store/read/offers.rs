@@ -8,7 +8,7 @@ use crate::{
     store::{
         Store, SubmitError,
         tables::{CREDIT_CODE, LOT, PACKAGE, SUSPENSE},
-        value::{Broken, Cells},
+        value::{Broken, Cells, Value},
     },
 };
 
@@ -63,6 +63,17 @@ impl Store {
         self.read(move |db| db.many(&query, &[], payment)).await
     }
 
+    /// Every payment that named this order and was put aside, whatever became of it.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn suspense_of(&self, order: OrderId) -> Result<Vec<SuspensePayment>, SubmitError> {
+        // Few payments are ever put aside: all of them are looked at.
+        let query = format!("{} ORDER BY transaction_id", select(&SUSPENSE));
+        let all = self.read(move |db| db.many(&query, &[], payment)).await?;
+        Ok(all.into_iter().filter(|payment| payment.order == order).collect())
+    }
+
     /// The open payments that named this order.
     ///
     /// # Errors
@@ -80,5 +91,42 @@ impl Store {
         let due = "rem > 0 AND expires_at IS NOT NULL AND expires_at <= ?1 AND class IN ('promo', 'bonus')";
         let query = format!("{} WHERE {due} ORDER BY expires_at, id LIMIT {PAGE}", select(&LOT));
         self.read(move |db| db.many(&query, &[now.into()], lot)).await
+    }
+
+    /// The page of [`Store::lots_due`] behind this lot.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn lots_due_after(&self, now: Timestamp, last: &Lot) -> Result<Vec<Lot>, SubmitError> {
+        let due = "rem > 0 AND expires_at IS NOT NULL AND expires_at <= ?1 AND class IN ('promo', 'bonus')";
+        let query = format!(
+            "{} WHERE {due} AND (expires_at, id) > (?2, ?3) ORDER BY expires_at, id LIMIT {PAGE}",
+            select(&LOT)
+        );
+        let params = [now.into(), last.expires_at.into(), last.id.as_str().into()];
+        self.read(move |db| db.many(&query, &params, lot)).await
+    }
+
+    /// Bonuses of which something is left although their payment went back, or is on its way, in part or whole: each with
+    /// its payment. Some may be in line with it already.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn bonuses_of_refunded(&self) -> Result<Vec<(Lot, Lot)>, SubmitError> {
+        self.read(move |db| {
+            let payment = "SELECT id FROM lot AS paid WHERE paid.refunded_fen > 0 AND paid.id = 'pay:' || substr(lot.id, 7)";
+            let tied = format!("rem > 0 AND class = 'bonus' AND pay_order IS NOT NULL AND EXISTS ({payment})");
+            let bonuses = format!("{} WHERE {tied} ORDER BY account, id LIMIT {PAGE}", select(&LOT));
+            let bonuses = db.many(&bonuses, &[], lot)?;
+            let payment = format!("{} WHERE id = ?1 AND account = ?2", select(&LOT));
+            let mut found = Vec::with_capacity(bonuses.len());
+            for bonus in bonuses {
+                let id = bonus.id.replacen("bonus:", "pay:", 1);
+                let paid = db.one(&payment, &[id.into(), Value::word(bonus.account)], lot)?;
+                found.extend(paid.map(|paid| (bonus, paid)));
+            }
+            Ok(found)
+        })
+        .await
     }
 }

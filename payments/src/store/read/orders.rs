@@ -54,6 +54,15 @@ impl Store {
         self.read(move |db| db.many(&query, &[], order)).await
     }
 
+    /// Orders that wait for a person, oldest first.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn orders_in_review(&self) -> Result<Vec<Order>, SubmitError> {
+        let query = format!("{} WHERE state = 'review' ORDER BY id LIMIT {PAGE}", select(&PAY_ORDER));
+        self.read(move |db| db.many(&query, &[], order)).await
+    }
+
     /// A request to refund with its items.
     ///
     /// # Errors

@@ -90,4 +90,16 @@ impl Store {
         let query = format!("{} WHERE pair = ?1 ORDER BY number DESC LIMIT {limit}", select(&FX_RATE));
         self.read(move |db| db.many(&query, &[pair.into()], fx_rate)).await
     }
+
+    /// The rate that a quote names.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn fx_rate(&self, id: &str) -> Result<Option<FxRate>, SubmitError> {
+        let place = id.rsplit_once(':').and_then(|(pair, number)| Some((pair, number.parse::<i64>().ok()?)));
+        let Some((pair, number)) = place else { return Ok(None) };
+        let params = [pair.into(), number.into()];
+        let query = format!("{} WHERE pair = ?1 AND number = ?2", select(&FX_RATE));
+        self.read(move |db| db.one(&query, &params, fx_rate)).await
+    }
 }

@@ -7,7 +7,7 @@
 
 use std::{fmt, str::FromStr};
 
-use units::{AccountId, Timestamp};
+use units::{AccountId, RequestId, Timestamp};
 
 use super::select;
 use crate::{
@@ -22,6 +22,10 @@ use crate::{
 
 /// The most lines of a page.
 pub const STATEMENT_LINES_MAX: usize = 1_000;
+
+/// Lines of one instant and those behind it that are looked at for a call's own: many calls may end at once, and a clock
+/// that went back puts a line behind its time.
+const CALL_LINES_MAX: usize = 500;
 
 /// A period: from an instant on, up to another one and not including it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,6 +197,37 @@ impl Store {
     /// See [`Store::account`].
     pub async fn statement(&self, wish: StatementWish) -> Result<Statement, SubmitError> {
         self.read(move |db| statement(db, &wish)).await
+    }
+
+    /// The lines that the end of a call wrote into one of its account's balances, if they are among the first
+    /// [`CALL_LINES_MAX`] from that instant on. What was corrected later stands in its hold.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn lines_of_call(
+        &self,
+        account: AccountId,
+        asset: Asset,
+        call: RequestId,
+        ended_at: Timestamp,
+    ) -> Result<Vec<Entry>, SubmitError> {
+        let query = format!(
+            "{} WHERE account = ?1 AND asset = ?2 AND at >= ?3 ORDER BY at, n LIMIT {CALL_LINES_MAX}",
+            select(&ENTRY)
+        );
+        let params = [Value::word(account), Value::word(&asset), ended_at.into()];
+        self.read(move |db| {
+            let rows = db.rows(&query, &params)?;
+            let mut lines = Vec::new();
+            for row in &rows {
+                let line = JournalLine::read(row)?.entry;
+                if line.hold == Some(call) && line.kind != EntryKind::ChargeCorrection {
+                    lines.push(line);
+                }
+            }
+            Ok(lines)
+        })
+        .await
     }
 
     /// The sums of a whole period. Reads every line of it.

@@ -1,0 +1,123 @@
+//! What was given for a time ends by itself: all of it, and never from under a call.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use payments::{
+    grant::Gifts,
+    ledger::{Actor, Asset, Body, CreditSource, NewOrder, OrderKind},
+    refund::RefundRequest,
+    store::Store,
+};
+use units::{AccountId, Clock, NanoCny, OrderId, RequestId};
+
+use crate::support::{World, fen, new_order, receipt, trade_of, usage, yuan};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl World {
+    fn gifts(&self) -> Gifts {
+        Gifts::new(self.store.clone(), self.admission.clone(), self.clock.clone())
+    }
+
+    async fn give(&self, account: AccountId, amount: NanoCny) {
+        let expires_at = Some(self.clock.now().after(DAY));
+        let key = format!("promo:{}", RequestId::new(self.clock.now()));
+        self.submit(key, Body::GrantPromo { account, amount, expires_at }).await.unwrap();
+    }
+
+    async fn posted(&self, account: AccountId) -> i64 {
+        self.store.flushed().await.unwrap();
+        self.wallet(account, &Asset::Cny).await.posted
+    }
+}
+
+#[tokio::test]
+async fn everything_that_is_over_ends_page_after_page_once() {
+    let world = World::new();
+    let account = world.account().await;
+    join_all((0..450).map(|_| world.give(account, yuan("0.01")))).await;
+    world.pay(account, 100).await;
+    assert_eq!(world.gifts().sweep().await.unwrap(), 0, "nothing is over yet");
+    world.clock.advance(DAY);
+    assert_eq!(world.gifts().sweep().await.unwrap(), 450);
+    assert_eq!(world.posted(account).await, yuan("1").get(), "the payment is untouched");
+    assert_eq!(world.gifts().sweep().await.unwrap(), 0);
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn what_a_call_was_admitted_on_ends_when_the_call_has() {
+    let world = World::new();
+    let account = world.account().await;
+    world.give(account, yuan("0.01")).await;
+    // 4,000 tokens at 2,000 nano-yuan: 0.008 of the 0.01.
+    let mut hold = world.holds.admit(world.call(account, usage(4_000, 0))).await.unwrap();
+    world.clock.advance(DAY);
+    assert_eq!(world.gifts().sweep().await.unwrap(), 0, "the call may need it");
+    hold.durable().await.unwrap();
+    assert_eq!(world.gifts().sweep().await.unwrap(), 0, "and still does");
+    let id = RequestId::new(world.clock.now());
+    hold.settle(Some((usage(1_000, 0), false)), |_| receipt(id, account));
+    assert_eq!(world.gifts().sweep().await.unwrap(), 1);
+    assert_eq!(world.posted(account).await, 0);
+    let lots = world.store.balances(account).await.unwrap();
+    let lot = &lots[0].lots[0];
+    assert_eq!((lot.consumed, lot.expired), (2_000_000, 8_000_000));
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_bonus_in_line_with_its_payment_is_left_alone() {
+    let world = World::new();
+    let account = world.account().await;
+    let id = OrderId::new(world.clock.now());
+    let new = NewOrder { bonus: yuan("3"), ..new_order(id, account, fen(1_000), OrderKind::Wallet) };
+    world.submit(format!("order:{id}"), Body::CreateOrder(new)).await.unwrap();
+    let order = world.store.order(id).await.unwrap().unwrap();
+    world.far.knows_paid(&order, "T1");
+    let trade = trade_of(&order, "T1", world.clock.now());
+    world.topups.paid(world.merchant(), trade, CreditSource::Notify, None).await.unwrap();
+    assert_eq!(world.store.bonuses_of_refunded().await.unwrap(), []);
+    let back = RefundRequest {
+        account,
+        actor: Actor::system("test"),
+        amount: Some(fen(200)),
+        order: None,
+        reason: None,
+        idempotency_key: None,
+    };
+    world.refunds.request(back).await.unwrap();
+    let found = world.store.bonuses_of_refunded().await.unwrap();
+    let pair: Vec<_> = found.iter().map(|(bonus, paid)| (bonus.order, paid.order, bonus.refunding)).collect();
+    assert_eq!(pair, [(Some(id), Some(id), yuan("0.6").get())], "a fifth of it is frozen already");
+    assert_eq!(world.gifts().sweep().await.unwrap(), 0);
+    assert_eq!(world.posted(account).await, yuan("10.4").get());
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn each_call_finds_its_own_lines_and_an_unknown_rate_is_none() {
+    let world = World::new();
+    let account = world.account().await;
+    world.pay(account, 100).await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let call = world.call(account, usage(100, 0));
+        let id = call.id;
+        let hold = world.holds.admit(call).await.unwrap();
+        hold.settle(Some((usage(100, 0), false)), |_| receipt(id, account));
+        ids.push(id);
+    }
+    let store: &Store = &world.store;
+    store.flushed().await.unwrap();
+    for id in ids {
+        let hold = store.hold(id).await.unwrap().unwrap();
+        let ended = hold.ended_at.unwrap();
+        let lines = store.lines_of_call(account, Asset::Cny, id, ended).await.unwrap();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!((lines[0].hold, lines[0].movement()), (Some(id), -200_000));
+    }
+    assert_eq!(store.fx_rate("USD/CNY:1").await.unwrap(), None);
+    assert_eq!(store.fx_rate("nothing").await.unwrap(), None);
+}

@@ -62,7 +62,8 @@ impl From<tokio_postgres::Error> for Trouble {
         ];
         match error.code() {
             Some(code) if crossed.contains(code) => Self::Crossed(said),
-            // The server is going down, or has not come up yet.
+            // The server is going down, or has not come up yet; or a batch stood still for too long.
+            Some(code) if *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT => Self::Away(said),
             Some(code) if code.code().starts_with("57P") || code.code().starts_with("08") => Self::Away(said),
             Some(_) => Self::Fatal(said),
             None => Self::Away(said),
@@ -74,6 +75,14 @@ impl From<Broken> for Trouble {
     fn from(error: Broken) -> Self {
         Self::Fatal(error.to_string())
     }
+}
+
+/// A connection for writing. Where the way to the server breaks unseen, the server would keep a batch's locks until it
+/// notices, and whoever connects anew would wait for them.
+async fn connect_to_write(config: &Config) -> Result<Client, tokio_postgres::Error> {
+    let client = connect(config).await?;
+    client.batch_execute("SET idle_in_transaction_session_timeout = '10s'").await?;
+    Ok(client)
 }
 
 /// Begins a new run of this node: its number, and its lease.
@@ -145,7 +154,7 @@ impl Postgres {
             loop {
                 let tried = match line {
                     Some(line) => attempt(line, link, *epoch).await,
-                    None => match connect(config).await {
+                    None => match connect_to_write(config).await {
                         Ok(client) => {
                             *line = Some(Line::new(client));
                             continue;

@@ -829,6 +829,8 @@ impl Command {
             }
             Body::RefundGoods(wish) => {
                 into.account(wish.account);
+                // A live grant blocks it.
+                into.standings.insert(wish.account);
                 into.order(wish.order);
                 into.batch(wish.batch);
             }

@@ -2,8 +2,8 @@
 
 use payments::{
     ledger::{
-        Body, Book, Command, Entry, EntryKind, HoldState, LotClass, RefundItem, RefundItemState, Refusal,
-        Reply, RowOp, Rows,
+        Body, Book, Command, Entry, EntryKind, HoldState, LotClass, RefundItem, RefundItemState, Reply,
+        RowOp, Rows,
     },
     store::Applied,
 };
@@ -222,7 +222,5 @@ fn tampered(mutation: Mutation, before: &Rows, command: &Command, applied: &mut 
             hold.money = hold.money.plus(NanoCny::from_yuan(1_000)).ok()?;
         }
     }
-    // A mistake is made by what was asked, not by what was refused for good reason.
-    debug_assert!(!matches!(outcome, Err(Refusal::DoesNotAddUp(_))));
     Some(())
 }

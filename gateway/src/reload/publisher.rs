@@ -135,8 +135,10 @@ impl Publisher {
         Ok(versions)
     }
 
+    /// The rate of a currency, with the instant from which it is too old: whoever asks for a price then is told which
+    /// rate it was, and not that there is none.
     fn in_force(&self, currency: &str) -> Option<Arc<FxInForce>> {
-        let now = self.fx.now(&pair_of(currency)).ok()?;
+        let now = self.fx.latest(&pair_of(currency)).ok()?;
         let (id, rate_micro) = (now.rate.id, now.rate.rate_micro);
         Some(Arc::new(FxInForce { id, rate_micro, good_until: now.good_until }))
     }

@@ -164,9 +164,23 @@ impl Fx {
     /// # Errors
     /// [`FxError`] if there is none.
     pub fn now(&self, pair: &str) -> Result<FxNow, FxError> {
+        let FxNow { rate, good_until } = self.latest(pair)?;
         let now = self.clock.now();
+        if !rate.pinned && good_until.is_some_and(|until| now > until) {
+            let reason = self.known(pair).1.unwrap_or_default();
+            let (pair, age) = (pair.to_owned(), now.since(rate.fetched_at));
+            return Err(FxError::Stale { pair, id: rate.id, age, reason });
+        }
+        Ok(FxNow { rate, good_until })
+    }
+
+    /// The rate that counts, and until when it may be used, which may be over. Never waits.
+    ///
+    /// # Errors
+    /// [`FxError`] if nothing is known.
+    pub fn latest(&self, pair: &str) -> Result<FxNow, FxError> {
         let (known, failed) = self.known(pair);
-        if let Some(rate) = known.pinned_at(now) {
+        if let Some(rate) = known.pinned_at(self.clock.now()) {
             return Ok(FxNow { rate: rate.clone(), good_until: rate.until });
         }
         let reason = failed.unwrap_or_else(|| "nobody was asked yet".to_owned());
@@ -175,10 +189,6 @@ impl Fx {
             let asked = self.settings.sources.get(&pair).is_some_and(|sources| !sources.is_empty());
             return Err(if asked { FxError::Unavailable { pair, reason } } else { FxError::NoSource(pair) });
         };
-        let age = now.since(rate.fetched_at);
-        if age > self.settings.max_stale {
-            return Err(FxError::Stale { pair, id: rate.id, age, reason });
-        }
         let good_until = Some(rate.fetched_at.after(self.settings.max_stale));
         Ok(FxNow { rate, good_until })
     }

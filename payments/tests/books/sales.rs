@@ -2,10 +2,11 @@
 
 use payments::{
     ledger::{
-        AccountRole, Asset, Body, GoodsLine, GoodsRefund, LineRefund, OrderKind, OrderState, OrderStep,
-        PackageOffer, RefundItem, RefundNews, Refusal, Reply, TokenTerms, Weights,
+        AccountRole, Asset, Body, GoodsLine, GoodsRefund, GrantCaps, GrantClaim, LineRefund, OrderKind,
+        OrderState, OrderStep, PackageOffer, RefundItem, RefundNews, Refusal, Reply, TokenTerms, Weights,
     },
     refund::GoodsRefundRequest,
+    store::SubmitError,
 };
 use units::{AccountId, Fen, Livemode, OrderId, Rate, Rates, RefundBatchId, RefundId, Timestamp};
 
@@ -310,6 +311,32 @@ fn a_refund_of_goods_names_lines_of_a_paid_order_of_the_merchant() {
     books.now = Timestamp(books.now.0 + 365 * 24 * 3_600 * 1_000_000);
     let late = books.back(order, &[(0, 1)]);
     assert!(matches!(books.act(late), Err(Refusal::NothingRefundable(_))));
+}
+
+#[tokio::test]
+async fn goods_stay_sold_while_their_merchant_owes_what_was_lent() {
+    let world = World::new();
+    let account = world.account().await;
+    let sold = world.pay_for(account, 3_800, dinner()).await;
+    let lent_on = world.order(account, fen(1_000), OrderKind::Wallet).await.id;
+    let caps = GrantCaps::default();
+    let open = Body::OpenGrant { order: lent_on, account, claim: GrantClaim::Payer, caps };
+    world.submit("grant", open).await.unwrap();
+    // From the disk, which loads what the command names and no more.
+    let world = world.reopened().await;
+    let back = Body::RefundGoods(GoodsRefund {
+        batch: RefundBatchId::new(START),
+        item: RefundId::new(START),
+        account,
+        order: sold.id,
+        lines: vec![LineRefund { line: 0, amount: fen(1) }],
+        reason: None,
+    });
+    let refused = world.submit("back", back).await;
+    assert!(
+        matches!(refused, Err(SubmitError::Refused(Refusal::GrantLive(order))) if order == lent_on),
+        "{refused:?}"
+    );
 }
 
 #[test]

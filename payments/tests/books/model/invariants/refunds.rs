@@ -125,7 +125,10 @@ pub fn n17_gifts_never_leave_as_cash(world: &World) -> Result<(), String> {
         let alive = i128::from(bonus.rem) + i128::from(bonus.consumed);
         let wallet = world.rows.wallet(bonus.account, &bonus.asset);
         let promised = wallet.posted == wallet.held;
-        let fine = alive <= share || (promised && bonus.rem > 0) || (corrected && bonus.rem == 0);
+        // Nor can a bonus that was used be taken back where the bill tells of a refund of what was used before it: such
+        // a refund is a debt, and the bonus our loss.
+        let owed = i128::from(now.consumed) + back > paid;
+        let fine = alive <= share || (promised && bonus.rem > 0) || ((corrected || owed) && bonus.rem == 0);
         holds(fine, || {
             format!("{alive} of a share of {share} is there or used: {bonus:?} of {now:?}, {wallet:?}")
         })?;

@@ -125,6 +125,12 @@ impl World {
         (last.outcome.is_ok() && !last.ops.is_empty()).then_some(&last.command.body)
     }
 
+    /// Whether what was said last stands under a key of before: then it is answered as before, and writes nothing.
+    pub fn said_before(&self) -> bool {
+        let earlier = &self.log[..self.log.len().saturating_sub(1)];
+        earlier.iter().any(|said| said.command.key == self.last().command.key)
+    }
+
     /// The lines of the last command.
     pub fn lines(&self) -> &[Entry] {
         &self.journal[self.lines_before..]

@@ -22,7 +22,7 @@
 //! | 14 | nobody profits | `invariants/books` | `RefundsUsed` |
 //! | 15 | one number, one payload | `invariants/refunds`; one in flight and the distance in `crate::orders` | `PayloadChanges` |
 //! | 16 | lending is bounded and ends | `invariants/lending` | `LendsMore` |
-//! | 17 | gifts never leave as cash, a bonus shrinks with its payment | `invariants/refunds` | `KeepsBonus` |
+//! | 17 | gifts never leave as cash, a bonus shrinks with its payment, save one used before the bill told of a refund or two people corrected a charge | `invariants/refunds` | `KeepsBonus` |
 //! | 18 | a cost follows from its row | `invariants/calls` | `CostRounded` |
 //! | 19 | only dust is swept | `invariants/books` | `DustTwice` |
 //! | 20 | a foreign price names a rate that was given and fresh | `invariants/calls` | `RateForgotten` |

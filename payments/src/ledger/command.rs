@@ -810,6 +810,7 @@ impl Command {
             Body::RequestRefund { batch, account, asset, .. } => {
                 into.account(*account);
                 into.wallet(*account, asset);
+                into.tied.insert(*account);
                 into.batch(*batch);
                 into.standings.insert(*account);
             }

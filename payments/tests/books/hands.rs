@@ -24,7 +24,8 @@ impl Books {
         self.by_two(&format!("adj:{ticket}"), Body::Adjust(change))
     }
 
-    fn found(&mut self, refund_id: &str, order: OrderId, amount: i64) -> Result<Reply, Refusal> {
+    /// The bill tells of a refund of the payment.
+    pub(crate) fn found(&mut self, refund_id: &str, order: OrderId, amount: i64) -> Result<Reply, Refusal> {
         let asset = self.store.rows().order(order).map_or(Asset::Cny, |order| order.kind.asset());
         let (account, refund_id) = (self.account, refund_id.to_owned());
         let key = format!("xr:{refund_id}");

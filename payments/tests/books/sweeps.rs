@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use payments::{
     grant::Gifts,
-    ledger::{Actor, Asset, Body, CreditSource, NewOrder, OrderKind},
+    ledger::{Actor, Asset, Body, CreditSource, ExternalRefund, NewOrder, OrderKind},
     refund::RefundRequest,
     store::Store,
 };
@@ -88,11 +88,40 @@ async fn a_bonus_in_line_with_its_payment_is_left_alone() {
         idempotency_key: None,
     };
     world.refunds.request(back).await.unwrap();
-    let found = world.store.bonuses_of_refunded().await.unwrap();
-    let pair: Vec<_> = found.iter().map(|(bonus, paid)| (bonus.order, paid.order, bonus.refunding)).collect();
-    assert_eq!(pair, [(Some(id), Some(id), yuan("0.6").get())], "a fifth of it is frozen already");
+    assert_eq!(world.store.bonuses_of_refunded().await.unwrap(), [], "a fifth of it is frozen already");
     assert_eq!(world.gifts().sweep().await.unwrap(), 0);
     assert_eq!(world.posted(account).await, yuan("10.4").get());
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_bonus_that_a_call_kept_from_going_with_its_payment_goes_when_the_call_has_ended() {
+    let world = World::new();
+    let account = world.account().await;
+    let id = OrderId::new(world.clock.now());
+    let new = NewOrder { bonus: yuan("0.03"), ..new_order(id, account, fen(1), OrderKind::Wallet) };
+    world.submit(format!("order:{id}"), Body::CreateOrder(new)).await.unwrap();
+    let order = world.store.order(id).await.unwrap().unwrap();
+    world.far.knows_paid(&order, "T1");
+    let trade = trade_of(&order, "T1", world.clock.now());
+    world.topups.paid(world.merchant(), trade, CreditSource::Notify, None).await.unwrap();
+    // 15,000 tokens at 2,000 nano-yuan: the payment of 0.01, and 0.02 of the bonus.
+    let mut hold = world.holds.admit(world.call(account, usage(15_000, 0))).await.unwrap();
+    hold.durable().await.unwrap();
+    let found =
+        ExternalRefund { refund_id: "x".to_owned(), order: id, account, asset: Asset::Cny, amount: fen(1) };
+    world.submit("xr:x", Body::ExtRefund(found)).await.unwrap();
+    assert_eq!(world.gifts().sweep().await.unwrap(), 0, "the call may need it");
+    hold.settle(Some((usage(8_000, 0), false)), |_| receipt(RequestId::new(world.clock.now()), account));
+    assert_eq!(world.gifts().sweep().await.unwrap(), 1);
+    assert_eq!(world.posted(account).await, 0);
+    let debt = world.store.account(account).await.unwrap().unwrap().debt;
+    assert_eq!(
+        debt,
+        yuan("0.016"),
+        "0.01 that went back in cash, of which nothing was left, and 0.006 of the bonus"
+    );
+    assert_eq!(world.gifts().sweep().await.unwrap(), 0);
     world.assert_sound().await;
 }
 

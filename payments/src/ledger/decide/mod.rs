@@ -7,6 +7,7 @@ mod budget;
 mod check;
 mod correct;
 mod credit;
+mod debt;
 mod external;
 mod fx;
 mod goods;

@@ -26,7 +26,7 @@ impl Books {
     }
 
     /// Two people give back what the call took, all of it or so many nano-yuan.
-    fn correct(&mut self, id: RequestId, part: Option<i64>) -> Result<Reply, Refusal> {
+    pub(crate) fn correct(&mut self, id: RequestId, part: Option<i64>) -> Result<Reply, Refusal> {
         let Hold { id, account, key, used, .. } = self.store.rows().hold(id).unwrap().clone();
         let what = part.map_or(Correction::Whole, |amount| Correction::Part { asset: Asset::Cny, amount });
         self.by_two(&format!("c{}", self.now.0), Body::CorrectCharge { id, account, key, used, what })

@@ -203,6 +203,36 @@ fn a_wrong_charge_on_what_was_lent_takes_off_the_loss_first_and_then_gives_the_p
 }
 
 #[test]
+fn what_open_calls_were_promised_of_a_loan_stays_when_a_review_credits_less_than_was_lent() {
+    for (used, lost, left) in [("0.9", "0.4", "0"), ("0.3", "0", "0.2"), ("0", "0", "0.5")] {
+        let mut books = Books::new();
+        let order = books.order(1_000, OrderKind::Wallet);
+        let (account, claim, caps) = (books.account, GrantClaim::Payer, GrantCaps::default());
+        books.act(Body::OrderPrepaid { order, code_url: "weixin://x".to_owned() }).unwrap();
+        books.act(Body::OpenGrant { order, account, claim, caps }).unwrap();
+        let (first, open) = (books.hold("0.1"), books.hold("0.9"));
+        books.charge(first, yuan("0.1").get(), 0);
+        let news = books.paid_otherwise(order, 60, "T");
+        books.step(news);
+        let body = books.resolving(order, Some("T"), Verdict::Credit);
+        books.by_two("r", body).unwrap();
+        let refused = books.act(books.refund_of(Asset::Cny, None, None));
+        assert!(matches!(refused, Err(Refusal::GrantLive(_))), "{refused:?}");
+        assert_eq!(books.charge(open, yuan(used).get(), 0).cost, yuan(used), "the hold is payable");
+        books.act(Body::SweepGrant { order, account, granted: i64::MAX }).unwrap();
+        assert_eq!(
+            (net(&books, Book::BadDebt), net(&books, Book::TempReceivable)),
+            (yuan(lost).get(), 0),
+            "{used}"
+        );
+        assert_eq!(books.available(), yuan(left), "{used}");
+        let grant = books.store.rows().grant(order).unwrap();
+        assert_eq!(grant.state, payments::ledger::GrantState::Converted);
+        assert_eq!(books.store.rows().standing(account).live, None);
+    }
+}
+
+#[test]
 fn what_was_lent_beyond_what_a_review_credits_is_lost_and_no_lot_goes_below_zero() {
     let (books, order, _) = lent_and_paid_in_part();
     let lot = |name: String| books.store.rows().lot(&name).unwrap().clone();

@@ -63,12 +63,24 @@ impl Draft<'_> {
                 self.give_back(id, paid, part.amount - lost, wallet, lots)?;
                 self.lose_less(id, &lent, &grant, lost, wallet, lots)
             }
+            // The payment that is to pay it back may have begun to, while calls still kept the rest.
+            Some(grant) => {
+                let there = part.amount.min(lent.consumed);
+                self.give_back(id, lent, there, wallet, lots)?;
+                match part.amount - there {
+                    0 => Ok(()),
+                    rest => {
+                        let paid = self.lot_in(lots, &paid_lot(grant.order))?;
+                        self.give_back(id, paid, rest, wallet, lots)
+                    }
+                }
+            }
             None if lent.class == LotClass::Bonus => {
                 let there = part.amount.min(lent.consumed);
                 self.give_back(id, lent.clone(), there, wallet, lots)?;
                 self.owed_no_more(id, &lent, part.amount - there, wallet, lots)
             }
-            _ => self.give_back(id, lent, part.amount, wallet, lots),
+            None => self.give_back(id, lent, part.amount, wallet, lots),
         }
     }
 

@@ -84,7 +84,12 @@ impl Committed {
         let of = |(account, asset): &(AccountId, Asset)| {
             (*account, asset.clone(), rows.wallet(*account, asset).available())
         };
-        Self { applied, available: needs.wallets.keys().map(of).collect() }
+        let mut available: Vec<_> = needs.wallets.keys().map(of).collect();
+        if !needs.whole.is_empty() {
+            let whole = rows.wallets().filter(|wallet| needs.whole.contains(&wallet.account));
+            available.extend(whole.map(|wallet| (wallet.account, wallet.asset.clone(), wallet.available())));
+        }
+        Self { applied, available }
     }
 }
 

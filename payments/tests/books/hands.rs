@@ -487,3 +487,19 @@ async fn a_later_payment_settles_a_debt_before_anything_else() {
     assert!(refused.to_string().contains("cannot be closed"), "{refused}");
     world.assert_sound().await;
 }
+
+#[tokio::test]
+async fn memory_knows_that_nothing_is_left_of_an_account_that_was_closed() {
+    let world = World::new();
+    let account = world.account().await;
+    world.submit("promo", Body::GrantPromo { account, amount: yuan("3"), expires_at: None }).await.unwrap();
+    world.store.load_balance(account, Asset::Cny).await.unwrap();
+    assert_eq!(world.admission.available(account, &Asset::Cny), Some(yuan("3").get()));
+    let closing = Command {
+        actor: Actor { id: "ann".to_owned(), role: Role::Operator },
+        reason: Some("asked for".to_owned()),
+        ..command("close", START, Body::CloseAccount { account })
+    };
+    world.store.submit(closing).await.unwrap();
+    assert_eq!(world.admission.available(account, &Asset::Cny), Some(0));
+}

@@ -476,6 +476,7 @@ fn topup_settings(settings: &Settings) -> TopUpSettings {
         expires: topup.expires,
         description: topup.description.clone(),
     }
+        bonus: settings.payments.bonus.clone(),
 }
 
 fn merchants(

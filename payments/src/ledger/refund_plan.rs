@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use units::{Fen, OrderId, Timestamp};
+use units::{Fen, NanoCny, OrderId, Timestamp};
 
 use super::{Lot, LotClass, burn_order, pledges};
 
@@ -30,6 +30,8 @@ pub struct Refundable {
     /// The cash for the rest of it, which can be spent and not refunded: it earns what was used of the bonus that came with
     /// the payment, or as much of the payment went back another way and was made up for since.
     pub withheld: Fen,
+    /// What of the bonus that came with it goes if all of `cap` does.
+    pub bonus: NanoCny,
     /// When it was paid.
     pub created_at: Timestamp,
 }
@@ -166,19 +168,22 @@ fn returnable<'a>(
             }
             let free_units = lot.rem - pledge;
             let whole = cash_of(lot, free_units).max(0);
-            let earning =
-                tied.get(&order).map_or(0, |bonus| BonusShare::of(bonus, lot).earning(bonus.consumed));
+            let tied = tied.get(&order);
+            let earning = tied.map_or(0, |bonus| BonusShare::of(bonus, lot).earning(bonus.consumed));
             let cap = whole.min(lot.paid_fen.get() - lot.refunded_fen.get() - earning).max(0);
             if whole == 0 {
                 return None;
             }
             let (cap, withheld) = (Fen::new(cap).ok()?, Fen::new(whole - cap).ok()?);
+            let refunded = Lot { refunded_fen: lot.refunded_fen.plus(cap).ok()?, ..(*lot).clone() };
+            let bonus = NanoCny::new(tied.map_or(0, |bonus| BonusShare::surplus(bonus, &refunded)));
             Some(Refundable {
                 lot: lot.id.clone(),
                 order,
                 free_units,
                 cap,
                 withheld,
+                bonus,
                 created_at: lot.created_at,
             })
         })

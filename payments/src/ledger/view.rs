@@ -122,7 +122,7 @@ impl Needs {
     }
 }
 
-/// One row as it shall stand, or one more line of the journal.
+/// One row as it shall stand, one more line of the journal, or a rate that goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each variant is the row it carries")]
 pub enum RowOp {
@@ -139,8 +139,9 @@ pub enum RowOp {
     PriceList(PriceList),
     PriceVersion(PriceVersion),
     PriceAssignment(PriceAssignment),
-    FxPair(FxPair),
+    FxPair(Box<FxPair>),
     FxRate(FxRate),
+    FxGone { pair: String, number: i64 },
     Terms(TokenTerms),
     Budget(Box<Budget>),
     Grant(Grant),
@@ -240,8 +241,8 @@ impl Rows {
             RowOp::Suspense(row) => drop(self.suspense.insert(row.transaction_id.clone(), row.clone())),
             RowOp::PriceList(row) => drop(self.price_lists.insert(row.name.clone(), row.clone())),
             RowOp::PriceAssignment(row) => drop(self.price_assignments.insert(row.account, row.clone())),
-            RowOp::FxPair(row) => drop(self.fx_pairs.insert(row.pair.clone(), row.clone())),
-            RowOp::Entry(_) | RowOp::PriceVersion(_) | RowOp::FxRate(_) => {}
+            RowOp::FxPair(row) => drop(self.fx_pairs.insert(row.pair.clone(), (**row).clone())),
+            RowOp::Entry(_) | RowOp::PriceVersion(_) | RowOp::FxRate(_) | RowOp::FxGone { .. } => {}
         }
     }
 

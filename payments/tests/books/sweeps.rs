@@ -4,14 +4,19 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use payments::{
+    fx::OldRates,
     grant::Gifts,
-    ledger::{Actor, Asset, Body, CreditSource, ExternalRefund, NewOrder, OrderKind},
+    holds::HoldRequest,
+    ledger::{
+        AcceptedRate, Actor, Asset, Body, Command, CreditSource, ExternalRefund, HoldQuote, NewOrder,
+        OrderKind,
+    },
     refund::RefundRequest,
     store::Store,
 };
 use units::{AccountId, Clock, NanoCny, OrderId, RequestId};
 
-use crate::support::{World, fen, new_order, receipt, trade_of, usage, yuan};
+use crate::support::{World, command, fen, new_order, receipt, token_kind, trade_of, usage, yuan};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -149,4 +154,69 @@ async fn each_call_finds_its_own_lines_and_an_unknown_rate_is_none() {
     }
     assert_eq!(store.fx_rate("USD/CNY:1").await.unwrap(), None);
     assert_eq!(store.fx_rate("nothing").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn old_rates_go_unless_something_names_them() {
+    let world = World::new();
+    let account = world.account().await;
+    world.pay(account, 100).await;
+    let accept = |number: i64| {
+        let rate = AcceptedRate {
+            pair: "USD/CNY".to_owned(),
+            rate_micro: 7_100_000 + number,
+            source: "bank".to_owned(),
+            observed_at: None,
+            fetched_at: world.clock.now(),
+            confirmed_by: None,
+        };
+        world.submit("fx", Body::AcceptRate(rate))
+    };
+    let naming = |number: i64| Some(format!("USD/CNY:{number}"));
+    for number in 1..=1_500 {
+        accept(number).await.unwrap();
+        match number {
+            7 => {
+                let call = world.call(account, usage(10, 0));
+                let quote = HoldQuote { fx_id: naming(7), ..call.quote };
+                let hold = world.holds.admit(HoldRequest { quote, ..call }).await.unwrap();
+                hold.settle(None, |_| receipt(RequestId::new(world.clock.now()), account));
+            }
+            1_099 => {
+                let mut kind = token_kind(1_000, 2_000_000);
+                if let OrderKind::Tokens { fx_id, .. } = &mut kind {
+                    *fx_id = naming(1_100);
+                }
+                world.order(account, fen(200), kind).await;
+            }
+            9 => {
+                let pair = "USD/CNY".to_owned();
+                let pin = Body::PinRate { pair: pair.clone(), rate_micro: 7_000_000, until: None };
+                for (key, body) in [("pin", pin), ("unpin", Body::UnpinRate { pair })] {
+                    let reason = Some("a test".to_owned());
+                    let command = Command { reason, ..command(key, world.clock.now(), body) };
+                    world.store.submit(command).await.unwrap();
+                }
+            }
+            _ => {}
+        }
+        world.clock.advance(Duration::from_secs(300));
+    }
+    let old = OldRates::new(world.store.clone(), world.clock.clone());
+    assert_eq!(old.sweep().await.unwrap(), 0, "a month's are kept");
+    world.clock.advance(DAY * 30 - Duration::from_secs(100 * 300));
+    assert_eq!(
+        old.sweep().await.unwrap(),
+        1_400 - 2,
+        "the call's and the order's stay, and the pinned one beside them"
+    );
+    world.clock.advance(DAY * 30);
+    assert_eq!(old.sweep().await.unwrap(), 99, "the last one counts, however old it is");
+    assert_eq!(old.sweep().await.unwrap(), 0);
+    let rates = world.store.fx_rates("USD/CNY".to_owned(), 10_000).await.unwrap();
+    let mut left: Vec<i64> = rates.iter().map(|rate| rate.number).collect();
+    left.sort_unstable();
+    // The pin was the tenth to be written down.
+    assert_eq!(left, [7, 10, 1_100, 1_501]);
+    world.assert_sound().await;
 }

@@ -19,8 +19,8 @@ use crate::{
         fetch::{self, Fetch},
         lane::{Committed, Engine, EngineError, Receipt},
         tables::{
-            ACCOUNT, CHAIN, COMMAND, ENTRY, Kind, Link, Place, Table, columns_of, command_columns, place,
-            read_remembered,
+            ACCOUNT, CHAIN, COMMAND, ENTRY, Kind, Link, Place, Table, columns_of, command_columns, gone,
+            place, read_remembered,
         },
         value::{Broken, Cells, Value},
     },
@@ -297,6 +297,31 @@ impl Engine for Postgres {
 }
 
 impl Line {
+    /// Writes down what open calls have used so far, for whoever ends them if this node is gone.
+    async fn carry(&mut self, progress: &[(RequestId, Usage)], sweeps: bool) -> Result<(), Trouble> {
+        let ids: Vec<String> = progress.iter().map(|(id, _)| id.to_string()).collect();
+        let used = progress.iter().map(|(_, usage)| serde_json::to_string(usage).unwrap_or_default());
+        let used: Vec<String> = used.collect();
+        let put = "INSERT INTO hold_progress (id, used)
+                   SELECT p.id, p.used FROM UNNEST($1::text[], $2::text[]) AS p (id, used)
+                   JOIN hold h ON h.id = p.id AND h.state = 'open'
+                   ON CONFLICT (id) DO UPDATE SET used = excluded.used";
+        let put = self.prepared(put).await?;
+        let sweep = "DELETE FROM hold_progress p WHERE NOT EXISTS (
+                         SELECT 1 FROM hold h WHERE h.id = p.id AND h.state IN ('open', 'orphan'))";
+        let sweep = self.prepared(sweep).await?;
+        // A hint, not money: no flush is waited for. The flush of the next batch takes it along.
+        self.client.batch_execute("BEGIN; SET LOCAL synchronous_commit = off").await?;
+        if !ids.is_empty() {
+            self.client.execute(&put, &[&ids, &used]).await?;
+        }
+        if sweeps {
+            self.client.execute(&sweep, &[]).await?;
+        }
+        self.client.batch_execute("COMMIT").await?;
+        Ok(())
+    }
+
     pub(super) fn new(client: Client) -> Self {
         Self { client, statements: HashMap::new() }
     }
@@ -466,7 +491,26 @@ impl Line {
             end = next;
         }
         self.put(&writes).await?;
+        for (table, key) in last.values().filter_map(|row| gone(row)) {
+            self.remove(table, key).await?;
+        }
         Ok(end)
+    }
+
+    /// Removes a row: few ever go.
+    async fn remove(&mut self, table: &Table, key: Vec<Value>) -> Result<(), Trouble> {
+        let kinds = table.columns.iter().filter(|column| table.key.contains(&column.name));
+        let by: Vec<String> = kinds
+            .clone()
+            .enumerate()
+            .map(|(i, column)| format!("{} = (${})[1]", column.name, i + 1))
+            .collect();
+        let sql = format!("DELETE FROM {} WHERE {}", table.name, by.join(" AND "));
+        let statement = self.prepared(&sql).await?;
+        let rows = [key];
+        let arrays: Vec<Array> = kinds.enumerate().map(|(place, of)| column(&rows, place, of.kind)).collect();
+        self.client.execute(&statement, &params(&arrays)).await?;
+        Ok(())
     }
 
     /// Puts rows into their tables: see [`Line::write`].
@@ -497,22 +541,6 @@ impl Line {
 }
 
 /// Rows of one table on their way to the server.
-    /// Removes a row: few ever go.
-    async fn remove(&mut self, table: &Table, key: Vec<Value>) -> Result<(), Trouble> {
-        let kinds = table.columns.iter().filter(|column| table.key.contains(&column.name));
-        let by: Vec<String> = kinds
-            .clone()
-            .enumerate()
-            .map(|(i, column)| format!("{} = (${})[1]", column.name, i + 1))
-            .collect();
-        let sql = format!("DELETE FROM {} WHERE {}", table.name, by.join(" AND "));
-        let statement = self.prepared(&sql).await?;
-        let rows = [key];
-        let arrays: Vec<Array> = kinds.enumerate().map(|(place, of)| column(&rows, place, of.kind)).collect();
-        self.client.execute(&statement, &params(&arrays)).await?;
-        Ok(())
-    }
-
 pub(super) struct Write {
     table: &'static Table,
     how: How,

@@ -514,6 +514,12 @@ impl Cast {
                 (once("pin"), Body::PinRate { pair: PAIR.to_owned(), rate_micro: *micro, until })
             }
             Step::Unpin => (once("unpin"), Body::UnpinRate { pair: PAIR.to_owned() }),
+            Step::Prune { but, each } => {
+                let row = rows.fx_pair(PAIR);
+                let (rates, pruned) = row.map_or((0, 0), |row| (row.rates, row.pruned));
+                let gone = (pruned + 1..=rates - but).filter(|number| number % each == 0).collect();
+                ("prune".to_owned(), Body::PruneRates { pair: PAIR.to_owned(), to: rates - but, gone })
+            }
             Step::Leave { account } => return self.leave(self.account(*account), by, world),
             Step::Lend { account } => return self.lend(self.accounts[2 + 2 * (account % 2)], world),
             Step::Spend { account, then } => return self.spend(self.accounts[account % 2], *then, world),

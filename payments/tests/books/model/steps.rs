@@ -242,6 +242,11 @@ pub enum Step {
         lasts: Option<i64>,
     },
     Unpin,
+    /// All but so many of the last rates are looked at, and each of so many goes.
+    Prune {
+        but: i64,
+        each: i64,
+    },
     /// Everything that is needed for the account to be empty, and then its end.
     Leave {
         account: usize,
@@ -429,6 +434,7 @@ fn house() -> impl Strategy<Value = Step> {
             .prop_map(|(micro, age, confirmed)| Step::Rate { micro, age, confirmed }),
         1 => (micro(), prop::option::of(prop_oneof![Just(HOUR), Just(-HOUR)])).prop_map(|(micro, lasts)| Step::Pin { micro, lasts }),
         1 => Just(Step::Unpin),
+        1 => (0..4_i64, 1..3_i64).prop_map(|(but, each)| Step::Prune { but, each }),
     ]
 }
 

@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use payments::{
     channel::wechat::v3,
-    fx::{Fx, FxSettings, FxSource},
+    fx::{Fx, FxSettings, FxSource, OldRates},
     grant::{Gifts, Grants},
     holds::Holds,
     journal::Journal,
@@ -247,6 +247,10 @@ pub async fn start(
         let stop = stop_background.clone();
         async move { gifts.work(stop).await }
     });
+    background.spawn({
+        let (old, stop) = (OldRates::new(store.clone(), clock.clone()), stop_background.clone());
+        async move { old.work(stop).await }
+    });
     if settings.store.url.is_some() {
         background.spawn(end_orphans(
             books.store.clone(),
@@ -472,6 +476,7 @@ fn topup_settings(settings: &Settings) -> TopUpSettings {
     let topup = &settings.payments.topup;
     TopUpSettings {
         min: topup.min,
+        bonus: settings.payments.bonus.clone(),
         max: topup.max,
         expires: topup.expires,
         description: topup.description.clone(),

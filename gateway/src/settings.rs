@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use ::payments::grant::GrantCaps;
+use ::payments::{grant::GrantCaps, topup::BonusRungs};
 use router_config::RouteTable;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -97,6 +97,8 @@ pub struct PaymentSettings {
     pub merchants: BTreeMap<String, MerchantSettings>,
     /// What a top-up may be.
     pub topup: TopupSettings,
+    /// What payments for yuan come with.
+    pub bonus: BonusRungs,
     /// What is lent while a payment is under way.
     pub grants: GrantCaps,
 }

@@ -3,8 +3,9 @@
 //! Plain `write()` appends to a file, microseconds each: a mark survives `kill -9` (not a power cut, where the hold's
 //! row and an estimate remain). The final mark of a call is written before its last byte is forwarded, so that a crash
 //! charges neither less nor more than the client saw. Files whose calls have all ended in the ledger are deleted.
-//! Marks stand on the disk of the node that wrote them and nowhere else. Where several nodes share a database and one is
-//! gone with its disk, whoever ends its calls charges the reckoned input: less than was delivered, never more.
+//! Marks stand on the disk of the node that wrote them. Where several nodes share a database, the latest progress of open
+//! calls is handed to the writer as well, which carries it there about once a second: when a node is gone with its disk,
+//! whoever ends its calls charges by that, less than was delivered by what the last second brought, never more.
 //! Opening changes nothing: the first mark makes the file, so that a second process that is about to be turned away at
 //! the store's lock does not touch the files of the first.
 //!
@@ -99,6 +100,8 @@ struct State {
     live: HashMap<u64, usize>,
     /// Files of earlier runs that speak for no call.
     done: Vec<u64>,
+    /// Progress that was not handed on yet, by open call; none is kept where nobody else could use it.
+    fresh: Option<HashMap<RequestId, Usage>>,
 }
 
 impl Journal {
@@ -140,7 +143,8 @@ impl Journal {
         }
         let number = numbers.last().map_or(1, |last| last + 1);
         numbers.retain(|old| !live.contains_key(old));
-        let state = Mutex::new(State { file: None, number, bytes: 0, latest, live, done: numbers });
+        let fresh = None;
+        let state = Mutex::new(State { file: None, number, bytes: 0, latest, live, done: numbers, fresh });
         Ok((Self { folder: folder.to_owned(), files, state }, marks))
     }
 
@@ -166,6 +170,11 @@ impl Journal {
         head[4..].copy_from_slice(&crc32fast::hash(body).to_le_bytes());
 
         let mut state = self.state();
+        match (&mut state.fresh, mark) {
+            (Some(fresh), Mark::Progress(usage)) => drop(fresh.insert(hold, *usage)),
+            (Some(fresh), Mark::End(_)) => drop(fresh.remove(&hold)),
+            (None, _) => {}
+        }
         if state.bytes >= FILE_BYTES_MAX {
             self.turn_over(&mut state);
         }
@@ -214,9 +223,22 @@ impl Journal {
         self.drop_if_done(state, old);
     }
 
+    /// Keeps the latest progress of open calls for [`Self::take_fresh`] from now on.
+    pub(crate) fn hand_on(&self) {
+        self.state().fresh.get_or_insert_default();
+    }
+
+    /// The latest progress of each call that made some since this was last asked.
+    pub(crate) fn take_fresh(&self) -> Vec<(RequestId, Usage)> {
+        self.state().fresh.as_mut().map(|fresh| fresh.drain().collect()).unwrap_or_default()
+    }
+
     /// The call's end is in the ledger: its marks are no longer needed.
     pub fn forget(&self, hold: RequestId) {
         let mut state = self.state();
+        if let Some(fresh) = &mut state.fresh {
+            fresh.remove(&hold);
+        }
         if let Some(number) = state.latest.remove(&hold) {
             self.leave(&mut state, number);
         }
@@ -327,5 +349,22 @@ mod tests {
         assert!(torn.exists(), "it still speaks for the second call");
         journal.forget(second);
         assert!(!torn.exists());
+    }
+
+    #[test]
+    fn what_is_handed_on_is_the_latest_of_each_open_call_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, second, third] = [1, 2, 3].map(|at| RequestId::new(Timestamp(at)));
+        let (journal, _) = Journal::open(folder.path()).unwrap();
+        journal.note(first, &used(1)).unwrap();
+        assert_eq!(journal.take_fresh(), [], "nobody else could use it");
+        journal.hand_on();
+        for (call, output) in [(first, 2), (first, 3), (second, 7), (third, 9)] {
+            journal.note(call, &used(output)).unwrap();
+        }
+        journal.note(second, &Mark::End(SettleEnd::Release)).unwrap();
+        journal.forget(third);
+        assert_eq!(journal.take_fresh(), [(first, Usage { output: Tokens(3), ..Usage::default() })]);
+        assert_eq!(journal.take_fresh(), []);
     }
 }

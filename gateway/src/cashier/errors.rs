@@ -246,9 +246,10 @@ fn rate_refused(refusal: &FxRefusal, words: String) -> PayError {
         FxRefusal::BadRate(_) => PayError::invalid("rate", words),
         FxRefusal::UntilPassed => PayError::invalid("until", words),
         FxRefusal::NotPinned(_) => PayError::not_found("pair", words),
-        FxRefusal::Older { .. } | FxRefusal::FetchedLater | FxRefusal::Jump { .. } => {
-            PayError::conflict("rate_refused", words)
-        }
+        FxRefusal::Older { .. }
+        | FxRefusal::FetchedLater
+        | FxRefusal::Jump { .. }
+        | FxRefusal::StillUsed { .. } => PayError::conflict("rate_refused", words),
     }
 }
 

@@ -87,6 +87,8 @@ pub(super) async fn list(
                     "order": payment.order.to_string(),
                     "balance": asset.to_string(),
                     "refundable": payment.cap.to_string(),
+                    "withheld": payment.withheld.to_string(),
+                    "bonus": payment.bonus.to_string(),
                     "currency": "CNY",
                 })
             })

@@ -184,13 +184,15 @@ pub(super) async fn quote(
         }
     }
     let (buy, amount) = wish(&cashier, &caller, &wanted).await?;
-    let (kind, buys) = views::buys(&cashier.topups.quote(&buy, amount)?, amount);
+    let quoted = cashier.topups.quote(&buy, amount)?;
+    let (kind, buys) = views::buys(&quoted.kind, amount);
     let shown = json!({
         "object": "topup_quote",
         "kind": kind,
         "livemode": caller.livemode.as_str(),
         "amount": amount.to_string(),
         "currency": "CNY",
+        "bonus": quoted.bonus.to_string(),
         "buys": buys,
         "as_of": views::time(cashier.clock.now()),
     });

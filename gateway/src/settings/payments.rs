@@ -2,14 +2,17 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use ::payments::grant::GrantCaps;
+use ::payments::{
+    grant::GrantCaps,
+    topup::{BadRungs, BonusRung, BonusRungs, Gift},
+};
 use router_config::KeyPath;
 use units::{Fen, NanoCny};
 
 use super::{
     MerchantMode, MerchantSettings, PaymentSettings, PlatformPublicKey, Secret, TopupSettings,
     check::Checks,
-    raw::{RawGrants, RawMerchant, RawPayments, RawTopup},
+    raw::{RawBonus, RawGrants, RawMerchant, RawPayments, RawTopup},
 };
 
 /// The host of the real API, and of its stand-by.
@@ -17,6 +20,11 @@ const WECHAT_PAY_DOMAIN: &str = "mch.weixin.qq.com";
 
 /// Nobody is lent more than this: more is a credit line, and none is kept here.
 const GRANT_MAX: NanoCny = NanoCny::from_yuan(100);
+
+/// Rungs of a bonus: more are a mistake of whoever generates the file.
+const BONUS_RUNGS_MAX: usize = 20;
+/// A hundredth of a per cent, in millionths of one.
+const MICRO_PER_STEP: i64 = 10_000;
 
 /// Checks `[payments]`.
 pub(super) fn check(raw: RawPayments, checks: &mut Checks<'_>) -> Option<PaymentSettings> {
@@ -34,8 +42,71 @@ pub(super) fn check(raw: RawPayments, checks: &mut Checks<'_>) -> Option<Payment
         }
     }
     let topup = topup(&path.key("topup"), raw.topup, checks);
+    let bonus = bonus(&path.key("bonus"), &raw.bonus, topup.as_ref(), checks);
     let grants = grants(&path.key("grants"), &raw.grants, checks);
-    Some(PaymentSettings { merchants, topup: topup?, grants: grants? })
+    Some(PaymentSettings { merchants, topup: topup?, bonus: bonus?, grants: grants? })
+}
+
+/// What is given is our cost, so it is bounded by what is paid, and grows with it.
+fn bonus(
+    path: &KeyPath,
+    raw: &[RawBonus],
+    topup: Option<&TopupSettings>,
+    checks: &mut Checks<'_>,
+) -> Option<BonusRungs> {
+    if raw.len() > BONUS_RUNGS_MAX {
+        checks.problems.add(path.clone(), format!("there are at most {BONUS_RUNGS_MAX}"));
+    }
+    let mut rungs = Vec::with_capacity(raw.len());
+    for (i, rung) in raw.iter().enumerate() {
+        let path = path.index(i);
+        let from = checks.problems.catch(path.key("from"), rung.from.parse::<Fen>());
+        if let (Some(from), Some(topup)) = (from, topup)
+            && from > topup.max
+        {
+            let what = format!("more than the largest top-up, `payments.topup.max` = {}", topup.max);
+            checks.problems.add(path.key("from"), what);
+        }
+        let gift = gift(&path, rung, checks);
+        rungs.extend(from.zip(gift).map(|(from, gift)| BonusRung { from, gift }));
+    }
+    if rungs.len() < raw.len() {
+        return None;
+    }
+    BonusRungs::new(&rungs)
+        .map_err(|bad| {
+            let path = path.index(bad.rung());
+            let key = match bad {
+                BadRungs::Twice(..) => "from",
+                _ if raw[bad.rung()].percent.is_some() => "percent",
+                _ => "amount",
+            };
+            checks.problems.add(path.key(key), bad.to_string());
+        })
+        .ok()
+}
+
+fn gift(path: &KeyPath, raw: &RawBonus, checks: &mut Checks<'_>) -> Option<Gift> {
+    match (&raw.percent, &raw.amount) {
+        (Some(percent), None) => {
+            let path = path.key("percent");
+            let micro = checks.problems.catch(path.clone(), router_config::parse_micro(percent))?;
+            if micro % MICRO_PER_STEP != 0 {
+                checks.problems.add(path, "more than 2 decimals");
+                return None;
+            }
+            Some(Gift::Share(micro / MICRO_PER_STEP))
+        }
+        (None, Some(amount)) => {
+            checks.problems.catch(path.key("amount"), amount.parse::<Fen>()).map(Gift::Amount)
+        }
+        (percent, _) => {
+            let what = "says how much is given in one way: `percent` or `amount`";
+            let path = if percent.is_some() { path.key("amount") } else { path.clone() };
+            checks.problems.add(path, what);
+            None
+        }
+    }
 }
 
 /// What is lent may be lost: each of these is a bound on that.

@@ -121,8 +121,22 @@ pub(super) struct RawPayments {
     pub(super) wechat: BTreeMap<String, RawMerchant>,
     /// What a top-up may be.
     pub(super) topup: RawTopup,
+    /// What payments for yuan come with: the highest of these that the amount reaches counts.
+    pub(super) bonus: Vec<RawBonus>,
     /// What is lent to a payer while the payment is under way.
     pub(super) grants: RawGrants,
+}
+
+/// What payments from some amount on come with. It is used after its payment and goes with it, as far as it is refunded.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBonus {
+    /// The least that is paid for it, in yuan: a decimal string.
+    pub(super) from: String,
+    /// Given as so many per cent of what is paid, to two decimals, rounded down to the fen: `percent = "10"`.
+    pub(super) percent: Option<String>,
+    /// Given as an amount in yuan, whatever is paid: `amount = "10.00"`.
+    pub(super) amount: Option<String>,
 }
 
 /// One WeChat Pay merchant.

@@ -7,8 +7,10 @@
 //!
 //! [`Transport`]: crate::transport::Transport
 
+mod old;
 mod rates;
 mod source;
 
+pub use old::OldRates;
 pub use rates::{Fx, FxError, FxNow, FxSettings, Pair, RateLog, Writing};
 pub use source::{FxSource, parse_micro};

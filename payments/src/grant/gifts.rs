@@ -8,7 +8,7 @@ use units::{AccountId, Clock};
 
 use crate::{
     admission::Admission,
-    ledger::{Actor, Asset, Body, BonusShare, Command, Lot},
+    ledger::{Actor, Asset, Body, BonusShare, Command},
     store::{Store, Submission, SubmitError},
 };
 
@@ -68,8 +68,9 @@ impl Gifts {
             due = self.store.lots_due_after(now, &last).await?;
         }
         for (bonus, payment) in self.store.bonuses_of_refunded().await? {
-            let (Some(order), surplus) = (bonus.order, surplus(&bonus, &payment)) else { continue };
-            if surplus > 0 {
+            let Some(order) = bonus.order else { continue };
+            let (surplus, owed) = (BonusShare::surplus(&bonus, &payment), BonusShare::owed(&bonus, &payment));
+            if surplus > 0 || owed > 0 {
                 let body = Body::SweepBonus { account: bonus.account, order };
                 let key = format!("bsweep:{order}:{}:{}", payment.refunded_fen, bonus.refunding);
                 ended += usize::from(self.take(bonus.account, &bonus.asset, surplus, key, body).await?);
@@ -117,10 +118,4 @@ impl Gifts {
             Err(error) => Err(error),
         }
     }
-}
-
-/// What of a bonus its payment no longer earns and is not frozen yet.
-fn surplus(bonus: &Lot, payment: &Lot) -> i64 {
-    let alive = bonus.orig - bonus.voided - bonus.expired;
-    ((alive - BonusShare::of(bonus, payment).kept()).max(0) - bonus.refunding).min(bonus.rem)
 }

@@ -606,6 +606,15 @@ pub enum Body {
         /// When it ends by itself.
         until: Option<Timestamp>,
     },
+    /// Throws old rates of a pair away that nothing names: of those up to `to`, and behind the last time, these.
+    PruneRates {
+        /// Which pair.
+        pair: String,
+        /// Up to which number it was looked.
+        to: i64,
+        /// Which go.
+        gone: Vec<i64>,
+    },
     /// Lets the sources speak again. Needs a reason.
     UnpinRate {
         /// Which pair.
@@ -678,6 +687,7 @@ impl Command {
             | Body::CancelRefund { .. }
             | Body::SweepBonus { .. }
             | Body::ExpireLot { .. }
+            | Body::PruneRates { .. }
             | Body::AcceptRate(_) => true,
             Body::RefundGoods(_)
             | Body::ResolveReview(_)
@@ -810,6 +820,7 @@ impl Command {
             Body::RequestRefund { batch, account, asset, .. } => {
                 into.account(*account);
                 into.wallet(*account, asset);
+                into.tied.insert(*account);
                 into.batch(*batch);
                 into.standings.insert(*account);
             }
@@ -898,6 +909,7 @@ impl Command {
             }
             Body::AcceptRate(AcceptedRate { pair, .. })
             | Body::PinRate { pair, .. }
+            | Body::PruneRates { pair, .. }
             | Body::UnpinRate { pair } => drop(into.fx_pairs.insert(pair.clone())),
         }
     }

@@ -142,6 +142,8 @@ words! {
         BonusFreeze = "bonus_freeze",
         /// Part of a bonus, taken back: its payment was refunded.
         BonusVoid = "bonus_void",
+        /// Part of a bonus that was used before the bill told of a refund of its payment: charged as a debt.
+        BonusOwed = "bonus_owed",
         /// Part of a bonus, given back: its payment was not refunded after all.
         BonusUnfreeze = "bonus_unfreeze",
         /// A promotion ended.

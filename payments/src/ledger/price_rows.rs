@@ -124,12 +124,15 @@ pub struct FxPair {
     pub accepted: Option<FxRate>,
     /// The one that is pinned now.
     pub pinned: Option<FxRate>,
+    /// Up to this number, only rates are left that something names, or that a person pinned.
+    #[serde(default)]
+    pub pruned: i64,
 }
 
 impl FxPair {
     /// A pair of which nothing is known.
     pub const fn unknown(pair: String) -> Self {
-        Self { pair, rates: 0, accepted: None, pinned: None }
+        Self { pair, rates: 0, accepted: None, pinned: None, pruned: 0 }
     }
 
     /// The pinned rate, unless it has ended.

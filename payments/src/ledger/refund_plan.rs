@@ -1,9 +1,11 @@
 //! How is a refund spread over the payments it comes from?
 //!
-//! Only what is unused and not pledged to open holds can go back, each payment at most what it has left; a part is
-//! split in proportion to what each has left, to the fen, largest remainder first.
+//! Only what is unused and not pledged to open holds can go back, each payment at most what it has left, and so much of
+//! it stays as earns what was used of the bonus that came with it; a part is split in proportion to what each has left, to the fen, largest remainder first.
 
-use units::{Fen, OrderId, Timestamp};
+use std::collections::BTreeMap;
+
+use units::{Fen, NanoCny, OrderId, Timestamp};
 
 use super::{Lot, LotClass, burn_order, pledges};
 
@@ -12,7 +14,7 @@ const REFUNDABLE_MICROS: i64 = 365 * 24 * 3600 * 1_000_000;
 /// WeChat Pay takes at most 50 refunds of one order.
 const REFUNDS_MAX: i64 = 50;
 /// Nano-yuan in a fen.
-const NANO_PER_FEN: i64 = 10_000_000;
+pub(super) const NANO_PER_FEN: i64 = 10_000_000;
 
 /// What of one lot can go back now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +25,13 @@ pub struct Refundable {
     pub order: OrderId,
     /// Unused and not pledged, in the lot's asset.
     pub free_units: i64,
-    /// The cash for it.
+    /// The cash for it, as far as it can go back.
     pub cap: Fen,
+    /// The cash for the rest of it, which can be spent and not refunded: it earns what was used of the bonus that came with
+    /// the payment, or as much of the payment went back another way and was made up for since.
+    pub withheld: Fen,
+    /// What of the bonus that came with it goes if all of `cap` does.
+    pub bonus: NanoCny,
     /// When it was paid.
     pub created_at: Timestamp,
 }
@@ -61,6 +68,11 @@ impl BonusShare {
         i64::try_from(i128::from(self.bonus) * left / paid).unwrap_or(0)
     }
 
+    /// What of the payment must stay so that its share covers `used` of the bonus, rounded up; in fen.
+    fn earning(self, used: i64) -> i64 {
+        ceil_share(self.paid.get(), used, self.bonus)
+    }
+
     /// The share of a bonus that `lot`'s payment still earns, refunds in flight counted as done.
     pub fn of(bonus: &Lot, lot: &Lot) -> Self {
         Self { bonus: bonus.orig, paid: lot.paid_fen, refunded: lot.refunded_fen }
@@ -72,6 +84,31 @@ impl BonusShare {
         let refunded = Fen::new(lot.refunded_fen.get() - going).unwrap_or(Fen::ZERO);
         Self { refunded, ..Self::of(bonus, lot) }
     }
+
+    /// What more of `bonus` must be frozen for `payment` as it stands; below zero, what is set free again.
+    pub(super) fn to_freeze(bonus: &Lot, payment: &Lot) -> i64 {
+        (alive(bonus) - Self::of(bonus, payment).kept()).max(0) - bonus.refunding
+    }
+
+    /// What is left of `bonus` that its payment no longer earns.
+    pub(crate) fn surplus(bonus: &Lot, payment: &Lot) -> i64 {
+        Self::to_freeze(bonus, payment).clamp(0, bonus.rem)
+    }
+
+    /// What of the frozen part is gone for good.
+    pub(super) fn to_void(bonus: &Lot, payment: &Lot) -> i64 {
+        (alive(bonus) - Self::arrived(bonus, payment).kept()).clamp(0, bonus.refunding)
+    }
+
+    /// What was used beyond the share that the refunds which arrived leave.
+    pub(crate) fn owed(bonus: &Lot, payment: &Lot) -> i64 {
+        (bonus.consumed - Self::arrived(bonus, payment).kept()).max(0)
+    }
+}
+
+/// What of a bonus was not taken back.
+const fn alive(bonus: &Lot) -> i64 {
+    bonus.orig - bonus.voided - bonus.expired
 }
 
 /// Why there is no plan.
@@ -95,7 +132,8 @@ pub(super) const fn channel_refunds(paid_at: Timestamp, refunds: i64, now: Times
     now.0.saturating_sub(paid_at.0) < REFUNDABLE_MICROS && refunds < REFUNDS_MAX
 }
 
-/// What of a balance can go back at `now`: `lots` are all its live lots, `held` what open holds have set aside.
+/// What of a balance can go back at `now`: `lots` are all its live lots and the bonuses of its payments, `held` what open
+/// holds have set aside. Payments of which all that is unused is withheld are named as well.
 pub fn refundable<'a>(lots: impl Iterator<Item = &'a Lot>, held: i64, now: Timestamp) -> Vec<Refundable> {
     returnable(lots, held, |lot| channel_refunds(lot.created_at, lot.refunds, now))
 }
@@ -111,7 +149,13 @@ fn returnable<'a>(
     held: i64,
     counts: impl Fn(&Lot) -> bool,
 ) -> Vec<Refundable> {
-    let ordered = burn_order(lots);
+    let lots: Vec<&Lot> = lots.collect();
+    let tied: BTreeMap<OrderId, &Lot> = lots
+        .iter()
+        .filter(|lot| lot.class == LotClass::Bonus)
+        .filter_map(|lot| Some((lot.order?, *lot)))
+        .collect();
+    let ordered = burn_order(lots.into_iter());
     let pledged = pledges(&ordered, held);
     let mut open: Vec<Refundable> = ordered
         .iter()
@@ -123,9 +167,25 @@ fn returnable<'a>(
                 return None;
             }
             let free_units = lot.rem - pledge;
-            let cap = cash_of(lot, free_units).min(lot.paid_fen.get() - lot.refunded_fen.get());
-            let cap = Fen::new(cap).ok().filter(|cap| *cap > Fen::ZERO)?;
-            Some(Refundable { lot: lot.id.clone(), order, free_units, cap, created_at: lot.created_at })
+            let whole = cash_of(lot, free_units).max(0);
+            let tied = tied.get(&order);
+            let earning = tied.map_or(0, |bonus| BonusShare::of(bonus, lot).earning(bonus.consumed));
+            let cap = whole.min(lot.paid_fen.get() - lot.refunded_fen.get() - earning).max(0);
+            if whole == 0 {
+                return None;
+            }
+            let (cap, withheld) = (Fen::new(cap).ok()?, Fen::new(whole - cap).ok()?);
+            let refunded = Lot { refunded_fen: lot.refunded_fen.plus(cap).ok()?, ..(*lot).clone() };
+            let bonus = NanoCny::new(tied.map_or(0, |bonus| BonusShare::surplus(bonus, &refunded)));
+            Some(Refundable {
+                lot: lot.id.clone(),
+                order,
+                free_units,
+                cap,
+                withheld,
+                bonus,
+                created_at: lot.created_at,
+            })
         })
         .collect();
     open.sort_by_key(|lot| (lot.created_at, lot.order));

@@ -6,8 +6,8 @@ use units::{AccountId, KeyId, OrderId, RefundBatchId, RefundId, RequestId};
 
 use super::{
     Account, ApiKey, Asset, Budget, BudgetPeriod, CreditCode, Entry, FxPair, FxRate, Grant, GrantStanding,
-    Hold, Lot, Notice, Order, Package, PriceAssignment, PriceList, PriceVersion, RefundBatch, RefundItem,
-    SuspensePayment, TokenTerms, Wallet,
+    Hold, Lot, LotClass, Notice, Order, Package, PriceAssignment, PriceList, PriceVersion, RefundBatch,
+    RefundItem, SuspensePayment, TokenTerms, Wallet,
     order::{bonus_lot, paid_lot},
 };
 
@@ -36,6 +36,8 @@ pub struct Needs {
     pub terms: BTreeSet<String>,
     /// Lots, by id: those that may have nothing left in them.
     pub lots: BTreeSet<String>,
+    /// Accounts with the bonuses that came with their payments in yuan, used up ones included.
+    pub tied: BTreeSet<AccountId>,
     /// Accounts with every balance and every lot there ever was.
     pub whole: BTreeSet<AccountId>,
     /// Credit codes, by digest.
@@ -120,7 +122,7 @@ impl Needs {
     }
 }
 
-/// One row as it shall stand, or one more line of the journal.
+/// One row as it shall stand, one more line of the journal, or a rate that goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each variant is the row it carries")]
 pub enum RowOp {
@@ -137,8 +139,9 @@ pub enum RowOp {
     PriceList(PriceList),
     PriceVersion(PriceVersion),
     PriceAssignment(PriceAssignment),
-    FxPair(FxPair),
+    FxPair(Box<FxPair>),
     FxRate(FxRate),
+    FxGone { pair: String, number: i64 },
     Terms(TokenTerms),
     Budget(Box<Budget>),
     Grant(Grant),
@@ -238,8 +241,8 @@ impl Rows {
             RowOp::Suspense(row) => drop(self.suspense.insert(row.transaction_id.clone(), row.clone())),
             RowOp::PriceList(row) => drop(self.price_lists.insert(row.name.clone(), row.clone())),
             RowOp::PriceAssignment(row) => drop(self.price_assignments.insert(row.account, row.clone())),
-            RowOp::FxPair(row) => drop(self.fx_pairs.insert(row.pair.clone(), row.clone())),
-            RowOp::Entry(_) | RowOp::PriceVersion(_) | RowOp::FxRate(_) => {}
+            RowOp::FxPair(row) => drop(self.fx_pairs.insert(row.pair.clone(), (**row).clone())),
+            RowOp::Entry(_) | RowOp::PriceVersion(_) | RowOp::FxRate(_) | RowOp::FxGone { .. } => {}
         }
     }
 
@@ -331,6 +334,14 @@ impl Rows {
     pub fn lots_of<'a>(&'a self, account: AccountId, asset: &'a Asset) -> impl Iterator<Item = &'a Lot> {
         let ids = self.lots_of.get(&(account, asset.clone()));
         ids.into_iter().flatten().filter_map(|id| self.lots.get(id))
+    }
+
+    /// The lots of the bonuses that payments of the account may have come with, as far as they are not loaded. A payment
+    /// that nothing is left of may have something again by the time its bonus is asked for.
+    pub(crate) fn bonuses_to_load(&self, account: AccountId) -> impl Iterator<Item = String> {
+        let payments = self.lots_of(account, &Asset::Cny).filter(|lot| lot.class == LotClass::Paid);
+        let bonuses = payments.filter_map(|lot| lot.order.map(bonus_lot));
+        bonuses.filter(|bonus| !self.lots.contains_key(bonus))
     }
 
     /// The hold, if it exists.

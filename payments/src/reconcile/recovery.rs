@@ -11,7 +11,8 @@ use crate::{
 };
 
 /// Ends what earlier runs left open: what was never sent is given back; the rest by the journal where it knows, else by
-/// the reckoned input, which is the least a dispatched call has cost; flagged as estimated. Safe to run again.
+/// the reckoned input, which is the least a dispatched call has cost, or by what its node last said of it in the books,
+/// where that is more; flagged as estimated. Safe to run again.
 ///
 /// # Errors
 /// [`SubmitError`] if the store cannot be read or written.
@@ -24,7 +25,11 @@ pub async fn recover(
     let orphans = store.orphaned_holds(store.epoch()).await?;
     for hold in &orphans {
         let why = Stranded::EpochOver { epoch: hold.epoch };
-        end(store, clock, hold, why, marks.get(&hold.id)).await?;
+        let mark = match marks.get(&hold.id) {
+            Some(mark) => Some(mark.clone()),
+            None => store.carried_progress(hold.id).await?.map(|usage| Mark::Progress(at_least(hold, usage))),
+        };
+        end(store, clock, hold, why, mark.as_ref()).await?;
     }
     // Marks of calls whose end the ledger has already.
     for id in marks.keys() {
@@ -81,6 +86,12 @@ async fn end(
         }
         outcome => outcome.map(drop),
     }
+}
+
+/// What a node said in passing, and no less than the reckoned input: it may have said it before the prompt was counted.
+fn at_least(hold: &Hold, usage: Usage) -> Usage {
+    let input = hold.quote.input_estimate.0.saturating_sub(usage.prompt().0.saturating_sub(usage.input.0));
+    Usage { input: Tokens(usage.input.0.max(input)), ..usage }
 }
 
 /// What is known of how the call went.

@@ -1,5 +1,7 @@
 //! Which rows do these commands name? As look-ups by key that any engine can carry out.
 
+use std::collections::BTreeSet;
+
 use super::{
     tables::{
         self, ACCOUNT, API_KEY, BUDGET, CREDIT_CODE, FX_PAIR, GRANT, HOLD, LOT, NOTICE, PACKAGE, PAY_ORDER,
@@ -87,10 +89,12 @@ pub(super) fn plan(needs: &Needs, kept: &Rows) -> Vec<Fetch> {
     fetches.into_iter().filter(|fetch| !fetch.keys.is_empty()).collect()
 }
 
-/// What the rows that were found name in turn: the lots of refund items.
+/// What the rows that were found name in turn: the lots of refund items, and the bonuses of payments.
 pub(super) fn plan_further(needs: &Needs, found: &Rows) -> Vec<Fetch> {
     let items = needs.batches.iter().flat_map(|batch| found.items_of(*batch));
-    let lots: std::collections::BTreeSet<&str> = items.filter_map(|item| item.lot.as_deref()).collect();
+    let of_items = items.filter_map(|item| item.lot.clone());
+    let bonuses = needs.tied.iter().flat_map(|account| found.bonuses_to_load(*account));
+    let lots: BTreeSet<String> = of_items.chain(bonuses).collect();
     let fetch = by(&LOT, &["id"], words(lots));
     if fetch.keys.is_empty() { Vec::new() } else { vec![fetch] }
 }

@@ -41,7 +41,7 @@ pub(super) enum Job {
     LoadBalance { account: AccountId, asset: Asset, done: oneshot::Sender<()> },
     /// Say when everything before is on disk.
     Barrier(oneshot::Sender<()>),
-    /// Say that this process is alive, and look at what others changed.
+    /// Say that this process is alive and how far its calls are, and look at what others changed.
     Beat,
     /// Write what came before, then end.
     Stop,
@@ -60,8 +60,9 @@ pub(super) trait Engine: Send + 'static {
     /// Keeps receipts: evidence, not money.
     fn keep_receipts(&mut self, receipts: &[&Receipt]) -> Result<(), EngineError>;
 
-    /// Says that this process is alive, where others ask; true if others changed API keys since the last time.
-    fn beat(&mut self) -> Result<bool, EngineError> {
+    /// Says that this process is alive, where others ask, and what its open calls have used; true if others changed API
+    /// keys since the last time.
+    fn beat(&mut self, _journal: &Journal) -> Result<bool, EngineError> {
         Ok(false)
     }
 
@@ -84,7 +85,12 @@ impl Committed {
         let of = |(account, asset): &(AccountId, Asset)| {
             (*account, asset.clone(), rows.wallet(*account, asset).available())
         };
-        Self { applied, available: needs.wallets.keys().map(of).collect() }
+        let mut available: Vec<_> = needs.wallets.keys().map(of).collect();
+        if !needs.whole.is_empty() {
+            let whole = rows.wallets().filter(|wallet| needs.whole.contains(&wallet.account));
+            available.extend(whole.map(|wallet| (wallet.account, wallet.asset.clone(), wallet.available())));
+        }
+        Self { applied, available }
     }
 }
 
@@ -153,7 +159,7 @@ impl<E: Engine> Lane<E> {
                 }
                 Job::Barrier(done) => drop(done.send(())),
                 Job::Beat => {
-                    if self.engine.beat()? {
+                    if self.engine.beat(&self.journal)? {
                         self.keys.send_modify(|changes| *changes += 1);
                     }
                 }

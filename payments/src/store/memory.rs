@@ -7,7 +7,7 @@ use units::Timestamp;
 use super::{
     batch::{Applied, Remembered, apply},
     canonical::{StateHash, Sum, counted},
-    tables::{COMMAND, ENTRY, JournalLine, Table, columns_of, command_columns},
+    tables::{COMMAND, ENTRY, JournalLine, Table, columns_of, command_columns, gone},
     value::Value,
 };
 use crate::ledger::{Command, Entry, RowOp, Rows};
@@ -37,6 +37,9 @@ impl MemoryStore {
                 self.tables.insert((ENTRY.name, seq.to_string()), line.columns());
             } else if let Some((table, columns)) = columns_of(op) {
                 self.put(table, columns);
+            } else if let Some((table, key)) = gone(op) {
+                let key: Vec<&Value> = key.iter().collect();
+                self.tables.remove(&(table.name, format!("{key:?}")));
             }
         }
         if let Some(remembered) = &applied.remember {

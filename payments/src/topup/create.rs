@@ -78,6 +78,15 @@ pub struct TopUpRequest {
     pub idempotency_key: Option<String>,
 }
 
+/// What an order would freeze.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quoted {
+    /// What it buys.
+    pub kind: OrderKind,
+    /// What comes with its payment.
+    pub bonus: NanoCny,
+}
+
 /// Why there is no order, or none that can be paid.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
@@ -152,9 +161,15 @@ impl TopUps {
     ///
     /// # Errors
     /// [`CreateError::Amount`], [`CreateError::NoTokens`], [`CreateError::NoPackage`], [`CreateError::PriceMoved`].
-    pub fn quote(&self, buy: &Buy, amount: Fen) -> Result<OrderKind, CreateError> {
+    pub fn quote(&self, buy: &Buy, amount: Fen) -> Result<Quoted, CreateError> {
         self.within_bounds(buy, amount)?;
-        frozen(buy, amount, self.clock.now())
+        let kind = frozen(buy, amount, self.clock.now())?;
+        Ok(Quoted { bonus: self.bonus_of(&kind, amount), kind })
+    }
+
+    /// What is given with a payment of so much: only one for yuan comes with a bonus.
+    fn bonus_of(&self, kind: &OrderKind, amount: Fen) -> NanoCny {
+        if *kind == OrderKind::Wallet { self.settings.bonus.given_with(amount) } else { NanoCny::ZERO }
     }
 
     /// What a package costs, its operator has said.
@@ -183,7 +198,7 @@ impl TopUps {
             account: request.account,
             kind: kind.as_ref().map_or(OrderKind::Wallet, Clone::clone),
             amount,
-            bonus: NanoCny::ZERO,
+            bonus: kind.as_ref().map_or(NanoCny::ZERO, |kind| self.bonus_of(kind, amount)),
             merchant: merchant.name.clone(),
             mchid: merchant.channel.mchid().to_owned(),
             appid: merchant.channel.appid().to_owned(),

@@ -4,6 +4,7 @@
 //! answered query says so, whichever comes first, once. What a balance buys in tokens
 //! is reckoned here too. Speaks to the ledger through the store and to the channel.
 
+mod bonus;
 mod create;
 mod merchant;
 mod news;
@@ -16,7 +17,8 @@ use tokio::sync::Notify;
 use units::{Clock, Fen, Livemode};
 
 pub use self::{
-    create::{Buy, CreateError, TopUpRequest},
+    bonus::{BadRungs, BonusRung, BonusRungs, Gift},
+    create::{Buy, CreateError, Quoted, TopUpRequest},
     merchant::{Merchant, Merchants},
     news::{NewsError, PaidNews},
     watch::QueryReport,
@@ -31,6 +33,8 @@ pub struct TopUpSettings {
     pub min: Fen,
     /// The most one may pay at once.
     pub max: Fen,
+    /// What a payment for yuan comes with.
+    pub bonus: BonusRungs,
     /// How long an order can be paid.
     pub expires: Duration,
     /// What the payer reads.

@@ -24,7 +24,8 @@ impl Books {
         self.by_two(&format!("adj:{ticket}"), Body::Adjust(change))
     }
 
-    fn found(&mut self, refund_id: &str, order: OrderId, amount: i64) -> Result<Reply, Refusal> {
+    /// The bill tells of a refund of the payment.
+    pub(crate) fn found(&mut self, refund_id: &str, order: OrderId, amount: i64) -> Result<Reply, Refusal> {
         let asset = self.store.rows().order(order).map_or(Asset::Cny, |order| order.kind.asset());
         let (account, refund_id) = (self.account, refund_id.to_owned());
         let key = format!("xr:{refund_id}");
@@ -485,4 +486,20 @@ async fn a_later_payment_settles_a_debt_before_anything_else() {
     let refused = world.store.submit(closing).await.unwrap_err();
     assert!(refused.to_string().contains("cannot be closed"), "{refused}");
     world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn memory_knows_that_nothing_is_left_of_an_account_that_was_closed() {
+    let world = World::new();
+    let account = world.account().await;
+    world.submit("promo", Body::GrantPromo { account, amount: yuan("3"), expires_at: None }).await.unwrap();
+    world.store.load_balance(account, Asset::Cny).await.unwrap();
+    assert_eq!(world.admission.available(account, &Asset::Cny), Some(yuan("3").get()));
+    let closing = Command {
+        actor: Actor { id: "ann".to_owned(), role: Role::Operator },
+        reason: Some("asked for".to_owned()),
+        ..command("close", START, Body::CloseAccount { account })
+    };
+    world.store.submit(closing).await.unwrap();
+    assert_eq!(world.admission.available(account, &Asset::Cny), Some(0));
 }

@@ -7,16 +7,16 @@ use payments::{
     admission::Admission,
     holds::{AdmitError, Holds, OpenHold},
     journal::Journal,
-    ledger::{AccountRole, Actor, Asset, Body, BudgetPeriod, Command, HoldState, Role},
+    ledger::{AccountRole, Actor, Asset, Body, BudgetPeriod, Command, HoldQuote, HoldState, Role},
     reconcile::recover,
     store::{Store, SubmitError},
 };
 use tempfile::TempDir;
 use testbed::Database;
 use tokio::task::JoinSet;
-use units::{AccountId, KeyId, Livemode, NanoCny, RequestId};
+use units::{AccountId, KeyId, Livemode, NanoCny, RequestId, Tokens};
 
-use crate::support::{RATE, START, World, command, postgres_settings, receipt, usage};
+use crate::support::{RATE, START, World, command, postgres_settings, receipt, usage, yuan};
 
 /// One process over the database.
 struct Node {
@@ -92,6 +92,44 @@ async fn assert_gapless(node: &Node, account: AccountId) {
     let all: Vec<i64> = (1..=i64::try_from(lines.len()).unwrap()).collect();
     assert_eq!(numbers, all);
     assert_eq!(node.store.verify().await.unwrap().0, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_node_said_of_its_calls_outlives_its_disk() {
+    let (database, world) = (Database::fresh().await, Arc::new(World::new()));
+    let (gone, left) = (Node::on(&database, &world).await, Node::on(&database, &world).await);
+    let account = account(&gone.store, yuan("1")).await;
+    let mut calls = Vec::new();
+    for progress in [Some(usage(300, 120)), Some(usage(0, 40)), None] {
+        let call = world.call(account, usage(1_000, 1_000));
+        let quote = HoldQuote { input_estimate: Tokens(250), ..call.quote };
+        let call = payments::holds::HoldRequest { key: KeyId::new(START), quote, ..call };
+        let id = call.id;
+        let mut hold = gone.holds.admit(call).await.unwrap();
+        hold.durable().await.unwrap();
+        // The latest counts.
+        progress.iter().for_each(|_| hold.progress(usage(1, 1)));
+        progress.iter().for_each(|used| hold.progress(*used));
+        while progress.is_some() && left.store.carried_progress(id).await.unwrap() != progress {}
+        calls.push((id, hold));
+    }
+    let ended = world.call(account, usage(1_000, 1_000));
+    let ended = payments::holds::HoldRequest { key: KeyId::new(START), ..ended };
+    let id = ended.id;
+    let mut hold = gone.holds.admit(ended).await.unwrap();
+    hold.durable().await.unwrap();
+    hold.progress(usage(9, 9));
+    hold.settle(Some((usage(10, 10), false)), |_| receipt(id, account));
+    gone.store.flushed().await.unwrap();
+    gone.is_taken_for_dead(&database).await;
+    drop(gone);
+    assert_eq!(left.recover(&world).await, 3);
+    for ((id, _hold), used) in calls.iter().zip([usage(300, 120), usage(250, 40), usage(250, 0)]) {
+        let row = left.store.hold(*id).await.unwrap().unwrap();
+        assert_eq!((row.state, row.estimated, row.usage), (HoldState::Settled, true, Some(used)));
+    }
+    assert_eq!(left.store.hold(id).await.unwrap().unwrap().usage, Some(usage(10, 10)));
+    assert_gapless(&left, account).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,12 +1,12 @@
 //! Payments that agree with no order: aside, once, until two people have decided.
 
 use payments::ledger::{
-    Actor, Asset, Body, Command, CreditSource, GrantCaps, GrantClaim, LotClass, NewOrder, OrderKind,
+    Actor, Asset, Body, Book, Command, CreditSource, GrantCaps, GrantClaim, LotClass, NewOrder, OrderKind,
     OrderState, OrderStep, RefundItemState, RefundNews, Refusal, Reply, Resolution, Role, SuspenseState,
     Verdict,
 };
 use proptest::{prelude::*, sample::Index};
-use units::{Fen, NanoCny, OrderId, RefundBatchId, RefundId};
+use units::{Fen, NanoCny, OrderId, RefundBatchId, RefundId, RequestId};
 
 use crate::{
     ledger::Books,
@@ -159,8 +159,8 @@ fn a_payment_that_was_put_aside_for_one_order_is_credited_to_no_other() {
     assert_eq!((books.state(first), books.state(second)), (OrderState::Review, OrderState::Review));
 }
 
-#[test]
-fn what_was_lent_beyond_what_a_review_credits_is_lost_and_no_lot_goes_below_zero() {
+/// 1 yuan lent and used, of which a payment of 0.6 covers its part.
+fn lent_and_paid_in_part() -> (Books, OrderId, RequestId) {
     let mut books = Books::new();
     let order = books.order(1_000, OrderKind::Wallet);
     let (account, claim, caps) = (books.account, GrantClaim::Payer, GrantCaps::default());
@@ -172,17 +172,75 @@ fn what_was_lent_beyond_what_a_review_credits_is_lost_and_no_lot_goes_below_zero
     books.step(news);
     let body = books.resolving(order, Some("T"), Verdict::Credit);
     books.by_two("r", body).unwrap();
+    (books, order, id)
+}
+
+fn net(books: &Books, book: Book) -> i64 {
+    books.store.journal().iter().fold(0, |sum, line| {
+        sum + if line.debit == book { line.amount } else { 0 }
+            - if line.credit == book { line.amount } else { 0 }
+    })
+}
+
+#[test]
+fn a_wrong_charge_on_what_was_lent_takes_off_the_loss_first_and_then_gives_the_payment_back() {
+    for (part, lost, left) in [("0.3", "0.1", "0"), ("0.4", "0", "0"), ("0.9", "0", "0.5"), ("1", "0", "0.6")]
+    {
+        let (mut books, order, id) = lent_and_paid_in_part();
+        books.correct(id, Some(yuan(part).get())).unwrap();
+        assert_eq!(net(&books, Book::BadDebt), yuan(lost).get(), "{part}");
+        assert_eq!(net(&books, Book::TempReceivable), 0);
+        assert_eq!(books.available(), yuan(left), "{part}");
+        let grant = books.store.rows().grant(order).unwrap();
+        assert_eq!(grant.used, yuan("0.6").plus(yuan(lost)).unwrap(), "what was paid back or lost");
+        let too_much = books.correct(id, Some(yuan("1").get() - yuan(part).get() + 1));
+        assert!(matches!(too_much, Err(Refusal::CorrectionTooMuch { .. })), "{too_much:?}");
+        if part != "1" {
+            books.correct(id, None).unwrap();
+        }
+        assert_eq!((net(&books, Book::BadDebt), books.available()), (0, yuan("0.6")));
+    }
+}
+
+#[test]
+fn what_open_calls_were_promised_of_a_loan_stays_when_a_review_credits_less_than_was_lent() {
+    for (used, lost, left) in [("0.9", "0.4", "0"), ("0.3", "0", "0.2"), ("0", "0", "0.5")] {
+        let mut books = Books::new();
+        let order = books.order(1_000, OrderKind::Wallet);
+        let (account, claim, caps) = (books.account, GrantClaim::Payer, GrantCaps::default());
+        books.act(Body::OrderPrepaid { order, code_url: "weixin://x".to_owned() }).unwrap();
+        books.act(Body::OpenGrant { order, account, claim, caps }).unwrap();
+        let (first, open) = (books.hold("0.1"), books.hold("0.9"));
+        books.charge(first, yuan("0.1").get(), 0);
+        let news = books.paid_otherwise(order, 60, "T");
+        books.step(news);
+        let body = books.resolving(order, Some("T"), Verdict::Credit);
+        books.by_two("r", body).unwrap();
+        let refused = books.act(books.refund_of(Asset::Cny, None, None));
+        assert!(matches!(refused, Err(Refusal::GrantLive(_))), "{refused:?}");
+        assert_eq!(books.charge(open, yuan(used).get(), 0).cost, yuan(used), "the hold is payable");
+        books.act(Body::SweepGrant { order, account, granted: i64::MAX }).unwrap();
+        assert_eq!(
+            (net(&books, Book::BadDebt), net(&books, Book::TempReceivable)),
+            (yuan(lost).get(), 0),
+            "{used}"
+        );
+        assert_eq!(books.available(), yuan(left), "{used}");
+        let grant = books.store.rows().grant(order).unwrap();
+        assert_eq!(grant.state, payments::ledger::GrantState::Converted);
+        assert_eq!(books.store.rows().standing(account).live, None);
+    }
+}
+
+#[test]
+fn what_was_lent_beyond_what_a_review_credits_is_lost_and_no_lot_goes_below_zero() {
+    let (books, order, _) = lent_and_paid_in_part();
     let lot = |name: String| books.store.rows().lot(&name).unwrap().clone();
     let (paid, lent) = (lot(format!("pay:{}", order.bare())), lot(format!("temp:{}", order.bare())));
     assert_eq!((paid.rem, paid.consumed), (0, yuan("0.6").get()));
     assert_eq!((lent.rem, lent.consumed), (0, yuan("0.4").get()));
-    let net = |book: &str| {
-        books.store.journal().iter().fold(0, |sum, line| {
-            sum + if line.debit.as_str() == book { line.amount } else { 0 }
-                - if line.credit.as_str() == book { line.amount } else { 0 }
-        })
-    };
-    assert_eq!((net("bad_debt"), net("temp_receivable")), (yuan("0.4").get(), 0));
+    let booked = (net(&books, Book::BadDebt), net(&books, Book::TempReceivable));
+    assert_eq!(booked, (yuan("0.4").get(), 0));
     assert_eq!(books.available(), NanoCny::ZERO);
 }
 

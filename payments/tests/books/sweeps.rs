@@ -4,14 +4,19 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use payments::{
+    fx::OldRates,
     grant::Gifts,
-    ledger::{Actor, Asset, Body, CreditSource, NewOrder, OrderKind},
+    holds::HoldRequest,
+    ledger::{
+        AcceptedRate, Actor, Asset, Body, Command, CreditSource, ExternalRefund, HoldQuote, NewOrder,
+        OrderKind,
+    },
     refund::RefundRequest,
     store::Store,
 };
 use units::{AccountId, Clock, NanoCny, OrderId, RequestId};
 
-use crate::support::{World, fen, new_order, receipt, trade_of, usage, yuan};
+use crate::support::{World, command, fen, new_order, receipt, token_kind, trade_of, usage, yuan};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -88,11 +93,40 @@ async fn a_bonus_in_line_with_its_payment_is_left_alone() {
         idempotency_key: None,
     };
     world.refunds.request(back).await.unwrap();
-    let found = world.store.bonuses_of_refunded().await.unwrap();
-    let pair: Vec<_> = found.iter().map(|(bonus, paid)| (bonus.order, paid.order, bonus.refunding)).collect();
-    assert_eq!(pair, [(Some(id), Some(id), yuan("0.6").get())], "a fifth of it is frozen already");
+    assert_eq!(world.store.bonuses_of_refunded().await.unwrap(), [], "a fifth of it is frozen already");
     assert_eq!(world.gifts().sweep().await.unwrap(), 0);
     assert_eq!(world.posted(account).await, yuan("10.4").get());
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_bonus_that_a_call_kept_from_going_with_its_payment_goes_when_the_call_has_ended() {
+    let world = World::new();
+    let account = world.account().await;
+    let id = OrderId::new(world.clock.now());
+    let new = NewOrder { bonus: yuan("0.03"), ..new_order(id, account, fen(1), OrderKind::Wallet) };
+    world.submit(format!("order:{id}"), Body::CreateOrder(new)).await.unwrap();
+    let order = world.store.order(id).await.unwrap().unwrap();
+    world.far.knows_paid(&order, "T1");
+    let trade = trade_of(&order, "T1", world.clock.now());
+    world.topups.paid(world.merchant(), trade, CreditSource::Notify, None).await.unwrap();
+    // 15,000 tokens at 2,000 nano-yuan: the payment of 0.01, and 0.02 of the bonus.
+    let mut hold = world.holds.admit(world.call(account, usage(15_000, 0))).await.unwrap();
+    hold.durable().await.unwrap();
+    let found =
+        ExternalRefund { refund_id: "x".to_owned(), order: id, account, asset: Asset::Cny, amount: fen(1) };
+    world.submit("xr:x", Body::ExtRefund(found)).await.unwrap();
+    assert_eq!(world.gifts().sweep().await.unwrap(), 0, "the call may need it");
+    hold.settle(Some((usage(8_000, 0), false)), |_| receipt(RequestId::new(world.clock.now()), account));
+    assert_eq!(world.gifts().sweep().await.unwrap(), 1);
+    assert_eq!(world.posted(account).await, 0);
+    let debt = world.store.account(account).await.unwrap().unwrap().debt;
+    assert_eq!(
+        debt,
+        yuan("0.016"),
+        "0.01 that went back in cash, of which nothing was left, and 0.006 of the bonus"
+    );
+    assert_eq!(world.gifts().sweep().await.unwrap(), 0);
     world.assert_sound().await;
 }
 
@@ -120,4 +154,69 @@ async fn each_call_finds_its_own_lines_and_an_unknown_rate_is_none() {
     }
     assert_eq!(store.fx_rate("USD/CNY:1").await.unwrap(), None);
     assert_eq!(store.fx_rate("nothing").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn old_rates_go_unless_something_names_them() {
+    let world = World::new();
+    let account = world.account().await;
+    world.pay(account, 100).await;
+    let accept = |number: i64| {
+        let rate = AcceptedRate {
+            pair: "USD/CNY".to_owned(),
+            rate_micro: 7_100_000 + number,
+            source: "bank".to_owned(),
+            observed_at: None,
+            fetched_at: world.clock.now(),
+            confirmed_by: None,
+        };
+        world.submit("fx", Body::AcceptRate(rate))
+    };
+    let naming = |number: i64| Some(format!("USD/CNY:{number}"));
+    for number in 1..=1_500 {
+        accept(number).await.unwrap();
+        match number {
+            7 => {
+                let call = world.call(account, usage(10, 0));
+                let quote = HoldQuote { fx_id: naming(7), ..call.quote };
+                let hold = world.holds.admit(HoldRequest { quote, ..call }).await.unwrap();
+                hold.settle(None, |_| receipt(RequestId::new(world.clock.now()), account));
+            }
+            1_099 => {
+                let mut kind = token_kind(1_000, 2_000_000);
+                if let OrderKind::Tokens { fx_id, .. } = &mut kind {
+                    *fx_id = naming(1_100);
+                }
+                world.order(account, fen(200), kind).await;
+            }
+            9 => {
+                let pair = "USD/CNY".to_owned();
+                let pin = Body::PinRate { pair: pair.clone(), rate_micro: 7_000_000, until: None };
+                for (key, body) in [("pin", pin), ("unpin", Body::UnpinRate { pair })] {
+                    let reason = Some("a test".to_owned());
+                    let command = Command { reason, ..command(key, world.clock.now(), body) };
+                    world.store.submit(command).await.unwrap();
+                }
+            }
+            _ => {}
+        }
+        world.clock.advance(Duration::from_secs(300));
+    }
+    let old = OldRates::new(world.store.clone(), world.clock.clone());
+    assert_eq!(old.sweep().await.unwrap(), 0, "a month's are kept");
+    world.clock.advance(DAY * 30 - Duration::from_secs(100 * 300));
+    assert_eq!(
+        old.sweep().await.unwrap(),
+        1_400 - 2,
+        "the call's and the order's stay, and the pinned one beside them"
+    );
+    world.clock.advance(DAY * 30);
+    assert_eq!(old.sweep().await.unwrap(), 99, "the last one counts, however old it is");
+    assert_eq!(old.sweep().await.unwrap(), 0);
+    let rates = world.store.fx_rates("USD/CNY".to_owned(), 10_000).await.unwrap();
+    let mut left: Vec<i64> = rates.iter().map(|rate| rate.number).collect();
+    left.sort_unstable();
+    // The pin was the tenth to be written down.
+    assert_eq!(left, [7, 10, 1_100, 1_501]);
+    world.assert_sound().await;
 }

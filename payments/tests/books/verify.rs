@@ -86,6 +86,10 @@ const TAMPERINGS: &[(&str, &str)] = &[
     ),
     ("UPDATE account SET debt = debt + 1", "what an account owes is what the journal says: not so for"),
     (
+        "UPDATE lot SET class = 'bonus' WHERE class = 'paid'",
+        "what was used of a bonus is what calls took of it and was not charged as a debt: not so for",
+    ),
+    (
         "INSERT INTO suspense_payment (transaction_id, state, amount_fen, body) VALUES ('T', 'open', 5, '{}')",
         "what lies in suspense is what was put aside: not so for",
     ),

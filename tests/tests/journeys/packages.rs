@@ -113,7 +113,12 @@ async fn a_package_that_is_not_sold_so_is_not_bought() {
         ("\"50.00\"", "\"0.00\"", "price"),
         ("\"50.00\"", "\"50.001\"", "price"),
         ("1_000_000", "0", "tokens"),
+        ("1_000_000", "-5", "tokens"),
+        ("1_000_000", "9_300_000_000_000_000", "tokens"),
         ("output = 3_000", "output = 0", "weights.output"),
+        ("output = 3_000", "output = -1", "weights.output"),
+        ("output = 3_000", "output = 1_000_001", "weights.output"),
+        ("cached_input = 100", "cached_input = 0.5", "cached_input = 0.5"),
         ("output = 3_000", "out = 3_000", "out"),
     ] {
         let refused = offer(&world, &STARTER.replace(from, to));

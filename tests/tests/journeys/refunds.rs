@@ -134,3 +134,56 @@ async fn unused_tokens_go_back_as_the_money_they_cost() {
     assert_eq!(world.credits().await["balance"], "0.50", "what came as tokens does not come back as balance");
     world.books_balance().await;
 }
+
+#[tokio::test]
+async fn a_bonus_comes_with_its_payment_is_used_after_it_and_goes_with_it() {
+    let world = World::serve(|config| {
+        let dear = "input = \"10000.00\", cached_input = \"10000.00\", output = \"10000.00\"";
+        config.replacen("input = \"2.00\", cached_input = \"0.50\", output = \"4.00\"", dear, 1)
+            + "[[payments.bonus]]\nfrom = \"100.00\"\namount = \"10.00\"\n[[payments.bonus]]\nfrom = \"500\"\npercent = \"12.5\"\n"
+    })
+    .await;
+    for (amount, bonus) in [("99.99", "0.00"), ("100.00", "10.00"), ("500.00", "62.50")] {
+        let quote = world.get(&format!("/v1/topups/quote?amount={amount}")).await.expect(200).json();
+        assert_eq!(quote["bonus"], bonus, "{quote:#}");
+    }
+    let tokens =
+        world.get("/v1/topups/quote?kind=tokens&model=sim-smart&amount=100.00").await.expect(200).json();
+    assert_eq!(tokens["bonus"], "0.00", "{tokens:#}");
+
+    let order = world.top_up("100.00").await;
+    assert_eq!(order["bonus"], "10.00", "{order:#}");
+    let credits = world.credits().await;
+    assert_eq!((&credits["paid"], &credits["bonus"]), (&json!("100.00"), &json!("10.00")), "{credits:#}");
+
+    // 2,530 tokens at a fen each.
+    let usage = json!({"prompt_tokens": 10, "completion_tokens": 2_520, "total_tokens": 2_530});
+    world.fault(json!({"scope": "openai", "fault": "usage", "usage": usage})).await;
+    let answer =
+        world.say("sim-fast", "a large piece of work, told in one sentence of many words").await.expect(200);
+    assert_eq!(nano(answer.header("x-tollgate-cost-cny")), nano("25.30"));
+    assert_eq!(world.balance().await, nano("84.70"));
+
+    let preview = world.get("/v1/refunds").await.expect(200).json();
+    let of_order = &preview["refundable"][0];
+    let shown = ["refundable", "withheld", "bonus"].map(|member| text(of_order, member).to_owned());
+    assert_eq!(
+        shown,
+        ["74.70", "0.00", "7.47"],
+        "what the used quarter earned of the bonus stays: {preview:#}"
+    );
+
+    let part = world.post("/v1/refunds", &json!({"amount": "70.00"})).await.expect(201).json();
+    refund_until(&world, &part, &["success"]).await;
+    let credits = world.credits().await;
+    assert_eq!((&credits["paid"], &credits["bonus"]), (&json!("4.70"), &json!("3.00")), "{credits:#}");
+    world.books_balance().await;
+    world.advance(Duration::from_secs(120)).await;
+
+    let rest = world.post("/v1/refunds", &json!({})).await.expect(201).json();
+    assert_eq!(rest["amount"], "4.70", "74.70 in all: {rest:#}");
+    refund_until(&world, &rest, &["success"]).await;
+    let credits = world.credits().await;
+    assert_eq!((&credits["paid"], &credits["bonus"]), (&json!("0.00"), &json!("2.53")), "{credits:#}");
+    world.books_balance().await;
+}

@@ -152,6 +152,47 @@ fn top_ups_are_bounded_in_yuan() {
 }
 
 #[test]
+fn a_bonus_is_a_share_or_an_amount_and_bounded_by_its_payment() {
+    for (rungs, said) in [
+        (
+            "from = \"0.001\"\npercent = \"1.001\"\n[[payments.bonus]]\nfrom = \"50000.01\"\namount = \"-1\"\n",
+            "t.toml:2:8: payments.bonus[0].from: more than 2 decimals\n\
+             t.toml:3:11: payments.bonus[0].percent: more than 2 decimals\n\
+             t.toml:5:8: payments.bonus[1].from: more than the largest top-up, `payments.topup.max` = 50000.00\n\
+             t.toml:6:10: payments.bonus[1].amount: out of range",
+        ),
+        (
+            "from = \"100\"\npercent = \"1\"\namount = \"1\"\n",
+            "t.toml:4:10: payments.bonus[0].amount: says how much is given in one way: `percent` or `amount`",
+        ),
+        (
+            "from = \"100\"\n",
+            "t.toml:1:1: payments.bonus[0]: says how much is given in one way: `percent` or `amount`",
+        ),
+        (
+            "from = \"100\"\npercent = \"100.01\"\n",
+            "t.toml:3:11: payments.bonus[0].percent: more would be given than is paid",
+        ),
+        ("from = \"100\"\namount = \"0\"\n", "t.toml:3:10: payments.bonus[0].amount: nothing would be given"),
+        (
+            "from = \"100\"\namount = \"1\"\n[[payments.bonus]]\nfrom = \"100.00\"\namount = \"2\"\n",
+            "t.toml:5:8: payments.bonus[1].from: another one begins at 100.00 yuan",
+        ),
+        (
+            "from = \"100\"\npercent = \"10\"\n[[payments.bonus]]\nfrom = \"300\"\namount = \"20\"\n",
+            "t.toml:6:10: payments.bonus[1].amount: gives 20.00 yuan at 300.00, less than the one before it does: 30.00",
+        ),
+    ] {
+        refused(&format!("[[payments.bonus]]\n{rungs}"), said);
+    }
+    let text = "[[payments.bonus]]\nfrom = \"500\"\npercent = \"12.5\"\n[[payments.bonus]]\nfrom = \"100\"\namount = \"10\"\n";
+    let rungs = read(&format!("{SMALL}{text}")).unwrap().payments.bonus;
+    for (paid, given) in [("99.99", "0.00"), ("100", "10.00"), ("500", "62.50")] {
+        assert_eq!(rungs.given_with(paid.parse().unwrap()).to_string(), given, "{paid}");
+    }
+}
+
+#[test]
 fn what_is_lent_is_bounded() {
     refused(
         "[payments.grants]\nnewcomer = \"-0.01\"\nreturning = \"100.01\"\nper_day = 101\nlasts_secs = 9\n",

@@ -1,6 +1,4 @@
-//! Corrections by hand, and what is owed.
-
-use units::{AccountId, NanoCny};
+//! Corrections by hand.
 
 use super::{
     Draft, Lot, Posting, Refusal, Reply, book_of,
@@ -8,9 +6,7 @@ use super::{
     new_lot,
     standing::worth,
 };
-use crate::ledger::{
-    Account, Adjustment, Asset, Book, DebtSource, EntryKind, LotClass, RowOp, Wallet, burn_order,
-};
+use crate::ledger::{Adjustment, Asset, Book, EntryKind, LotClass, RowOp, Wallet, burn_order};
 
 impl Draft<'_> {
     pub(super) fn adjust(&mut self, change: &Adjustment) -> Result<Reply, Refusal> {
@@ -68,7 +64,12 @@ impl Draft<'_> {
 
     /// Takes up to `wanted` of what is unpledged out of the lots that `from` allows, in burn order; each lot as it stands
     /// then, with what it gave.
-    fn void_free(&self, wallet: &mut Wallet, wanted: i64, from: impl Fn(&Lot) -> bool) -> Vec<(Lot, i64)> {
+    pub(super) fn void_free(
+        &self,
+        wallet: &mut Wallet,
+        wanted: i64,
+        from: impl Fn(&Lot) -> bool,
+    ) -> Vec<(Lot, i64)> {
         let mut left = wanted.min(wallet.available());
         let mut taken = Vec::new();
         for lot in burn_order(self.rows.lots_of(wallet.account, &wallet.asset)) {
@@ -81,45 +82,6 @@ impl Draft<'_> {
             taken.push((Lot { rem: lot.rem - part, voided: lot.voided + part, ..lot.clone() }, part));
         }
         taken
-    }
-
-    /// Settles what an account owes: with what it paid since, as far as that goes, or by letting it go.
-    pub(super) fn settle_debt(&mut self, id: AccountId, from: DebtSource) -> Result<Reply, Refusal> {
-        match from {
-            DebtSource::Balance => self.staff()?,
-            DebtSource::Adjustment => drop(self.two_people()?),
-        }
-        let account = self.rows.account(id).ok_or(Refusal::UnknownAccount(id))?.clone();
-        let owed = account.debt.get();
-        if owed <= 0 {
-            return Err(Refusal::NoDebt(id));
-        }
-        let settled = match from {
-            DebtSource::Adjustment => {
-                self.post(debt_line(id, Book::Adjust, None, owed));
-                owed
-            }
-            DebtSource::Balance => self.settle_from_balance(id, owed)?,
-        };
-        let debt = account.debt.minus(NanoCny::new(settled))?;
-        Ok(self.put_account(Account { debt, ..account }))
-    }
-
-    fn settle_from_balance(&mut self, id: AccountId, owed: i64) -> Result<i64, Refusal> {
-        let mut wallet = self.rows.wallet(id, &Asset::Cny);
-        let available = wallet.available();
-        let taken = self.void_free(&mut wallet, owed, |lot| lot.class == LotClass::Paid);
-        if taken.is_empty() {
-            return Err(Refusal::Insufficient { asset: Asset::Cny, available, required: owed });
-        }
-        let mut settled = 0;
-        for (lot, part) in taken {
-            settled += part;
-            self.post(debt_line(id, Book::WalletPaid, Some(&lot), part));
-            self.ops.push(RowOp::Lot(lot));
-        }
-        self.put_wallet(wallet);
-        Ok(settled)
     }
 
     fn post_adjust(&mut self, lot: &Lot, debit: Book, credit: Book, amount: i64) {
@@ -151,19 +113,5 @@ impl Draft<'_> {
             hold: None,
             order: lot.order,
         });
-    }
-}
-
-fn debt_line(account: AccountId, debit: Book, lot: Option<&Lot>, amount: i64) -> Posting<'_> {
-    Posting {
-        kind: EntryKind::DebtSettled,
-        debit,
-        credit: Book::WalletDebt,
-        asset: &Asset::Cny,
-        amount,
-        account: Some(account),
-        lot: lot.map(|lot| lot.id.as_str()),
-        hold: None,
-        order: lot.and_then(|lot| lot.order),
     }
 }

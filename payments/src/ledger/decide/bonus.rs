@@ -2,6 +2,10 @@
 //!
 //! The share is reckoned anew each time from what of the payment went back or is on its way, never moved by steps: steps
 //! drift by a nano-yuan, and a share that were only voided at the end could be spent while the refund is under way.
+//!
+//! What was used already no refund of ours takes the share of: see [`refundable`](crate::ledger::refundable). One that the
+//! bill tells of may: then what was used beyond the share counts as never given, and its use as owed. Only refunds that
+//! arrived count there, since one under way may still not happen, and a debt is not taken back.
 
 use units::{AccountId, OrderId};
 
@@ -11,19 +15,6 @@ use crate::ledger::{
     order::{bonus_lot, paid_lot},
 };
 
-/// What more of `bonus` must be frozen for `payment` as it stands; below zero, what is set free again. Never more than
-/// is left of it: what was spent stays spent.
-fn to_freeze(bonus: &Lot, payment: &Lot) -> i64 {
-    let alive = bonus.orig - bonus.voided - bonus.expired;
-    (alive - BonusShare::of(bonus, payment).kept()).max(0) - bonus.refunding
-}
-
-/// What of the frozen part is gone for good.
-fn to_void(bonus: &Lot, payment: &Lot) -> i64 {
-    let alive = bonus.orig - bonus.voided - bonus.expired;
-    (alive - BonusShare::arrived(bonus, payment).kept()).clamp(0, bonus.refunding)
-}
-
 impl Draft<'_> {
     fn bonus_of(&self, payment: &Lot) -> Option<&Lot> {
         let bonus = self.rows.lots.get(&bonus_lot(payment.order?))?;
@@ -32,22 +23,28 @@ impl Draft<'_> {
 
     /// What the bonus of `payment` gives up once the payment stands so, if nothing else changes.
     pub(super) fn bonus_at_stake(&self, payment: &Lot) -> i64 {
-        self.bonus_of(payment).map_or(0, |bonus| to_freeze(bonus, payment).clamp(0, bonus.rem))
+        self.bonus_of(payment).map_or(0, |bonus| BonusShare::surplus(bonus, payment))
     }
 
     /// Brings the bonus that came with `payment` in line with the payment as it stands now. Only what `wallet` has
-    /// unpledged is frozen; what open holds may still need, [`Draft::sweep_bonus`] takes when they have ended.
+    /// unpledged is frozen; what open holds may still need, [`Draft::sweep_bonus`] takes, or charges as a debt, when they
+    /// have ended.
     pub(super) fn align_bonus(&mut self, payment: &Lot, wallet: &mut Wallet) -> Result<(), Refusal> {
         let Some(bonus) = self.bonus_of(payment) else { return Ok(()) };
         let mut bonus = bonus.clone();
         let before = bonus.clone();
-        let freeze = to_freeze(&bonus, payment).min(bonus.rem).min(wallet.available().max(0));
+        let owed = BonusShare::owed(&bonus, payment);
+        bonus.consumed -= owed;
+        bonus.voided += owed;
+        let freeze = BonusShare::to_freeze(&bonus, payment).min(bonus.rem).min(wallet.available().max(0));
         bonus.rem -= freeze;
         bonus.refunding += freeze;
         wallet.posted = wallet.posted.checked_sub(freeze).ok_or(Refusal::OutOfRange)?;
-        let void = to_void(&bonus, payment);
+        let void = BonusShare::to_void(&bonus, payment);
         bonus.refunding -= void;
         bonus.voided += void;
+        self.post_bonus(&bonus, EntryKind::BonusOwed, Book::WalletDebt, Book::PromoCost, owed);
+        self.owe(bonus.account, owed)?;
         self.post_bonus(&bonus, EntryKind::BonusFreeze, Book::WalletBonus, Book::WalletRefunding, freeze);
         self.post_bonus(&bonus, EntryKind::BonusUnfreeze, Book::WalletRefunding, Book::WalletBonus, -freeze);
         self.post_bonus(&bonus, EntryKind::BonusVoid, Book::WalletRefunding, Book::PromoCost, void);

@@ -6,10 +6,11 @@ use super::{
     Draft, Lot, Posting, Refusal, Reply, book_of,
     check::{invalid, name, text},
     goods::spread_over_lines,
+    refund::all_withheld,
 };
 use crate::ledger::{
-    Account, Asset, Book, EntryKind, ExternalRefund, LotClass, ManualPayout, Order, OrderKind, OrderState,
-    RowOp, Wallet, burn_order, order::paid_lot, out_of_channel, refund_plan::units_for,
+    Asset, Book, EntryKind, ExternalRefund, LotClass, ManualPayout, Order, OrderKind, OrderState, RowOp,
+    Wallet, burn_order, order::paid_lot, out_of_channel, refund_plan::units_for,
 };
 
 /// Lines of the journal about one order.
@@ -33,7 +34,7 @@ fn about<'a>(
 
 impl Draft<'_> {
     /// A refund that the bill knows and we do not. It is a fact: what the payment's lot, and then the other payments,
-    /// have unpledged goes; what was spent already is owed.
+    /// have unpledged goes; what was spent already is owed, of the bonus that came with it as well.
     pub(super) fn ext_refund(&mut self, found: &ExternalRefund) -> Result<Reply, Refusal> {
         self.staff()?;
         name("refund_id", &found.refund_id)?;
@@ -70,15 +71,13 @@ impl Draft<'_> {
         };
         let short = wanted - covered;
         if short > 0 {
-            let debtor =
-                self.rows.account(order.account).ok_or(Refusal::UnknownAccount(order.account))?.clone();
             self.post(about(&order, EntryKind::ExtRefund, None)(
                 Book::WalletDebt,
                 Book::WechatClearing,
                 &Asset::Cny,
                 short,
             ));
-            self.ops.push(RowOp::Account(Account { debt: debtor.debt.plus(NanoCny::new(short))?, ..debtor }));
+            self.owe(order.account, short)?;
         }
         let order = self.put_order(order);
         Ok(Reply::Order { order: Box::new(order), step: super::OrderStep::Moved })
@@ -217,6 +216,9 @@ impl Draft<'_> {
                 "of this payment nothing is left that WeChat Pay would not refund".to_owned(),
             )
         })?;
+        if open.cap == Fen::ZERO {
+            return Err(all_withheld());
+        }
         if paid.amount > open.cap {
             return Err(Refusal::RefundTooMuch { requested: paid.amount, refundable: open.cap });
         }

@@ -29,6 +29,8 @@ pub enum FxRefusal {
     UntilPassed,
     #[error("no rate of {0} is pinned")]
     NotPinned(String),
+    #[error("rates of {pair} up to {to} are not all old ones")]
+    StillUsed { pair: String, to: i64 },
 }
 
 impl From<FxRefusal> for Refusal {
@@ -119,7 +121,25 @@ impl Draft<'_> {
         self.staff_with_reason()?;
         let mut row = self.pair(pair)?;
         row.pinned.take().ok_or_else(|| FxRefusal::NotPinned(pair.to_owned()))?;
-        self.ops.push(RowOp::FxPair(row));
+        self.ops.push(RowOp::FxPair(Box::new(row)));
+        Ok(Reply::Done)
+    }
+
+    /// Who asks has looked for what names them; here only what counts now is kept.
+    pub(super) fn prune_rates(&mut self, pair: &str, to: i64, gone: &[i64]) -> Result<Reply, Refusal> {
+        self.staff()?;
+        let row = self.pair(pair)?;
+        if to <= row.pruned {
+            return Ok(Reply::Already);
+        }
+        let counts = |number: i64| row.pinned.as_ref().is_some_and(|pinned| pinned.number == number);
+        let old = row.accepted.as_ref().is_some_and(|last| to < last.number);
+        if !old || gone.iter().any(|number| !(row.pruned + 1..=to).contains(number) || counts(*number)) {
+            return Err(FxRefusal::StillUsed { pair: pair.to_owned(), to }.into());
+        }
+        let pair = || pair.to_owned();
+        self.ops.extend(gone.iter().map(|&number| RowOp::FxGone { pair: pair(), number }));
+        self.ops.push(RowOp::FxPair(Box::new(FxPair { pruned: to, ..row })));
         Ok(Reply::Done)
     }
 
@@ -135,7 +155,7 @@ impl Draft<'_> {
     }
 
     fn put_pair(&mut self, row: FxPair, rate: &FxRate) {
-        self.ops.push(RowOp::FxPair(row));
+        self.ops.push(RowOp::FxPair(Box::new(row)));
         self.ops.push(RowOp::FxRate(rate.clone()));
     }
 }

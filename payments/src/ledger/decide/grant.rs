@@ -5,7 +5,7 @@ use units::{AccountId, KeyId, NanoCny, OrderId, Timestamp};
 use super::{Draft, Lot, Order, Posting, Refusal, Reply, book_of, new_lot};
 use crate::ledger::{
     Account, AccountRole, ApiKey, Asset, Body, Book, Budget, BudgetPeriod, EntryKind, Grant, GrantBlock,
-    GrantClaim, GrantStanding, GrantState, LotClass, OrderKind, OrderState, RowOp, Wallet,
+    GrantClaim, GrantStanding, GrantState, LotClass, OrderKind, OrderState, RowOp, Wallet, order::paid_lot,
 };
 
 impl Draft<'_> {
@@ -131,20 +131,27 @@ impl Draft<'_> {
         }
         if before.resolved_at.is_none() {
             let mut lot = self.rows.lots.get(&Grant::lot(order)).ok_or(Refusal::OutOfRange)?.clone();
-            let wallet = self.rows.wallet(account, &Asset::Cny);
+            let mut wallet = self.rows.wallet(account, &Asset::Cny);
             // Only what no hold is promised; the rest when the holds end.
             let back = lot.rem.min(wallet.available()).min(granted).max(0);
             let ends = lot.expires_at.map_or(at, |end| end.min(at));
+            let payment = self.rows.lots.get(&paid_lot(order)).cloned();
             if back > 0 || lot.expires_at != Some(ends) {
                 lot.expires_at = Some(ends);
-                let mut wallet = wallet;
                 lot = self.take_back(lot, back, &mut wallet);
                 self.ops.push(RowOp::Lot(lot.clone()));
-                if back > 0 {
-                    self.put_wallet(wallet);
-                }
             }
-            self.resolve(&mut grant, &lot);
+            match payment {
+                Some(mut payment) if lot.rem == 0 => {
+                    grant = self.paid_back_by(grant, &lot, &mut payment, &mut wallet);
+                    self.ops.push(RowOp::Lot(payment));
+                    self.ops.push(RowOp::Standing(self.rows.standing(account).without(order)));
+                }
+                _ => self.resolve(&mut grant, &lot),
+            }
+            if wallet != self.rows.wallet(account, &Asset::Cny) {
+                self.put_wallet(wallet);
+            }
         }
         if let Some(key) = self.temporary_key(order).cloned() {
             self.limit_key(&key, NanoCny::ZERO);
@@ -195,7 +202,8 @@ impl Draft<'_> {
     }
 
     /// The order is paid: what was lent on it and used is moved onto the payment's lot, the rest goes back. It fits, since
-    /// no more was lent than is to be paid; where a review credits less than that, what is beyond it is lost.
+    /// no more was lent than is to be paid; where a review credits less than that, what is beyond it is lost, and what
+    /// open calls were promised of it stays until they end: then [`Self::sweep_grant`] comes here again.
     pub(super) fn pay_grant_back(
         &mut self,
         order: &Order,
@@ -207,30 +215,45 @@ impl Draft<'_> {
             return Ok(());
         };
         let temp = self.rows.lots.get(&Grant::lot(order.id)).ok_or(Refusal::OutOfRange)?.clone();
-        let (unused, used) = (temp.rem, temp.consumed);
-        let paid = used.min(lot.rem);
-        let lost = used - paid;
+        let grant = self.paid_back_by(grant.clone(), &temp, lot, wallet);
+        if grant.resolved_at.is_none() {
+            let standing = self.rows.standing(order.account);
+            let standing = GrantStanding { has_paid: true, barred: false, live: Some(order.id), ..standing };
+            self.ops.push(RowOp::Standing(standing));
+        }
+        self.ops.push(RowOp::Grant(grant));
+        Ok(())
+    }
+
+    /// Moves what `temp` can give back, and what was used of it as far as `lot` has it; the grant as it stands then.
+    fn paid_back_by(&mut self, grant: Grant, temp: &Lot, lot: &mut Lot, wallet: &mut Wallet) -> Grant {
+        let paid = temp.consumed.min(lot.rem);
+        let unused = temp.rem.min(wallet.available() - paid).max(0);
+        let (pledged, lost) = (temp.rem - unused, temp.consumed - paid);
+        let written_off = grant.state == GrantState::WrittenOff;
         let kind = EntryKind::TempWriteoff;
-        if grant.state == GrantState::WrittenOff {
-            self.post_lent(&temp, kind, Book::TempReceivable, Book::BadDebt, paid);
-        } else {
-            self.post_lent(&temp, kind, Book::BadDebt, Book::TempReceivable, lost);
+        if written_off {
+            self.post_lent(temp, kind, Book::TempReceivable, Book::BadDebt, paid);
+        } else if pledged == 0 {
+            self.post_lent(temp, kind, Book::BadDebt, Book::TempReceivable, lost);
         }
         let kind = EntryKind::TempConvert;
-        self.post_lent(&temp, kind, book_of(temp.class), Book::TempReceivable, unused);
+        self.post_lent(temp, kind, book_of(temp.class), Book::TempReceivable, unused);
         self.post_lent(lot, kind, book_of(lot.class), Book::TempReceivable, paid);
         wallet.posted -= unused + paid;
         lot.rem -= paid;
         lot.consumed += paid;
-        let voided = temp.voided + unused + paid;
-        self.ops.push(RowOp::Lot(Lot { rem: 0, consumed: lost, voided, ..temp }));
-        self.ops.push(RowOp::Grant(Grant {
-            state: GrantState::Converted,
-            used: NanoCny::new(used),
-            resolved_at: Some(self.command.at),
-            ..grant.clone()
-        }));
-        Ok(())
+        let at = self.command.at;
+        let (voided, ends) = (temp.voided + unused + paid, temp.expires_at.map_or(at, |end| end.min(at)));
+        let expires_at = if pledged > 0 { Some(ends) } else { temp.expires_at };
+        self.ops.push(RowOp::Lot(Lot { rem: pledged, consumed: lost, voided, expires_at, ..temp.clone() }));
+        let before = if written_off { 0 } else { grant.used.get() };
+        if pledged > 0 {
+            let state = if grant.state == GrantState::Active { GrantState::Expired } else { grant.state };
+            return Grant { state, used: NanoCny::new(before + paid), ..grant };
+        }
+        let used = NanoCny::new(before + temp.consumed);
+        Grant { state: GrantState::Converted, used, resolved_at: Some(at), ..grant }
     }
 
     fn post_lent(&mut self, lot: &Lot, kind: EntryKind, debit: Book, credit: Book, amount: i64) {

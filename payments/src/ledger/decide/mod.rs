@@ -7,6 +7,7 @@ mod budget;
 mod check;
 mod correct;
 mod credit;
+mod debt;
 mod external;
 mod fx;
 mod goods;
@@ -321,6 +322,7 @@ pub fn decide(rows: &Rows, command: &Command) -> Result<Decision, Refusal> {
         Body::AssignPriceList { account, list } => draft.assign_price_list(*account, list.as_deref())?,
         Body::AcceptRate(rate) => draft.accept_rate(rate)?,
         Body::PinRate { pair, rate_micro, until } => draft.pin_rate(pair, *rate_micro, *until)?,
+        Body::PruneRates { pair, to, gone } => draft.prune_rates(pair, *to, gone)?,
         Body::UnpinRate { pair } => draft.unpin_rate(pair)?,
     };
     Ok(Decision { ops: draft.ops, reply })

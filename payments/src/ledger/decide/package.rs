@@ -6,6 +6,9 @@ use super::{
 };
 use crate::ledger::{Package, PackageOffer, RowOp};
 
+/// A thousand tokens of the package for one: no price list spreads its classes so far.
+const WEIGHT_MAX: i64 = 1_000_000;
+
 impl Draft<'_> {
     pub(super) fn define_package(&mut self, offer: &PackageOffer) -> Result<Reply, Refusal> {
         self.staff()?;
@@ -65,8 +68,13 @@ fn check(offer: &PackageOffer) -> Result<(), Refusal> {
         ("cache_write", burns.cache_write),
         ("output", burns.output),
     ] {
+        let field = format!("weights.{class}");
         if weight <= 0 {
-            return Err(invalid(&format!("weights.{class}"), "each token burns something"));
+            return Err(invalid(&field, "each token burns something"));
+        }
+        if weight > WEIGHT_MAX {
+            let what = format!("a token burns at most {WEIGHT_MAX} thousandths of one; is it a price?");
+            return Err(invalid(&field, &what));
         }
     }
     Ok(())

@@ -8,6 +8,12 @@ use crate::ledger::{
     RefundItemState, Refundable, Role, RowOp, plan_refund, refundable,
 };
 
+/// What is unused is there to be spent.
+pub(super) fn all_withheld() -> Refusal {
+    let what = "what is left earns the bonus that was used, or went back another way: it can be spent";
+    Refusal::NothingRefundable(what.to_owned())
+}
+
 impl Draft<'_> {
     /// Why no refund of this account may begin now, if there is a reason. What else blocks refunds is added here.
     pub(super) fn refund_block(&self, account: &Account) -> Option<Refusal> {
@@ -44,6 +50,9 @@ impl Draft<'_> {
             .collect();
         if open.is_empty() {
             return Err(Refusal::NothingRefundable("no payment has anything unused left".to_owned()));
+        }
+        if open.iter().all(|(lot, _)| lot.cap == Fen::ZERO) {
+            return Err(all_withheld());
         }
         let plan = self.within_grant(&open, asset, *amount, *granted)?;
         if plan.len() > item_ids.len() {

@@ -1,11 +1,12 @@
 //! The life of a refund item: sent, asked after, arrived, or undone.
 
-use units::{AccountId, NanoCny, OrderId, RefundBatchId, RefundId};
+use units::{AccountId, Fen, NanoCny, OrderId, RefundBatchId, RefundId};
 
 use super::{Draft, Lot, Posting, Refusal, Reply, book_of};
 use crate::ledger::{
     Asset, Body, Book, EntryKind, LotClass, NoticeResult, Order, OrderKind, OrderState, RefundBatch,
     RefundBatchState, RefundItem, RefundItemState, RefundNews, RowOp, SuspensePayment, SuspenseState, Wallet,
+    refund_plan::NANO_PER_FEN,
 };
 
 /// What news does to an item.
@@ -214,7 +215,7 @@ impl Draft<'_> {
     pub(super) fn paid_back(
         &self,
         order: &mut Order,
-        amount: units::Fen,
+        amount: Fen,
         event: &str,
         source: &str,
         detail: &str,
@@ -253,7 +254,7 @@ impl Draft<'_> {
         let lot = Lot {
             refunding: lot.refunding - item.units,
             rem: lot.rem + item.units,
-            refunded_fen: lot.refunded_fen.minus(item.amount)?,
+            refunded_fen: self.back_without(lot, item, order)?,
             ..lot.clone()
         };
         wallet.posted = wallet.posted.checked_add(item.units).ok_or(Refusal::OutOfRange)?;
@@ -261,6 +262,17 @@ impl Draft<'_> {
         self.align_bonus(&lot, wallet)?;
         self.ops.push(RowOp::Lot(lot));
         Ok(())
+    }
+
+    /// What of the payment went back or is on its way, once the item is not. Reckoned anew from what arrived: a refund that
+    /// the bill told of meanwhile may have counted as this one, since no payment gives back more than it was.
+    fn back_without(&self, lot: &Lot, item: &RefundItem, order: &Order) -> Result<Fen, Refusal> {
+        let without = lot.refunded_fen.minus(item.amount)?;
+        if lot.class != LotClass::Paid {
+            return Ok(without);
+        }
+        let going = Fen::new((lot.refunding - item.units) / NANO_PER_FEN).map_err(|_| Refusal::OutOfRange)?;
+        Ok(without.max(order.refunded.plus(going)?.min(lot.paid_fen)))
     }
 
     /// The payment in suspense that the item gives back, if it is one.

@@ -1,6 +1,6 @@
 //! May this account go on? Stopped, watched, closed.
 
-use units::{AccountId, NanoCny};
+use units::{AccountId, Fen, NanoCny};
 
 use super::{Draft, Lot, Posting, Refusal, Reply, book_of, check::invalid};
 use crate::ledger::{
@@ -85,11 +85,15 @@ impl Draft<'_> {
         if lots().any(|lot| lot.class == LotClass::Temp && lot.rem > 0) {
             return refuse("something lent is not returned");
         }
-        if !refundable(lots(), 0, at).is_empty() {
+        let (by_channel, by_hand) = (refundable(lots(), 0, at), out_of_channel(lots(), 0, at));
+        if by_channel.iter().any(|lot| lot.cap > Fen::ZERO) {
             return refuse("there is money to refund");
         }
-        if !out_of_channel(lots(), 0, at).is_empty() {
+        if by_hand.iter().any(|lot| lot.cap > Fen::ZERO) {
             return refuse("there is money to pay back by hand");
+        }
+        if !(by_channel.is_empty() && by_hand.is_empty()) {
+            return refuse("there is money that is no longer refunded: it is used, or adjusted, first");
         }
         Ok(())
     }

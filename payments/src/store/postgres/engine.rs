@@ -8,18 +8,19 @@ use std::{
 use futures_util::future::try_join_all;
 use tokio::{runtime::Runtime, time::Instant};
 use tokio_postgres::{Client, Config, Statement, error::SqlState, types::ToSql};
-use units::AccountId;
+use units::{AccountId, RequestId, Usage};
 
 use super::wire::{connect, in_full, values};
 use crate::{
+    journal::Journal,
     ledger::{Asset, Command, Entry, Needs, RowOp, Rows},
     store::{
         batch::{Applied, Remembered, apply},
         fetch::{self, Fetch},
         lane::{Committed, Engine, EngineError, Receipt},
         tables::{
-            ACCOUNT, CHAIN, COMMAND, ENTRY, Kind, Link, Place, Table, columns_of, command_columns, place,
-            read_remembered,
+            ACCOUNT, CHAIN, COMMAND, ENTRY, Kind, Link, Place, Table, columns_of, command_columns, gone,
+            place, read_remembered,
         },
         value::{Broken, Cells, Value},
     },
@@ -116,6 +117,8 @@ pub(super) struct Postgres {
     keys: i64,
     /// How long a server that went away is waited for.
     away_max: Duration,
+    /// How often this run has said that it is alive.
+    beats: u64,
 }
 
 /// A batch whose COMMIT was sent and not answered: the lease says what became of it. A transaction's own number would
@@ -139,7 +142,7 @@ impl Postgres {
     pub(super) fn new(config: Config, epoch: i64, away_max: Duration) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let link = Link { lane: epoch, ..Link::default() };
-        Ok(Self { runtime, config, line: None, epoch, link, keys: 0, away_max })
+        Ok(Self { runtime, config, line: None, epoch, link, keys: 0, away_max, beats: 0 })
     }
 
     /// Does something on the connection, again and again where others got in the way or the server went away.
@@ -203,6 +206,11 @@ impl Postgres {
     }
 }
 
+/// Progress is carried with every second word that this run is alive: once a second.
+const BEATS_PER_PROGRESS: u64 = 2;
+/// What is left of calls that ended is thrown away once a minute.
+const BEATS_PER_SWEEP: u64 = 120;
+
 impl Engine for Postgres {
     fn commit(&mut self, commands: &[&Command]) -> Result<Committed, EngineError> {
         let mut needs = Needs::default();
@@ -262,7 +270,14 @@ impl Engine for Postgres {
         })
     }
 
-    fn beat(&mut self) -> Result<bool, EngineError> {
+    fn beat(&mut self, journal: &Journal) -> Result<bool, EngineError> {
+        let carries = self.beats.is_multiple_of(BEATS_PER_PROGRESS);
+        let sweeps = self.beats.is_multiple_of(BEATS_PER_SWEEP);
+        self.beats += 1;
+        let progress = if carries { journal.take_fresh() } else { Vec::new() };
+        if sweeps || !progress.is_empty() {
+            self.insist(async |line, _, _| line.carry(&progress, sweeps).await)?;
+        }
         let found = self.insist(async |line, _, epoch| {
             line.renew(epoch).await?;
             let query = line.prepared("SELECT value FROM meta WHERE name = 'keys'").await?;
@@ -282,6 +297,31 @@ impl Engine for Postgres {
 }
 
 impl Line {
+    /// Writes down what open calls have used so far, for whoever ends them if this node is gone.
+    async fn carry(&mut self, progress: &[(RequestId, Usage)], sweeps: bool) -> Result<(), Trouble> {
+        let ids: Vec<String> = progress.iter().map(|(id, _)| id.to_string()).collect();
+        let used = progress.iter().map(|(_, usage)| serde_json::to_string(usage).unwrap_or_default());
+        let used: Vec<String> = used.collect();
+        let put = "INSERT INTO hold_progress (id, used)
+                   SELECT p.id, p.used FROM UNNEST($1::text[], $2::text[]) AS p (id, used)
+                   JOIN hold h ON h.id = p.id AND h.state = 'open'
+                   ON CONFLICT (id) DO UPDATE SET used = excluded.used";
+        let put = self.prepared(put).await?;
+        let sweep = "DELETE FROM hold_progress p WHERE NOT EXISTS (
+                         SELECT 1 FROM hold h WHERE h.id = p.id AND h.state IN ('open', 'orphan'))";
+        let sweep = self.prepared(sweep).await?;
+        // A hint, not money: no flush is waited for. The flush of the next batch takes it along.
+        self.client.batch_execute("BEGIN; SET LOCAL synchronous_commit = off").await?;
+        if !ids.is_empty() {
+            self.client.execute(&put, &[&ids, &used]).await?;
+        }
+        if sweeps {
+            self.client.execute(&sweep, &[]).await?;
+        }
+        self.client.batch_execute("COMMIT").await?;
+        Ok(())
+    }
+
     pub(super) fn new(client: Client) -> Self {
         Self { client, statements: HashMap::new() }
     }
@@ -451,7 +491,26 @@ impl Line {
             end = next;
         }
         self.put(&writes).await?;
+        for (table, key) in last.values().filter_map(|row| gone(row)) {
+            self.remove(table, key).await?;
+        }
         Ok(end)
+    }
+
+    /// Removes a row: few ever go.
+    async fn remove(&mut self, table: &Table, key: Vec<Value>) -> Result<(), Trouble> {
+        let kinds = table.columns.iter().filter(|column| table.key.contains(&column.name));
+        let by: Vec<String> = kinds
+            .clone()
+            .enumerate()
+            .map(|(i, column)| format!("{} = (${})[1]", column.name, i + 1))
+            .collect();
+        let sql = format!("DELETE FROM {} WHERE {}", table.name, by.join(" AND "));
+        let statement = self.prepared(&sql).await?;
+        let rows = [key];
+        let arrays: Vec<Array> = kinds.enumerate().map(|(place, of)| column(&rows, place, of.kind)).collect();
+        self.client.execute(&statement, &params(&arrays)).await?;
+        Ok(())
     }
 
     /// Puts rows into their tables: see [`Line::write`].

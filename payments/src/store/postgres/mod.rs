@@ -138,6 +138,7 @@ impl Store {
         settings: PostgresSettings,
         away_max: Duration,
     ) -> Result<Self, OpenError> {
+        settings.journal.hand_on();
         let config = config(&settings.url)?;
         let mut client = wire::connect(&config).await?;
         trustworthy(&client).await?;

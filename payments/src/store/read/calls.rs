@@ -1,6 +1,6 @@
 //! Calls: their holds and receipts.
 
-use units::{AccountId, RequestId, Timestamp};
+use units::{AccountId, RequestId, Timestamp, Usage};
 
 use super::{Unboxed, nothing_to_read, reader, select};
 use crate::{
@@ -22,6 +22,15 @@ impl Store {
     pub async fn hold(&self, id: RequestId) -> Result<Option<Hold>, SubmitError> {
         let query = format!("{} WHERE id = ?1", select(&HOLD));
         self.read(move |db| db.one(&query, &[Value::word(id)], hold)).await
+    }
+
+    /// What a call had used when its node last said so, if it is one of a node that may be gone with its disk.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn carried_progress(&self, id: RequestId) -> Result<Option<Usage>, SubmitError> {
+        let query = "SELECT used FROM hold_progress WHERE id = ?1";
+        self.read(move |db| db.one(query, &[Value::word(id)], |cells| cells.json())).await
     }
 
     /// Every hold that has not ended although its run is over; `epoch` is the run that asks.

@@ -8,7 +8,7 @@ use crate::{
     store::{
         Store, SubmitError,
         tables::{CREDIT_CODE, LOT, PACKAGE, SUSPENSE},
-        value::{Broken, Cells, Value},
+        value::{Broken, Cells},
     },
 };
 
@@ -107,23 +107,35 @@ impl Store {
         self.read(move |db| db.many(&query, &params, lot)).await
     }
 
-    /// Bonuses of which something is left although their payment went back, or is on its way, in part or whole: each with
-    /// its payment. Some may be in line with it already.
+    /// Bonuses of which more is left, or was used, than their payment earns: each with its payment. Those that open calls
+    /// keep so wait among them.
     ///
     /// # Errors
     /// See [`Store::account`].
     pub async fn bonuses_of_refunded(&self) -> Result<Vec<(Lot, Lot)>, SubmitError> {
         self.read(move |db| {
-            let payment = "SELECT id FROM lot AS paid WHERE paid.refunded_fen > 0 AND paid.id = 'pay:' || substr(lot.id, 7)";
-            let tied = format!("rem > 0 AND class = 'bonus' AND pay_order IS NOT NULL AND EXISTS ({payment})");
-            let bonuses = format!("{} WHERE {tied} ORDER BY account, id LIMIT {PAGE}", select(&LOT));
-            let bonuses = db.many(&bonuses, &[], lot)?;
-            let payment = format!("{} WHERE id = ?1 AND account = ?2", select(&LOT));
-            let mut found = Vec::with_capacity(bonuses.len());
-            for bonus in bonuses {
-                let id = bonus.id.replacen("bonus:", "pay:", 1);
-                let paid = db.one(&payment, &[id.into(), Value::word(bonus.account)], lot)?;
-                found.extend(paid.map(|paid| (bonus, paid)));
+            // Both sides are shares of a whole: equal ones are equal as doubles too, and their products would not fit a
+            // BIGINT.
+            let share = |part: &str, whole: &str| format!("CAST({part} AS DOUBLE PRECISION) / {whole}");
+            let surplus = format!(
+                "(bonus.rem > 0 AND {} > {}) OR (bonus.consumed > 0 AND {} > {})",
+                share("bonus.rem + bonus.consumed", "bonus.orig"),
+                share("paid.paid_fen - paid.refunded_fen", "paid.paid_fen"),
+                share("bonus.consumed", "bonus.orig"),
+                share("paid.paid_fen - paid.refunded_fen + paid.refunding / 10000000", "paid.paid_fen"),
+            );
+            let pairs = format!(
+                "SELECT bonus.id, paid.id FROM lot AS paid JOIN lot AS bonus ON bonus.id = 'bonus:' || substr(paid.id, 5)
+                 WHERE paid.class = 'paid' AND paid.refunded_fen > 0 AND bonus.account = paid.account AND ({surplus})
+                 ORDER BY bonus.id LIMIT {PAGE}"
+            );
+            let pairs = db.many(&pairs, &[], |cells| Ok((cells.text()?, cells.text()?)))?;
+            let by_id = format!("{} WHERE id = ?1", select(&LOT));
+            let mut found = Vec::with_capacity(pairs.len());
+            for (bonus, paid) in pairs {
+                let bonus = db.one(&by_id, &[bonus.into()], lot)?;
+                let paid = db.one(&by_id, &[paid.into()], lot)?;
+                found.extend(bonus.zip(paid));
             }
             Ok(found)
         })

@@ -1,6 +1,8 @@
 //! Price lists, their versions, who buys by which, and rates of exchange.
 
-use units::Timestamp;
+use std::collections::BTreeSet;
+
+use units::{OrderId, RequestId, Timestamp};
 
 use super::{Unboxed, nothing_to_read, reader, select};
 use crate::{
@@ -17,6 +19,21 @@ reader!(price_version, PRICE_VERSION, PriceVersion, PriceVersion);
 reader!(price_assignment, PRICE_ASSIGNMENT, PriceAssignment, PriceAssignment);
 reader!(fx_pair, FX_PAIR, FxPair, FxPair);
 reader!(fx_rate, FX_RATE, FxRate, FxRate);
+
+/// Rows that are looked through at a time for the rates they name.
+const ROWS: usize = 4_096;
+
+/// Every id of this kind that was made at this millisecond or later is greater: its first ten characters are the time.
+fn since(id: impl std::fmt::Display) -> String {
+    let mut text = id.to_string();
+    text.truncate(text.find('_').map_or(0, |end| end + 1) + 10);
+    text
+}
+
+/// What stands behind each `"fx_id":"` of a JSON text.
+fn ids_in(body: &str) -> impl Iterator<Item = &str> {
+    body.split("\"fx_id\":\"").skip(1).filter_map(|rest| rest.split_once('"')).map(|(id, _)| id)
+}
 
 /// A version without what it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +106,56 @@ impl Store {
     pub async fn fx_rates(&self, pair: String, limit: u32) -> Result<Vec<FxRate>, SubmitError> {
         let query = format!("{} WHERE pair = ?1 ORDER BY number DESC LIMIT {limit}", select(&FX_RATE));
         self.read(move |db| db.many(&query, &[pair.into()], fx_rate)).await
+    }
+
+    /// The first `limit` rates of a pair behind a number, the oldest first.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub(crate) async fn fx_rates_after(
+        &self,
+        pair: String,
+        number: i64,
+        limit: usize,
+    ) -> Result<Vec<FxRate>, SubmitError> {
+        let query =
+            format!("{} WHERE pair = ?1 AND number > ?2 ORDER BY number LIMIT {limit}", select(&FX_RATE));
+        self.read(move |db| db.many(&query, &[pair.into(), number.into()], fx_rate)).await
+    }
+
+    /// Which rates calls and orders of this time name, and every version of a price list.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub(crate) async fn fx_named(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<BTreeSet<String>, SubmitError> {
+        self.read(move |db| {
+            let mut named = BTreeSet::new();
+            for version in db.many(&select(&PRICE_VERSION), &[], price_version)? {
+                named.extend(version.fx.into_iter().map(|noted| noted.id));
+            }
+            let calls = (since(RequestId::new(from)), since(RequestId::new(to)));
+            let orders = (since(OrderId::new(from)), since(OrderId::new(to)));
+            for (table, column, (mut after, end)) in [("hold", "quote", calls), ("pay_order", "body", orders)] {
+                // What names one says so in these words; the rest need not come here.
+                let query = format!(
+                    "SELECT id, {column} FROM {table} WHERE id > ?1 AND id < ?2 AND {column} LIKE '%\"fx_id\":\"%'
+                     ORDER BY id LIMIT {ROWS}"
+                );
+                loop {
+                    let params = [after.clone().into(), end.clone().into()];
+                    let page = db.many(&query, &params, |cells| Ok((cells.text()?, cells.text()?)))?;
+                    let Some((last, _)) = page.last() else { break };
+                    after.clone_from(last);
+                    named.extend(page.iter().flat_map(|(_, body)| ids_in(body)).map(str::to_owned));
+                }
+            }
+            Ok(named)
+        })
+        .await
     }
 
     /// The rate that a quote names.

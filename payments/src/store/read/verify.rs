@@ -119,6 +119,14 @@ pub(super) const RULES: &[(&str, &str)] = &[
          SELECT a.id FROM account a LEFT JOIN owed o ON o.account = a.id WHERE a.debt <> coalesce(o.amount, 0)",
     ),
     (
+        "what was used of a bonus is what calls took of it and was not charged as a debt",
+        "WITH moved AS (
+             SELECT lot, sum(CASE WHEN kind = 'settle' THEN amount ELSE -amount END) AS amount FROM entry
+             WHERE kind = 'settle' AND debit = 'w:bonus' OR kind = 'charge_correction' AND credit = 'w:bonus' OR kind = 'bonus_owed'
+             GROUP BY lot)
+         SELECT l.id FROM lot l LEFT JOIN moved m ON m.lot = l.id WHERE l.class = 'bonus' AND l.consumed <> coalesce(m.amount, 0)",
+    ),
+    (
         "what lies in suspense is what was put aside",
         "WITH moved AS (
              SELECT coalesce(sum(CASE WHEN credit = 'suspense' THEN amount ELSE -amount END), 0) AS amount

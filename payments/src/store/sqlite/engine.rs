@@ -12,7 +12,8 @@ use crate::{
         fetch::{self, Fetch},
         lane::{Committed, Engine, EngineError, Receipt},
         tables::{
-            CHAIN, COMMAND, ENTRY, Link, Place, Table, columns_of, command_columns, place, read_remembered,
+            CHAIN, COMMAND, ENTRY, Link, Place, Table, columns_of, command_columns, gone, place,
+            read_remembered,
         },
         value::{Broken, Cells, Value},
     },
@@ -99,6 +100,14 @@ impl Sqlite {
         }
         for (table, columns) in last.values().filter_map(|row| columns_of(row)) {
             put(tx, upserts, table, &columns)?;
+        }
+        for (table, key) in last.values().filter_map(|row| gone(row)) {
+            let by: Vec<String> =
+                table.key.iter().enumerate().map(|(i, column)| format!("{column} = ?{}", i + 1)).collect();
+            let sql = format!("DELETE FROM {} WHERE {}", table.name, by.join(" AND "));
+            let mut statement = tx.prepare_cached(&sql)?;
+            bind(&mut statement, &key)?;
+            statement.raw_execute()?;
         }
         for (command, applied) in commands.iter().zip(applied) {
             if let Some(remembered) = &applied.remember {

@@ -3,8 +3,13 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Each entry takes the schema one version up. Never edit one that was released: add the next.
-const MIGRATIONS: &[&str] =
-    &[include_str!("v1.sql"), include_str!("v2.sql"), include_str!("v3.sql"), include_str!("v4.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("v1.sql"),
+    include_str!("v2.sql"),
+    include_str!("v3.sql"),
+    include_str!("v4.sql"),
+    include_str!("v5.sql"),
+];
 
 /// The receipts' file, likewise.
 const RECEIPT_MIGRATIONS: &[&str] = &[include_str!("receipts_v1.sql")];

@@ -191,11 +191,21 @@ pub(crate) fn place(op: &RowOp) -> Option<Place<'_>> {
         RowOp::PriceAssignment(row) => Place::PriceAssignment(row.account),
         RowOp::FxPair(row) => Place::FxPair(&row.pair),
         RowOp::FxRate(row) => Place::FxRate(&row.pair, row.number),
+        RowOp::FxGone { pair, number } => Place::FxRate(pair, *number),
         RowOp::Entry(_) => return None,
     })
 }
 
-/// A row's table and its columns there; `None` for a line of the journal, which gets its number first.
+/// The row that goes, if it is one that does: its table and its key.
+pub(crate) fn gone(op: &RowOp) -> Option<(&'static Table, Vec<Value>)> {
+    match op {
+        RowOp::FxGone { pair, number } => Some((&FX_RATE, vec![pair.as_str().into(), (*number).into()])),
+        _ => None,
+    }
+}
+
+/// A row's table and its columns there; `None` for a line of the journal, which gets its number first, and for a row that
+/// goes.
 pub(crate) fn columns_of(op: &RowOp) -> Option<(&'static Table, Vec<Value>)> {
     Some(match op {
         RowOp::Account(row) => (&ACCOUNT, account::account_columns(row)),
@@ -219,6 +229,6 @@ pub(crate) fn columns_of(op: &RowOp) -> Option<(&'static Table, Vec<Value>)> {
         RowOp::PriceAssignment(row) => (&PRICE_ASSIGNMENT, prices::price_assignment_columns(row)),
         RowOp::FxPair(row) => (&FX_PAIR, prices::fx_pair_columns(row)),
         RowOp::FxRate(row) => (&FX_RATE, prices::fx_rate_columns(row)),
-        RowOp::Entry(_) => return None,
+        RowOp::Entry(_) | RowOp::FxGone { .. } => return None,
     })
 }

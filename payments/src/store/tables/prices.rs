@@ -63,7 +63,7 @@ pub(crate) static FX_PAIR: Table = Table {
     key: &["pair"],
     row: Some(|cells| {
         let _pair = cells.text()?;
-        cells.json().map(RowOp::FxPair)
+        cells.json().map(|pair| RowOp::FxPair(Box::new(pair)))
     }),
 };
 

@@ -1,15 +1,17 @@
 //! Who is meant: numbers become ids, and steps become commands that fit the books as they stand. Ids are made of the
 //! numbers alone, so a seed gives the same run every time.
 
+mod scenes;
+
 use std::{collections::HashMap, sync::Arc};
 
 use payments::{
     ledger::{
         AcceptedRate, AccountRole, Actor, Adjustment, Asset, Body, Command, Correction, ExternalRefund,
-        GoodsLine, GoodsRefund, GrantCaps, GrantClaim, GrantState, Hold, HoldQuote, HoldState, LineRefund,
-        LotClass, ManualPayout, NewCode, NewHold, NewOrder, Order, OrderKind, OrderState, PackageOffer,
-        RefundItem, RefundItemState, RefundNews, Resolution, Role, SettleEnd, SettledBy, Stranded,
-        SuspenseState, TokenLeg, Verdict, Weights,
+        GoodsLine, GoodsRefund, GrantCaps, GrantClaim, Hold, HoldQuote, HoldState, LineRefund, LotClass,
+        ManualPayout, NewCode, NewHold, NewOrder, Order, OrderKind, OrderState, PackageOffer, RefundItem,
+        RefundItemState, RefundNews, Resolution, Role, SettleEnd, SettledBy, Stranded, SuspenseState,
+        TokenLeg, Verdict, Weights,
     },
     prices::{Book, FxInForce, Published, Sheet, Tier},
 };
@@ -512,8 +514,15 @@ impl Cast {
                 (once("pin"), Body::PinRate { pair: PAIR.to_owned(), rate_micro: *micro, until })
             }
             Step::Unpin => (once("unpin"), Body::UnpinRate { pair: PAIR.to_owned() }),
+            Step::Prune { but, each } => {
+                let row = rows.fx_pair(PAIR);
+                let (rates, pruned) = row.map_or((0, 0), |row| (row.rates, row.pruned));
+                let gone = (pruned + 1..=rates - but).filter(|number| number % each == 0).collect();
+                ("prune".to_owned(), Body::PruneRates { pair: PAIR.to_owned(), to: rates - but, gone })
+            }
             Step::Leave { account } => return self.leave(self.account(*account), by, world),
             Step::Lend { account } => return self.lend(self.accounts[2 + 2 * (account % 2)], world),
+            Step::Spend { account, then } => return self.spend(self.accounts[account % 2], *then, world),
             Step::Again(_) | Step::Wait(_) => return None,
         })
     }
@@ -664,100 +673,6 @@ impl Cast {
             detail: None,
             event,
             payment: item.payment.clone(),
-        }
-    }
-
-    /// What comes next for an account that is lent something, uses all it has and does not pay.
-    fn lend(&self, account: AccountId, world: &World) -> Option<(String, Body)> {
-        let rows = &world.rows;
-        let step = |body| Some(("lend".to_owned(), body));
-        let mut open: Vec<_> =
-            rows.holds().filter(|hold| hold.account == account && hold.state == HoldState::Open).collect();
-        open.sort_by_key(|hold| hold.id);
-        if let Some(hold) = open.first() {
-            let (id, key, tokens) = (hold.id, hold.key, hold.token_assets());
-            let end = ending(Ending::Used { usage: [10_000_000, 0, 0, 0], extra: i64::MAX });
-            return step(Body::Settle { id, account, key, tokens, by: SettledBy::Owner { epoch: 1 }, end });
-        }
-        let Some(grant) = rows.standing(account).live.and_then(|order| rows.grant(order)) else {
-            let mut own: Vec<_> = rows.orders().filter(|order| order.account == account).collect();
-            own.sort_by_key(|order| order.id);
-            let wallet = |order: &&&Order| order.kind == OrderKind::Wallet && self.now < order.expires_at;
-            let lendable =
-                |order: &&&Order| order.state == OrderState::Pending && rows.grant(order.id).is_none();
-            if let Some(order) = own.iter().filter(wallet).find(lendable) {
-                let (order, claim, caps) = (order.id, GrantClaim::Payer, GrantCaps::default());
-                return step(Body::OpenGrant { order, account, claim, caps });
-            }
-            if let Some(order) = own.iter().filter(wallet).find(|order| order.state == OrderState::Created) {
-                return step(Body::OrderPrepaid { order: order.id, code_url: "c".to_owned() });
-            }
-            let id = *self.orders.iter().find(|id| rows.order(**id).is_none())?;
-            let expires_at = Timestamp(self.now.0 + 900_000_000);
-            let new = NewOrder { expires_at, ..new_order(id, account, fen(150), OrderKind::Wallet) };
-            return Some((format!("create:{id}:150"), Body::CreateOrder(new)));
-        };
-        let order = grant.order;
-        let used = rows.lot(&format!("temp:{}", order.bare())).is_some_and(|lot| lot.consumed > 0);
-        let wallet = rows.wallet(account, &Asset::Cny);
-        if !used && grant.state == GrantState::Active && wallet.available() > 0 {
-            let id = *self.holds.iter().find(|id| rows.hold(**id).is_none())?;
-            let new = new_hold(id, account, None, flat(1_000));
-            return step(Body::Hold(NewHold { money: NanoCny::new(wallet.available()), ..new }));
-        }
-        let pending = rows.order(order).is_some_and(|order| order.state == OrderState::Pending);
-        if pending && self.count.is_multiple_of(3) {
-            return step(Body::OrderClosed { order, source: "query".to_owned() });
-        }
-        Some((format!("sweep:{}", self.count), Body::SweepGrant { order, account, granted: i64::MAX }))
-    }
-
-    /// What comes next for an account that is to be empty; in the end, its end.
-    fn leave(&self, account: AccountId, by: By, world: &World) -> Option<(String, Body)> {
-        let rows = &world.rows;
-        let once = |what: &str| format!("{what}:{}", self.count);
-        let mut open: Vec<_> =
-            rows.holds().filter(|hold| hold.account == account && hold.state.is_held()).collect();
-        open.sort_by_key(|hold| hold.id);
-        if let Some(hold) = open.first() {
-            let orphan = hold.state == HoldState::Orphan;
-            let by = if orphan { SettledBy::Recovery } else { SettledBy::Owner { epoch: hold.epoch } };
-            let end = ending(Ending::Used { usage: [1, 0, 0, 0], extra: 0 });
-            let (id, key, tokens) = (hold.id, hold.key, hold.token_assets());
-            return Some(("settle".to_owned(), Body::Settle { id, account, key, tokens, by, end }));
-        }
-        if let Some(item) = rows.items().find(|item| item.account == account && !item.state.is_end()) {
-            return Some(match item.state {
-                RefundItemState::Queued | RefundItemState::Wait => {
-                    ("sending".to_owned(), Body::RefundSending { item: item.id, batch: item.batch })
-                }
-                _ => ("report".to_owned(), self.reporting(world, item, RefundNews::Success, None)),
-            });
-        }
-        let again = world.log.last().is_some_and(|said| said.outcome.is_err());
-        let mut assets: Vec<_> =
-            rows.wallets().filter(|wallet| wallet.account == account && wallet.posted > 0).collect();
-        assets.sort_by_key(|wallet| wallet.asset.clone());
-        let worth = assets.iter().find(|wallet| {
-            !payments::ledger::refundable(rows.lots_of(account, &wallet.asset), 0, self.now).is_empty()
-        });
-        match worth {
-            Some(wallet) if !again => {
-                let batch = self.fresh_batch(world, 0);
-                let (asset, granted, item_ids) = (wallet.asset.clone(), i64::MAX, Self::item_ids(batch));
-                let body = Body::RequestRefund {
-                    batch,
-                    account,
-                    asset,
-                    amount: None,
-                    granted,
-                    order: None,
-                    reason: None,
-                    item_ids,
-                };
-                Some((once("refund"), body))
-            }
-            _ => (by == By::Two).then(|| (once("close"), Body::CloseAccount { account })),
         }
     }
 }

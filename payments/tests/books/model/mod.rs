@@ -22,7 +22,7 @@
 //! | 14 | nobody profits | `invariants/books` | `RefundsUsed` |
 //! | 15 | one number, one payload | `invariants/refunds`; one in flight and the distance in `crate::orders` | `PayloadChanges` |
 //! | 16 | lending is bounded and ends | `invariants/lending` | `LendsMore` |
-//! | 17 | gifts never leave as cash, a bonus shrinks with its payment, save one used before the bill told of a refund or two people corrected a charge | `invariants/refunds` | `KeepsBonus` |
+//! | 17 | gifts never leave as cash, a bonus shrinks with its payment, and what was used of it beyond its share is owed | `invariants/refunds` | `KeepsBonus`, `ForgivesBonus` |
 //! | 18 | a cost follows from its row | `invariants/calls` | `CostRounded` |
 //! | 19 | only dust is swept | `invariants/books` | `DustTwice` |
 //! | 20 | a foreign price names a rate that was given and fresh | `invariants/calls` | `RateForgotten` |
@@ -171,6 +171,7 @@ fn each_invariant_finds_the_mistake_it_is_there_for() {
         (15, Mutation::PayloadChanges),
         (16, Mutation::LendsMore),
         (17, Mutation::KeepsBonus),
+        (17, Mutation::ForgivesBonus),
         (18, Mutation::CostRounded),
         (19, Mutation::DustTwice),
         (20, Mutation::RateForgotten),

@@ -46,6 +46,8 @@ pub enum Mutation {
     LendsMore,
     /// 17: a bonus outlives its payment.
     KeepsBonus,
+    /// 17: what was used of a bonus beyond its share is not owed.
+    ForgivesBonus,
     /// 18: a cost is rounded up.
     CostRounded,
     /// 19: what a closed account leaves is booked twice.
@@ -174,6 +176,13 @@ fn tampered(mutation: Mutation, before: &Rows, command: &Command, applied: &mut 
             let frozen = |op: &RowOp| matches!(op, RowOp::Lot(lot) if lot.class == LotClass::Bonus);
             let place = ops.iter().position(frozen).filter(|_| refunds)?;
             ops.remove(place);
+        }
+        Mutation::ForgivesBonus => {
+            let owed = |op: &RowOp| matches!(op, RowOp::Entry(line) if line.kind == EntryKind::BonusOwed);
+            let place = ops.iter().position(owed)?;
+            ops.remove(place);
+            let bonus = row!(ops, Lot, |lot: &payments::ledger::Lot| lot.class == LotClass::Bonus)?;
+            *bonus = before.lot(&bonus.id)?.clone();
         }
         Mutation::CostRounded => {
             let hold = row!(ops, Hold, |hold: &payments::ledger::Hold| settles && hold.usage.is_some())?;

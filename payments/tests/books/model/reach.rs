@@ -11,7 +11,7 @@ use super::{
 };
 
 /// Every kind of command. A new one is added here, or this does not compile.
-const KINDS: [&str; 48] = [
+const KINDS: [&str; 49] = [
     "OpenAccount",
     "AddKey",
     "RevokeKey",
@@ -60,6 +60,7 @@ const KINDS: [&str; 48] = [
     "AcceptRate",
     "PinRate",
     "UnpinRate",
+    "PruneRates",
 ];
 
 const fn kind(body: &Body) -> &'static str {
@@ -112,6 +113,7 @@ const fn kind(body: &Body) -> &'static str {
         Body::AcceptRate(_) => 45,
         Body::PinRate { .. } => 46,
         Body::UnpinRate { .. } => 47,
+        Body::PruneRates { .. } => 48,
     }]
 }
 

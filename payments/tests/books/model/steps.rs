@@ -242,6 +242,11 @@ pub enum Step {
         lasts: Option<i64>,
     },
     Unpin,
+    /// All but so many of the last rates are looked at, and each of so many goes.
+    Prune {
+        but: i64,
+        each: i64,
+    },
     /// Everything that is needed for the account to be empty, and then its end.
     Leave {
         account: usize,
@@ -250,10 +255,28 @@ pub enum Step {
     Lend {
         account: usize,
     },
+    /// The next few things that use a payment and its bonus, of which something goes back then.
+    Spend {
+        account: usize,
+        then: Then,
+    },
     /// The same command as so many steps ago.
     Again(usize),
     /// Time passes; below zero a clock goes back.
     Wait(i64),
+}
+
+/// What comes of a payment whose bonus is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// Nothing.
+    Stays,
+    /// A call that may use it stays open.
+    Held,
+    /// The bill tells that so many fen of it went back.
+    Found(i64),
+    /// Its last charge was wrong.
+    Corrected,
 }
 
 /// See [`Step`].
@@ -365,6 +388,15 @@ fn refunds() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn then() -> impl Strategy<Value = Then> {
+    prop_oneof![
+        2 => Just(Then::Stays),
+        2 => Just(Then::Held),
+        3 => (1..21_i64).prop_map(Then::Found),
+        2 => Just(Then::Corrected),
+    ]
+}
+
 fn house() -> impl Strategy<Value = Step> {
     let what = prop_oneof![
         2 => Just(About::Open),
@@ -402,6 +434,7 @@ fn house() -> impl Strategy<Value = Step> {
             .prop_map(|(micro, age, confirmed)| Step::Rate { micro, age, confirmed }),
         1 => (micro(), prop::option::of(prop_oneof![Just(HOUR), Just(-HOUR)])).prop_map(|(micro, lasts)| Step::Pin { micro, lasts }),
         1 => Just(Step::Unpin),
+        1 => (0..4_i64, 1..3_i64).prop_map(|(but, each)| Step::Prune { but, each }),
     ]
 }
 
@@ -419,6 +452,7 @@ pub fn step() -> impl Strategy<Value = (By, Step)> {
         20 => house(),
         1 => whose().prop_map(|account| Step::Leave { account }),
         2 => whose().prop_map(|account| Step::Lend { account }),
+        3 => (whose(), then()).prop_map(|(account, then)| Step::Spend { account, then }),
         7 => (1..20_usize).prop_map(Step::Again),
         4 => wait.prop_map(Step::Wait),
     ];

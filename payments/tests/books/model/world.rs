@@ -159,6 +159,7 @@ pub fn run(
         let most = match step {
             Step::Leave { .. } => 25,
             Step::Lend { .. } => 6,
+            Step::Spend { .. } => 4,
             _ => 1,
         };
         for _ in 0..most {

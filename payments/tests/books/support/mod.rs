@@ -256,6 +256,7 @@ impl World {
         let holds = Holds::new(store.clone(), admission.clone(), journal.clone(), shared.clone());
         let reports = Arc::new(Reports::default());
         let allowed = TopUpSettings {
+            bonus: payments::topup::BonusRungs::default(),
             min: fen(1),
             max: fen(1_000_000),
             expires: std::time::Duration::from_secs(900),

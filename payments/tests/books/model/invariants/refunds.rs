@@ -1,9 +1,9 @@
 //! Refunds: 11, 12, 15, 17.
 
-use payments::ledger::{Asset, Body, Book, Command, EntryKind, Lot, LotClass, RefundItem, Rows};
+use payments::ledger::{Asset, Body, Book, Command, Entry, EntryKind, Lot, LotClass, RefundItem, Rows};
 use units::{AccountId, OrderId};
 
-use super::{holds, in_burn_order, nano, prefix};
+use super::{holds, in_burn_order, nano, prefix, sum};
 use crate::model::world::World;
 
 const YEAR: i64 = 365 * 86_400 * 1_000_000;
@@ -20,8 +20,14 @@ fn caps(rows: &Rows, account: AccountId, asset: &Asset, command: &Command) -> Ve
             LotClass::Tokens => paid * free / i128::from(lot.orig),
             _ => return None,
         };
+        // So much of the payment earns what was used of its bonus; a bonus that is used up is no live lot.
+        let bonus = lot.order.and_then(|order| rows.lot(&format!("bonus:{}", order.bare())));
+        let earning = bonus.map_or(0, |bonus| {
+            let (used, given) = (i128::from(bonus.consumed), i128::from(bonus.orig));
+            (used * paid + given - 1) / given
+        });
         let young = command.at.0 - lot.created_at.0 < YEAR && lot.refunds < 50;
-        let cap = worth.min(paid - back);
+        let cap = worth.min(paid - back - earning);
         Some((lot.order?, cap)).filter(|_| young && cap > 0)
     };
     ordered.into_iter().zip(pledged).filter_map(cap).collect()
@@ -95,7 +101,8 @@ pub fn n15_a_refund_number_has_one_payload(world: &World) -> Result<(), String> 
     Ok(())
 }
 
-/// No gift is paid out, and of a bonus no more is left or used than its payment earns, refunds under way counted.
+/// No gift is paid out, and of a bonus no more is left and used than its payment earns, refunds under way counted; what
+/// was used beyond that, before the bill told of a refund, is owed once the refund is a fact.
 pub fn n17_gifts_never_leave_as_cash(world: &World) -> Result<(), String> {
     for line in world.lines().iter().filter(|line| matches!(line.credit, Book::WechatClearing | Book::Payout))
     {
@@ -105,33 +112,43 @@ pub fn n17_gifts_never_leave_as_cash(world: &World) -> Result<(), String> {
         let bought = lot.is_none_or(|lot| matches!(lot.class, LotClass::Paid | LotClass::Tokens));
         holds(!gift && bought, || format!("a gift leaves as cash: {line:?}"))?;
     }
-    // Each is brought in line when its payment changes; what open holds were promised, the sweep takes after them.
     for bonus in world.rows.lots().filter(|lot| lot.class == LotClass::Bonus) {
         let payment = |rows: &'_ Rows| {
             bonus.order.and_then(|order| rows.lot(&format!("pay:{}", order.bare()))).cloned()
         };
         let (Some(now), before) = (payment(&world.rows), payment(&world.before)) else { continue };
-        let swept =
-            matches!(world.done(), Some(Body::SweepBonus { order, .. }) if Some(*order) == bonus.order);
-        if !swept && before.is_none_or(|before| before.refunded_fen == now.refunded_fen) {
-            continue;
+        // Each is brought in line when its payment changes; what open holds were promised, the sweep sees to after them.
+        let asked = match world.done() {
+            Some(Body::SweepBonus { order, .. }) => Some(*order) == bonus.order,
+            _ => before.is_some_and(|before| before.refunded_fen != now.refunded_fen),
+        };
+        if asked {
+            within_its_share(world, bonus, &now)?;
         }
-        // A charge that was given back to the payment may leave a bonus used that came after it: by two people's hand.
-        let corrected = world.journal.iter().any(|line| {
-            line.kind == EntryKind::ChargeCorrection && line.lot.as_deref() == Some(now.id.as_str())
-        });
-        let (paid, back) = (nano(now.paid_fen), nano(now.refunded_fen));
-        let share = i128::from(bonus.orig) * (paid - back) / paid;
-        let alive = i128::from(bonus.rem) + i128::from(bonus.consumed);
-        let wallet = world.rows.wallet(bonus.account, &bonus.asset);
-        let promised = wallet.posted == wallet.held;
-        // Nor can a bonus that was used be taken back where the bill tells of a refund of what was used before it: such
-        // a refund is a debt, and the bonus our loss.
-        let owed = i128::from(now.consumed) + back > paid;
-        let fine = alive <= share || (promised && bonus.rem > 0) || ((corrected || owed) && bonus.rem == 0);
-        holds(fine, || {
-            format!("{alive} of a share of {share} is there or used: {bonus:?} of {now:?}, {wallet:?}")
-        })?;
     }
     Ok(())
+}
+
+fn within_its_share(world: &World, bonus: &Lot, payment: &Lot) -> Result<(), String> {
+    let own = |line: &&Entry| line.lot.as_deref() == Some(bonus.id.as_str());
+    let lines = || world.journal.iter().filter(own);
+    let spent = sum(lines(), |line| line.kind == EntryKind::Settle)
+        - sum(lines(), |line| line.kind == EntryKind::ChargeCorrection && line.credit == Book::WalletBonus);
+    let owed_back = sum(lines(), |line| line.kind == EntryKind::BonusOwed && line.debit == Book::WalletDebt);
+    let (used, kept) = (spent - owed_back, i128::from(bonus.rem));
+    let (paid, back) = (nano(payment.paid_fen), nano(payment.refunded_fen));
+    let share = |back: i128| i128::from(bonus.orig) * (paid - back) / paid;
+    let (under_way, arrived) = (share(back), share(back - i128::from(payment.refunding)));
+    let ours = matches!(world.done(), Some(Body::RequestRefund { .. } | Body::ManualPayout(_)));
+    let wallet = world.rows.wallet(bonus.account, &bonus.asset);
+    let promised = !ours && wallet.posted == wallet.held;
+    // What a refund under way has overtaken is not owed while it may still not happen.
+    let fine = used == i128::from(bonus.consumed)
+        && used <= arrived
+        && (used + kept <= under_way || (!ours && kept == 0) || promised);
+    holds(fine, || {
+        format!(
+            "{spent} spent, {owed_back} of it owed, {kept} kept of a share of {under_way}, {arrived} by what arrived: {bonus:?} of {payment:?}, {wallet:?}"
+        )
+    })
 }

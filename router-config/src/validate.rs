@@ -1,23 +1,19 @@
 //! Is the file right? Every rule of the tables, checked together; a name that is wrong in one place is reported once.
 
+mod provider; // whose is this account, and how is it spoken to?
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use units::{Livemode, Tokens};
 
 use crate::{
-    KeyPath, Limits, ListPrice, Model, Problems, Provider, RawLimits, RawModel, RawPrice, RawProvider,
-    RawRoute, RawTables, Route, RouteTable, SecretRef, Target,
-    names::{check_http_url, check_name, without_trailing_slash},
-    nearest,
-    price::parse_price,
+    KeyPath, Limits, ListPrice, Model, Problems, Provider, RawLimits, RawModel, RawPrice, RawRoute,
+    RawTables, Route, RouteTable, Target, catalog, names::check_name, nearest, price::parse_price,
 };
 
-/// No wait is longer than a day.
-const TIMEOUT_MS_MAX: u64 = 86_400_000;
 /// No context is larger than this; the charge for one this large still fits the ledger at any price we take.
 const CONTEXT_MAX: u64 = 100_000_000;
 /// More attempts than this only multiply an outage.
@@ -45,7 +41,9 @@ impl RawTables {
 
         let limits = limits(&self.limits, &mut problems);
         let providers: BTreeMap<_, _> = (self.providers.iter().enumerate())
-            .filter_map(|(i, raw)| provider(&KeyPath::new("providers").index(i), raw, &mut problems))
+            .filter_map(|(i, raw)| {
+                provider::check(&KeyPath::new("providers").index(i), raw, catalog(), &mut problems)
+            })
             .map(|provider| (provider.id.clone(), Arc::new(provider)))
             .collect();
         let mut table = RouteTable { providers, limits, ..RouteTable::default() };
@@ -81,60 +79,11 @@ fn unique<T>(rows: &[T], table: &str, key: &str, name: impl Fn(&T) -> &String, p
     }
 }
 
-fn provider(path: &KeyPath, raw: &RawProvider, problems: &mut Problems) -> Option<Provider> {
-    let before = problems.len();
-    if problems.catch(path.key("id"), check_name(&raw.id)).is_some() && raw.id.contains('/') {
-        problems.add(
-            path.key("id"),
-            "`/` may not stand in a provider's id: targets are written `provider/upstream-model-name`",
-        );
-    }
-    let base_url = problems.catch(path.key("base_url"), check_http_url(&raw.base_url));
-    if raw.base_url.trim_end_matches('/').ends_with("/chat/completions") {
-        problems.add_with_help(
-            path.key("base_url"),
-            "`/chat/completions` is appended to the base URL",
-            "leave it off here",
-        );
-    }
-    let api_key =
-        raw.api_key.as_ref().map(|text| problems.catch(path.key("api_key"), text.parse::<SecretRef>()));
-    let total = raw.total_ms_max;
-    for (key, ms) in [
-        ("connect_ms_max", raw.connect_ms_max),
-        ("first_byte_ms_max", raw.first_byte_ms_max),
-        ("idle_ms_max", raw.idle_ms_max),
-        ("total_ms_max", total),
-    ] {
-        if ms == 0 || ms > TIMEOUT_MS_MAX {
-            problems.add(path.key(key), format!("must be from 1 to {TIMEOUT_MS_MAX} milliseconds (a day)"));
-        } else if ms > total && total > 0 {
-            problems.add(
-                path.key(key),
-                format!("{ms} ms is longer than the whole call, `total_ms_max` = {total}"),
-            );
-        }
-    }
-    if problems.len() > before {
-        return None;
-    }
-    Some(Provider {
-        id: raw.id.clone(),
-        kind: raw.kind,
-        base_url: without_trailing_slash(&base_url?),
-        api_key: api_key.flatten(),
-        livemode: raw.livemode,
-        connect_max: Duration::from_millis(raw.connect_ms_max),
-        first_byte_max: Duration::from_millis(raw.first_byte_ms_max),
-        idle_max: Duration::from_millis(raw.idle_ms_max),
-        total_max: Duration::from_millis(total),
-    })
-}
-
 fn price(path: &KeyPath, raw: &RawPrice, problems: &mut Problems) -> Option<ListPrice> {
     let mut read = |key, text: &str| problems.catch(path.key(key), parse_price(text, raw.currency));
     let input = read("input", &raw.input);
     let cached_input = raw.cached_input.as_ref().map(|text| read("cached_input", text));
+    let cache_write = raw.cache_write.as_ref().map(|text| read("cache_write", text));
     let output = read("output", &raw.output);
     if let (Some(input), Some(Some(cached))) = (input, cached_input)
         && cached > input
@@ -142,11 +91,12 @@ fn price(path: &KeyPath, raw: &RawPrice, problems: &mut Problems) -> Option<List
         problems.add(path.key("cached_input"), "cached input may not cost more than fresh input");
         return None;
     }
-    let cached_input = match cached_input {
-        None => None,
-        Some(read) => Some(read?),
+    let whole = |read: Option<Option<_>>| match read {
+        None => Some(None),
+        Some(read) => read.map(Some),
     };
-    Some(ListPrice { currency: raw.currency, input: input?, cached_input, output: output? })
+    let (cached_input, cache_write) = (whole(cached_input)?, whole(cache_write)?);
+    Some(ListPrice { currency: raw.currency, input: input?, cached_input, cache_write, output: output? })
 }
 
 fn limits(raw: &RawLimits, problems: &mut Problems) -> Limits {
@@ -179,11 +129,13 @@ struct Served {
 }
 
 impl Served {
-    fn model_of(&self, raw: &RawModel, price: ListPrice) -> Model {
+    fn model_of(&self, raw: &RawModel, price: Option<ListPrice>) -> Model {
         let first_provider = || self.targets.first().map_or("tollgate", |target| target.provider.id.as_str());
         Model {
             id: raw.id.clone(),
             owned_by: raw.owned_by.as_deref().unwrap_or_else(first_provider).to_owned(),
+            kind: raw.kind.unwrap_or_default(),
+            caps: BTreeSet::new(),
             livemode: self.livemode,
             context: Tokens(raw.context),
             output_max: Tokens(raw.output_max),
@@ -208,7 +160,7 @@ struct Tables<'a> {
 }
 
 impl Tables<'_> {
-    fn model(&self, path: &KeyPath, raw: &RawModel, problems: &mut Problems) -> Option<ListPrice> {
+    fn model(&self, path: &KeyPath, raw: &RawModel, problems: &mut Problems) -> Option<Option<ListPrice>> {
         problems.catch(path.key("id"), check_name(&raw.id));
         if let Some(owner) = &raw.owned_by {
             problems.catch(path.key("owned_by"), check_name(owner));
@@ -230,7 +182,10 @@ impl Tables<'_> {
                 format!("add a [[routes]] table with model = {:?}", raw.id),
             );
         }
-        price(&path.key("price"), &raw.price, problems)
+        match &raw.price {
+            None => Some(None),
+            Some(raw) => price(&path.key("price"), raw, problems).map(Some),
+        }
     }
 
     fn route(&self, path: &KeyPath, raw: &RawRoute, problems: &mut Problems) -> Option<Served> {
@@ -305,7 +260,7 @@ impl Tables<'_> {
             }
             if let Some(provider) = self.providers.get(provider) {
                 let provider = Arc::clone(provider);
-                targets.push(Target { provider, upstream_model: upstream_model.to_owned() });
+                targets.push(Target { provider, upstream_model: upstream_model.to_owned(), facts: None });
             }
         }
         targets

@@ -237,7 +237,7 @@ impl Checks<'_> {
     /// A model nobody could ever be charged for is refused here, not at its first call.
     fn prices_can_be_converted(&mut self, models: &[RawModel], fx: &FxSettings) {
         for (i, model) in models.iter().enumerate() {
-            let currency = model.price.currency;
+            let Some(currency) = model.price.as_ref().map(|price| price.currency) else { continue };
             let pair = CurrencyPair { base: currency.to_string(), quote: Currency::Cny.to_string() };
             let known = fx.pinned.contains_key(&pair) || fx.sources.iter().any(|source| source.pair == pair);
             if known || currency == Currency::Cny {

@@ -18,8 +18,8 @@ mod table;
 mod validate;
 
 pub use catalog::{
-    ANY_KIND, Catalog, CatalogModel, Cost, CostTier, Figures, ImportNames, OffPeak, OtherRegion,
-    ProviderFacts, UtcWindow, catalog,
+    ANY_KIND, BadOverlay, Catalog, CatalogModel, Cost, CostTier, Figures, ImportNames, OffPeak, OtherRegion,
+    OverlayFile, ProviderFacts, Source, UtcWindow, catalog, overlay_lines,
 };
 pub use glob::matches as glob_matches;
 pub use kinds::{Auth, BadAuth, Capability, Modality, ModelKind, Region, Wire};

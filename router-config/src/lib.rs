@@ -7,6 +7,7 @@
 
 mod catalog;
 mod glob;
+pub mod import;
 mod kinds;
 mod names;
 mod nearest;

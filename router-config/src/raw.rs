@@ -75,12 +75,12 @@ pub struct RawModel {
     pub id: String,
     /// Shown to clients as `owned_by`; the first provider of its route where absent.
     pub owned_by: Option<String>,
-    /// Which endpoints it answers at.
+    /// Which endpoints it answers at; as the catalog says of its route's first target where absent, else `chat`.
     pub kind: Option<ModelKind>,
-    /// Tokens of the largest prompt and its answer together.
-    pub context: u64,
-    /// Tokens of the largest answer.
-    pub output_max: u64,
+    /// Tokens of the largest prompt and its answer together; as the catalog says of its route's first target where absent.
+    pub context: Option<u64>,
+    /// Tokens of the largest answer; as the catalog says of its route's first target where absent.
+    pub output_max: Option<u64>,
     /// What the customer pays, until a price list is published. Without it the model waits for a list that has it.
     pub price: Option<RawPrice>,
 }
@@ -97,8 +97,8 @@ pub struct RawPrice {
     pub cached_input: Option<String>,
     /// A million tokens of input written to the provider's cache; as `input` where absent.
     pub cache_write: Option<String>,
-    /// A million tokens of output, reasoning included.
-    pub output: String,
+    /// A million tokens of output, reasoning included. Only a model of the kind `embedding` has none.
+    pub output: Option<String>,
 }
 
 /// Which providers serve a model.

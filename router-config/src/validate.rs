@@ -1,5 +1,6 @@
 //! Is the file right? Every rule of the tables, checked together; a name that is wrong in one place is reported once.
 
+mod model; // what is sold?
 mod provider; // whose is this account, and how is it spoken to?
 
 use std::{
@@ -10,12 +11,10 @@ use std::{
 use units::{Livemode, Tokens};
 
 use crate::{
-    KeyPath, Limits, ListPrice, Model, Problems, Provider, RawLimits, RawModel, RawPrice, RawRoute,
-    RawTables, Route, RouteTable, Target, catalog, names::check_name, nearest, price::parse_price,
+    Catalog, KeyPath, Limits, Model, Problems, Provider, RawLimits, RawRoute, RawTables, Route, RouteTable,
+    Target, catalog, names::check_name, nearest,
 };
 
-/// No context is larger than this; the charge for one this large still fits the ledger at any price we take.
-const CONTEXT_MAX: u64 = 100_000_000;
 /// More attempts than this only multiply an outage.
 const ATTEMPTS_MAX: u32 = 10;
 /// Output held for a call that names no limit, unless the route says otherwise.
@@ -27,6 +26,14 @@ impl RawTables {
     /// # Errors
     /// All [`Problems`] of the tables.
     pub fn validate(self) -> Result<RouteTable, Problems> {
+        self.validate_with(catalog())
+    }
+
+    /// The same, with a catalog of the caller's.
+    ///
+    /// # Errors
+    /// All [`Problems`] of the tables.
+    pub fn validate_with(self, catalog: &Catalog) -> Result<RouteTable, Problems> {
         let mut problems = Problems::default();
         unique(&self.providers, "providers", "id", |p| &p.id, &mut problems);
         unique(&self.models, "models", "id", |m| &m.id, &mut problems);
@@ -42,22 +49,30 @@ impl RawTables {
         let limits = limits(&self.limits, &mut problems);
         let providers: BTreeMap<_, _> = (self.providers.iter().enumerate())
             .filter_map(|(i, raw)| {
-                provider::check(&KeyPath::new("providers").index(i), raw, catalog(), &mut problems)
+                provider::check(&KeyPath::new("providers").index(i), raw, catalog, &mut problems)
             })
             .map(|provider| (provider.id.clone(), Arc::new(provider)))
             .collect();
         let mut table = RouteTable { providers, limits, ..RouteTable::default() };
-        let tables = Tables { raw: &self, providers: &table.providers };
+        let tables = Tables { raw: &self, providers: &table.providers, catalog };
         let mut served = Vec::new();
         for (i, raw) in self.routes.iter().enumerate() {
             served.extend(tables.route(&KeyPath::new("routes").index(i), raw, &mut problems));
         }
         for (i, raw) in self.models.iter().enumerate() {
             let path = KeyPath::new("models").index(i);
-            let price = tables.model(&path, raw, &mut problems);
+            let plain = model::check(&path, raw, &mut problems);
+            if !self.routes.iter().any(|route| route.model == raw.id) {
+                problems.add_with_help(
+                    path.key("id"),
+                    format!("no route serves `{}`", raw.id),
+                    format!("add a [[routes]] table with model = {:?}", raw.id),
+                );
+            }
             let route = served.iter().find(|route| route.model == raw.id);
-            let (Some(price), Some(route)) = (price, route) else { continue };
-            let model = Arc::new(route.model_of(raw, price));
+            let (Some(plain), Some(route)) = (plain, route) else { continue };
+            let Some(model) = model::finish(&path, raw, plain, route, &mut problems) else { continue };
+            let model = Arc::new(model);
             table.models.insert(raw.id.clone(), Arc::clone(&model));
             table.routes.insert(raw.id.clone(), Arc::new(route.finished(model)));
         }
@@ -77,26 +92,6 @@ fn unique<T>(rows: &[T], table: &str, key: &str, name: impl Fn(&T) -> &String, p
             first.insert(name, i);
         }
     }
-}
-
-fn price(path: &KeyPath, raw: &RawPrice, problems: &mut Problems) -> Option<ListPrice> {
-    let mut read = |key, text: &str| problems.catch(path.key(key), parse_price(text, raw.currency));
-    let input = read("input", &raw.input);
-    let cached_input = raw.cached_input.as_ref().map(|text| read("cached_input", text));
-    let cache_write = raw.cache_write.as_ref().map(|text| read("cache_write", text));
-    let output = read("output", &raw.output);
-    if let (Some(input), Some(Some(cached))) = (input, cached_input)
-        && cached > input
-    {
-        problems.add(path.key("cached_input"), "cached input may not cost more than fresh input");
-        return None;
-    }
-    let whole = |read: Option<Option<_>>| match read {
-        None => Some(None),
-        Some(read) => read.map(Some),
-    };
-    let (cached_input, cache_write) = (whole(cached_input)?, whole(cache_write)?);
-    Some(ListPrice { currency: raw.currency, input: input?, cached_input, cache_write, output: output? })
 }
 
 fn limits(raw: &RawLimits, problems: &mut Problems) -> Limits {
@@ -121,6 +116,7 @@ fn limits(raw: &RawLimits, problems: &mut Problems) -> Limits {
 
 /// A route whose model has not been built yet.
 struct Served {
+    path: KeyPath,
     model: String,
     livemode: Livemode,
     targets: Vec<Target>,
@@ -129,20 +125,6 @@ struct Served {
 }
 
 impl Served {
-    fn model_of(&self, raw: &RawModel, price: Option<ListPrice>) -> Model {
-        let first_provider = || self.targets.first().map_or("tollgate", |target| target.provider.id.as_str());
-        Model {
-            id: raw.id.clone(),
-            owned_by: raw.owned_by.as_deref().unwrap_or_else(first_provider).to_owned(),
-            kind: raw.kind.unwrap_or_default(),
-            caps: BTreeSet::new(),
-            livemode: self.livemode,
-            context: Tokens(raw.context),
-            output_max: Tokens(raw.output_max),
-            price,
-        }
-    }
-
     fn finished(&self, model: Arc<Model>) -> Route {
         Route {
             model,
@@ -157,37 +139,10 @@ impl Served {
 struct Tables<'a> {
     raw: &'a RawTables,
     providers: &'a BTreeMap<String, Arc<Provider>>,
+    catalog: &'a Catalog,
 }
 
 impl Tables<'_> {
-    fn model(&self, path: &KeyPath, raw: &RawModel, problems: &mut Problems) -> Option<Option<ListPrice>> {
-        problems.catch(path.key("id"), check_name(&raw.id));
-        if let Some(owner) = &raw.owned_by {
-            problems.catch(path.key("owned_by"), check_name(owner));
-        }
-        if raw.context == 0 || raw.context > CONTEXT_MAX {
-            problems.add(path.key("context"), format!("must be from 1 to {CONTEXT_MAX} tokens"));
-        }
-        if raw.output_max == 0 {
-            problems.add(path.key("output_max"), "must be at least 1 token");
-        } else if raw.output_max > raw.context {
-            let what =
-                format!("an answer of {} tokens does not fit the context of {}", raw.output_max, raw.context);
-            problems.add(path.key("output_max"), what);
-        }
-        if !self.raw.routes.iter().any(|route| route.model == raw.id) {
-            problems.add_with_help(
-                path.key("id"),
-                format!("no route serves `{}`", raw.id),
-                format!("add a [[routes]] table with model = {:?}", raw.id),
-            );
-        }
-        match &raw.price {
-            None => Some(None),
-            Some(raw) => price(&path.key("price"), raw, problems).map(Some),
-        }
-    }
-
     fn route(&self, path: &KeyPath, raw: &RawRoute, problems: &mut Problems) -> Option<Served> {
         let before = problems.len();
         let model = self.raw.models.iter().find(|model| model.id == raw.model);
@@ -198,18 +153,20 @@ impl Tables<'_> {
         if raw.attempts_max == 0 || raw.attempts_max > ATTEMPTS_MAX {
             problems.add(path.key("attempts_max"), format!("must be from 1 to {ATTEMPTS_MAX}"));
         }
-        let output_max = model.map_or(u64::MAX, |model| model.output_max);
+        let targets = self.targets(&path.key("targets"), raw, problems);
+        let facts = targets.first().and_then(|target| target.facts.as_deref());
+        let output_max = model.and_then(|model| model::output_max(model, facts)).unwrap_or(u64::MAX);
         if let Some(hold) = raw.hold_output_tokens
             && !(1..=output_max).contains(&hold)
         {
             let what = format!("must be from 1 to the model's `output_max`, {output_max}");
             problems.add(path.key("hold_output_tokens"), what);
         }
-        let targets = self.targets(&path.key("targets"), raw, problems);
         if problems.len() > before {
             return None;
         }
         Some(Served {
+            path: path.clone(),
             model: raw.model.clone(),
             livemode: targets.first()?.provider.livemode,
             targets,
@@ -259,8 +216,9 @@ impl Tables<'_> {
                 None => first_mode = Some((provider, named.livemode)),
             }
             if let Some(provider) = self.providers.get(provider) {
-                let provider = Arc::clone(provider);
-                targets.push(Target { provider, upstream_model: upstream_model.to_owned(), facts: None });
+                let facts = self.catalog.model(&provider.kind, upstream_model).cloned();
+                let (provider, upstream_model) = (Arc::clone(provider), upstream_model.to_owned());
+                targets.push(Target { provider, upstream_model, facts });
             }
         }
         targets

@@ -8,6 +8,7 @@ mod check;
 mod copies;
 mod demo;
 mod desk;
+mod draft;
 mod exit;
 mod export;
 mod fx;

@@ -401,3 +401,85 @@ fn a_model_without_a_price_waits_for_a_list() {
         "price = { currency = \"CNY\", input = \"9.00\", cached_input = \"0.30\", output = \"27.00\" }\n";
     assert_eq!(read(&GOOD.replacen(price, "", 1)).unwrap().models["deepseek-v4-pro"].price, None);
 }
+
+#[test]
+fn the_catalog_says_what_the_file_does_not() {
+    let bare = r#"
+[[providers]]
+id = "ds"
+kind = "deepseek"
+[[providers]]
+id = "oa"
+kind = "openai"
+[[models]]
+id = "flash"
+[[models]]
+id = "vectors"
+[[models]]
+id = "small"
+output_max = 1_000
+price = { currency = "USD", input = "1", output = "2" }
+[[routes]]
+model = "flash"
+targets = ["ds/deepseek-flash", "oa/gpt-4o"]
+[[routes]]
+model = "vectors"
+targets = ["oa/text-embedding-3-small"]
+[[routes]]
+model = "small"
+targets = ["oa/ft:gpt-4o-2024-08-06:acme::x"]
+"#;
+    let table = read(bare).unwrap_or_else(|problems| panic!("{problems}"));
+    let flash = &table.models["flash"];
+    assert_eq!((flash.context, flash.output_max), (Tokens(1_000_000), Tokens(393_216)));
+    assert_eq!((flash.kind, flash.price.as_ref()), (crate::ModelKind::Chat, None), "a cost is not a price");
+    assert!(flash.caps.contains(&crate::Capability::Tools));
+    let vectors = &table.models["vectors"];
+    assert_eq!((vectors.kind, vectors.output_max), (crate::ModelKind::Embedding, Tokens(0)));
+    assert_eq!(table.routes["vectors"].hold_output_tokens, Tokens(0));
+    let small = &table.models["small"];
+    assert_eq!((small.context, small.output_max), (Tokens(128_000), Tokens(1_000)), "the file wins");
+    let facts = table.routes["flash"].targets[1].facts.as_ref().unwrap();
+    assert_eq!((facts.provider.as_str(), facts.id.as_str()), ("openai", "gpt-4o"));
+}
+
+#[test]
+fn what_neither_says_has_to_be_written() {
+    refused("context = 1_000_000\noutput_max = 384_000\n", "", "");
+    let unknown = GOOD.replacen("deepseek/deepseek-v4-pro", "deepseek/unheard-of", 1);
+    let said = |text: &str| read(text).err().unwrap_or_default().to_string();
+    assert_eq!(
+        said(&unknown.replacen("context = 1_000_000\noutput_max = 384_000\n", "", 1)),
+        "models[0]: missing key `context`: the catalog does not say it of `deepseek/unheard-of`\n\
+         models[0]: missing key `output_max`: the catalog does not say it of `deepseek/unheard-of`"
+    );
+    assert_eq!(
+        said(&GOOD.replacen("context = 1_000_000\noutput_max = 384_000\n", "context = 1_000\n", 1)),
+        "models[0].context: an answer of 393216 tokens does not fit the context of 1000 — write both `context` and \
+         `output_max`"
+    );
+}
+
+#[test]
+fn a_model_is_served_only_where_its_kind_is_known() {
+    refused(
+        "context = 1_000_000",
+        "kind = \"responses\"\ncontext = 1_000_000",
+        "routes[0].targets[0]: `deepseek` has no endpoint for a model of the kind `responses`\n\
+         routes[0].targets[1]: `house` has no endpoint for a model of the kind `responses`",
+    );
+    refused(
+        ", output = \"27.00\"",
+        "",
+        "models[0].price: missing key `output` — only a model of the kind `embedding`, which has to say so here, has no \
+         output",
+    );
+    let vectors = GOOD.replacen("output_max = 384_000", "kind = \"embedding\"", 1).replacen(
+        ", output = \"27.00\"",
+        "",
+        1,
+    );
+    let vectors = vectors.replacen("\"deepseek/deepseek-v4-pro\", ", "", 1);
+    let model = Arc::clone(&read(&vectors).unwrap_or_else(|p| panic!("{p}")).models["deepseek-v4-pro"]);
+    assert_eq!(model.price.as_ref().unwrap().output, MicroPerMillion(0));
+}

@@ -308,7 +308,7 @@ async fn get(config: &ConfigFile, path: &str, format: Format) -> Result<Exit, Fa
     Ok(Exit::Ok)
 }
 
-fn path_of(list: &str) -> String {
+pub(super) fn path_of(list: &str) -> String {
     let escaped: String = url::form_urlencoded::byte_serialize(list.as_bytes()).collect();
     format!("/admin/v1/price-lists/{}", escaped.replace('+', "%20"))
 }

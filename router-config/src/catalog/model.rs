@@ -137,6 +137,11 @@ impl CatalogModel {
         self.input_max.map(|input| input.max(self.output_max.unwrap_or(Tokens(0))))
     }
 
+    /// The line that says all this, without its end: JSON.
+    pub fn line(&self) -> String {
+        super::lines::write(self)
+    }
+
     /// What an account on this side pays: yuan in mainland China where a price in yuan is known.
     pub fn cost_in(&self, region: Option<Region>) -> Option<&Cost> {
         let yuan = || self.also.iter().find(|cost| cost.currency == Currency::Cny);

@@ -83,6 +83,27 @@ fn quirks_stand_under_the_names_that_the_upstream_knows() {
     }
 }
 
+#[test]
+fn the_page_about_providers_has_each_of_them_and_no_other() {
+    let page = include_str!("../../../docs/providers.md");
+    for facts in catalog().providers() {
+        let address = match &facts.base_url {
+            Some(address) => format!("`{address}`"),
+            None => "to be written".to_owned(),
+        };
+        let models = match catalog().models_of(&facts.id).len() {
+            0 => "-".to_owned(),
+            models => models.to_string(),
+        };
+        let row = format!("| `{}` | {} | {address} | `{}` | {models} | ", facts.id, facts.name, facts.auth);
+        let row = page.lines().find(|line| line.starts_with(&row)).unwrap_or_else(|| panic!("{row}"));
+        for region in facts.regions.keys() {
+            assert!(row.contains(&format!("`region = \"{region}\"`")), "{row}");
+        }
+    }
+    assert_eq!(page.lines().filter(|line| line.starts_with("| `")).count(), FILES.len());
+}
+
 /// Every price of a model.
 fn costs(model: &CatalogModel) -> impl Iterator<Item = &Cost> {
     model.cost.iter().chain(&model.also)

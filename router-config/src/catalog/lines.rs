@@ -59,7 +59,8 @@ macro_rules! with_figures {
                 })
             }
 
-            fn of(figures: &Figures, $($before: $bt,)* $($after: $at),*) -> Self {
+            /// The figures, with what stands before and behind them.
+            fn of(figures: &Figures, ($($before,)* $($after,)*): ($($bt,)* $($at,)*)) -> Self {
                 Self {
                     $($before,)*
                     input: shown(figures.input),
@@ -226,12 +227,11 @@ fn raw_cost(cost: &Cost) -> RawCost {
             days: window.days.clone(),
             hours: window.hours.iter().map(|(from, to)| format!("{}-{}", clock(*from), clock(*to))).collect(),
         };
-        RawOffPeak::of(&off_peak.figures, off_peak.windows_utc.iter().map(window).collect())
+        RawOffPeak::of(&off_peak.figures, (off_peak.windows_utc.iter().map(window).collect(),))
     };
-    let figures = |figures: &Option<Figures>| figures.as_ref().map(RawFigures::of);
-    let tier = |tier: &CostTier| RawTier::of(&tier.figures, tier.over_input.0);
-    RawCost::of(
-        &cost.base,
+    let figures = |figures: &Option<Figures>| figures.as_ref().map(|figures| RawFigures::of(figures, ()));
+    let tier = |tier: &CostTier| RawTier::of(&tier.figures, (tier.over_input.0,));
+    let rest = (
         cost.currency,
         cost.source.clone(),
         cost.tiers.iter().map(tier).collect(),
@@ -239,7 +239,8 @@ fn raw_cost(cost: &Cost) -> RawCost {
         figures(&cost.batch),
         figures(&cost.flex),
         figures(&cost.priority),
-    )
+    );
+    RawCost::of(&cost.base, rest)
 }
 
 fn window(raw: &RawWindow) -> Result<UtcWindow, String> {

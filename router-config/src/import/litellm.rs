@@ -10,8 +10,11 @@ use crate::{Capability, Catalog, Figures, MicroPerMillion, Modality, ModelKind};
 
 type Entry<'t> = BTreeMap<String, &'t RawValue>;
 
+/// Where a price of a row is kept.
+type Field = fn(&mut Row) -> &mut Option<MicroPerMillion>;
+
 /// The prices of one row, by their names; a suffix makes them those of a tier or a service.
-const CLASSES: [(&str, fn(&mut Row) -> &mut Option<MicroPerMillion>); 9] = [
+const CLASSES: [(&str, Field); 9] = [
     ("input_cost_per_token", |row| &mut row.input),
     ("output_cost_per_token", |row| &mut row.output),
     ("cache_read_input_token_cost", |row| &mut row.cached_input),

@@ -53,6 +53,7 @@ fn object(model: &router_config::Model, caller: &Caller, snapshot: &Snapshot, no
         "object": "model",
         "created": CREATED,
         "owned_by": model.owned_by,
+        "kind": model.kind.as_str(),
         "context_length": model.context.0,
         "max_output_tokens": model.output_max.0,
         "pricing": pricing,

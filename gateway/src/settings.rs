@@ -5,6 +5,7 @@
 //! meaning, with router-config's own rules; the secrets. What is wrong is shown with line and column
 //! ([`ConfigErrors`]). Relative paths in the file start where the process was started.
 
+mod catalog; // an own catalog over the one that is built in
 mod check; // is what the file says possible?
 mod cidr; // whose forwarded address counts
 mod errors; // what is wrong, with line and column
@@ -20,7 +21,7 @@ use std::{
 };
 
 use ::payments::{grant::GrantCaps, topup::BonusRungs};
-use router_config::RouteTable;
+use router_config::{Catalog, RouteTable};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use units::{Fen, Livemode};
@@ -47,6 +48,8 @@ pub struct Settings {
     pub fx: FxSettings,
     /// What is logged, and how.
     pub telemetry: TelemetrySettings,
+    /// What is known of providers and models.
+    pub catalog: Arc<Catalog>,
     /// Providers, models, routes and limits.
     pub table: Arc<RouteTable>,
     /// The key of each provider that has one, by the provider's id.

@@ -3,22 +3,34 @@
 //! [`RawTables`] is what the file says, [`RouteTable`] what it means. [`RawTables::validate`] stands between them and
 //! names everything that is wrong in one go, each [`Problem`] with its place, so that one edit can mend the file.
 //! Nothing behind that door can hold a bad value. This crate reads no file, no environment and no clock: a secret is
-//! only named here ([`SecretRef`]).
+//! only named here ([`SecretRef`]). What is known of providers and models before a file says anything is the [`Catalog`].
 
+mod catalog;
+mod glob;
+pub mod import;
+mod kinds;
 mod names;
 mod nearest;
 mod price;
 mod problem;
+mod quirks;
 mod raw;
 mod table;
 mod validate;
 
+pub use catalog::{
+    ANY_KIND, BadOverlay, Catalog, CatalogModel, Cost, CostTier, Figures, ImportNames, OffPeak, OtherRegion,
+    OverlayFile, ProviderFacts, Source, UtcWindow, catalog, overlay_lines,
+};
+pub use glob::matches as glob_matches;
+pub use kinds::{Auth, BadAuth, Capability, Modality, ModelKind, Region, Wire};
 pub use names::{check_http_url, is_loopback};
 pub use nearest::nearest;
 pub use price::parse_micro;
 pub use problem::{KeyPath, PathPart, Problem, Problems};
+pub use quirks::{ErrorClass, ForcedToolChoice, Quirks, RawQuirks, RawUsage, ToolIds, UsageConvention};
 pub use raw::{RawLimits, RawModel, RawPrice, RawProvider, RawRoute, RawTables};
 pub use table::{
-    BadSecretRef, Currency, Limits, ListPrice, MicroPerMillion, Model, Provider, ProviderKind, Route,
-    RouteTable, SecretRef, Target,
+    BadSecretRef, Currency, Limits, ListPrice, MicroPerMillion, Model, Provider, Route, RouteTable,
+    SecretRef, Target,
 };

@@ -52,8 +52,8 @@ pub fn parse_micro(text: &str) -> Result<i64, DecimalError> {
         .ok_or(DecimalError::Range)
 }
 
-/// Reads what a million tokens cost.
-pub(crate) fn parse_price(text: &str, currency: Currency) -> Result<MicroPerMillion, BadPrice> {
+/// Reads what a provider asks for a million tokens, in whichever currency.
+pub(crate) fn parse_cost(text: &str) -> Result<MicroPerMillion, BadPrice> {
     let price = match text.strip_prefix('-') {
         Some(rest) => {
             parse_micro(rest)?;
@@ -64,6 +64,12 @@ pub(crate) fn parse_price(text: &str, currency: Currency) -> Result<MicroPerMill
     if price > HIGHEST {
         return Err(BadPrice::Absurd);
     }
+    Ok(price)
+}
+
+/// Reads what a customer pays for a million tokens.
+pub(crate) fn parse_price(text: &str, currency: Currency) -> Result<MicroPerMillion, BadPrice> {
+    let price = parse_cost(text)?;
     if currency == Currency::Cny && price.0 % 1_000 != 0 {
         return Err(BadPrice::TooFineForCny);
     }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use units::Livemode;
 
-use crate::{Currency, Limits, ProviderKind};
+use crate::{Currency, Limits, ModelKind, RawQuirks, Region, catalog};
 
 /// What is served, by whom, at which price and within which limits.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
@@ -33,12 +33,22 @@ pub struct RawTables {
 pub struct RawProvider {
     /// The name that routes and metrics use. No `/`.
     pub id: String,
-    /// Whose wire it speaks.
-    pub kind: ProviderKind,
-    /// Where its API lives, without `/chat/completions`: `https://api.deepseek.com`.
-    pub base_url: String,
+    /// Whose it is: whose peculiarities, models and costs are known of it.
+    #[schemars(extend("enum" = catalog::kinds()))]
+    pub kind: String,
+    /// Where its API lives, without `/chat/completions`: `https://api.deepseek.com`. The provider's own address where
+    /// absent.
+    pub base_url: Option<String>,
+    /// On which side of the provider the account is, where there are two: keys, addresses and prices differ.
+    pub region: Option<Region>,
     /// Where its key is kept: `env:NAME` or `file:PATH`. Leave it out if it needs none.
     pub api_key: Option<String>,
+    /// How it is shown its key: `bearer`, `none`, or the header that holds it, such as `x-api-key`. As the provider wants
+    /// it where absent.
+    pub auth: Option<String>,
+    /// What is particular about it, where it differs from what is known of its kind.
+    #[serde(default)]
+    pub quirks: RawQuirks,
     /// `live` if its answers cost real money, `demo` for a simulator.
     #[serde(default = "live")]
     #[schemars(with = "String", extend("enum" = ["live", "demo"]))]
@@ -65,12 +75,14 @@ pub struct RawModel {
     pub id: String,
     /// Shown to clients as `owned_by`; the first provider of its route where absent.
     pub owned_by: Option<String>,
-    /// Tokens of the largest prompt and its answer together.
-    pub context: u64,
-    /// Tokens of the largest answer.
-    pub output_max: u64,
-    /// What the customer pays.
-    pub price: RawPrice,
+    /// Which endpoints it answers at; as the catalog says of its route's first target where absent, else `chat`.
+    pub kind: Option<ModelKind>,
+    /// Tokens of the largest prompt and its answer together; as the catalog says of its route's first target where absent.
+    pub context: Option<u64>,
+    /// Tokens of the largest answer; as the catalog says of its route's first target where absent.
+    pub output_max: Option<u64>,
+    /// What the customer pays, until a price list is published. Without it the model waits for a list that has it.
+    pub price: Option<RawPrice>,
 }
 
 /// What the customer pays for a million tokens: decimal strings, never numbers, so that nothing is rounded.
@@ -83,8 +95,10 @@ pub struct RawPrice {
     pub input: String,
     /// A million tokens of input read from the provider's cache; as `input` where absent.
     pub cached_input: Option<String>,
-    /// A million tokens of output, reasoning included.
-    pub output: String,
+    /// A million tokens of input written to the provider's cache; as `input` where absent.
+    pub cache_write: Option<String>,
+    /// A million tokens of output, reasoning included. Only a model of the kind `embedding` has none.
+    pub output: Option<String>,
 }
 
 /// Which providers serve a model.

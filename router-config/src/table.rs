@@ -1,10 +1,18 @@
 //! What is routed: the checked form of the file. Nothing here can hold a bad value.
 
-use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use units::{Livemode, Tokens};
+
+use crate::{Auth, Capability, CatalogModel, ModelKind, Quirks, Region, Wire};
 
 /// Everything routing needs, as one immutable snapshot.
 #[derive(Debug, Clone, Default)]
@@ -78,43 +86,22 @@ impl fmt::Display for SecretRef {
     }
 }
 
-/// Whose wire an upstream speaks: which module of the gateway talks to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ProviderKind {
-    /// OpenAI itself.
-    Openai,
-    /// DeepSeek.
-    Deepseek,
-    /// Qwen on DashScope, compatible mode.
-    Qwen,
-    /// Mistral.
-    Mistral,
-    /// Anything else that speaks OpenAI's chat completions.
-    OpenaiCompatible,
-}
-
-impl ProviderKind {
-    /// The word for it in the file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Openai => "openai",
-            Self::Deepseek => "deepseek",
-            Self::Qwen => "qwen",
-            Self::Mistral => "mistral",
-            Self::OpenaiCompatible => "openai-compatible",
-        }
-    }
-}
-
 /// One upstream account.
 #[derive(Debug, Clone)]
 pub struct Provider {
     /// The id targets name, and the label in metrics.
     pub id: String,
-    /// Whose wire it speaks.
-    pub kind: ProviderKind,
-    /// Absolute `http(s)` URL, without a trailing slash; `/chat/completions` is appended.
+    /// Its provider's id in the catalog, or [`ANY_KIND`](crate::ANY_KIND).
+    pub kind: String,
+    /// On which side of the provider the account is, where there are two.
+    pub region: Option<Region>,
+    /// Which wire it speaks.
+    pub wire: Wire,
+    /// How it is shown its key.
+    pub auth: Auth,
+    /// What is particular about it: what the catalog says, and what the file says otherwise.
+    pub quirks: Arc<Quirks>,
+    /// Absolute `http(s)` URL, without a trailing slash; the path of each endpoint is appended.
     pub base_url: String,
     /// Its key; a provider such as a local vLLM may need none.
     pub api_key: Option<SecretRef>,
@@ -184,6 +171,8 @@ pub struct ListPrice {
     pub input: MicroPerMillion,
     /// Input read from the provider's cache; `input` where absent.
     pub cached_input: Option<MicroPerMillion>,
+    /// Input written to the provider's cache; `input` where absent.
+    pub cache_write: Option<MicroPerMillion>,
     /// Output, reasoning included.
     pub output: MicroPerMillion,
 }
@@ -195,14 +184,18 @@ pub struct Model {
     pub id: String,
     /// Shown as `owned_by`.
     pub owned_by: String,
+    /// Which endpoints it answers at.
+    pub kind: ModelKind,
+    /// What its first target is said to be able to; what is absent is not stated.
+    pub caps: BTreeSet<Capability>,
     /// Whether using it costs real money: that of its route's providers, which must agree.
     pub livemode: Livemode,
     /// Largest prompt plus answer.
     pub context: Tokens,
     /// Largest answer.
     pub output_max: Tokens,
-    /// What the customer pays. A model without a price is not in the table.
-    pub price: ListPrice,
+    /// What the customer pays until a price list is published. A model without a price waits for one that has it.
+    pub price: Option<ListPrice>,
 }
 
 /// One place that can serve a model.
@@ -212,6 +205,8 @@ pub struct Target {
     pub provider: Arc<Provider>,
     /// What the provider calls it.
     pub upstream_model: String,
+    /// What the catalog knows of it there.
+    pub facts: Option<Arc<CatalogModel>>,
 }
 
 /// How calls for one model name are served.

@@ -1,25 +1,20 @@
 //! Is the file right? Every rule of the tables, checked together; a name that is wrong in one place is reported once.
 
+mod model; // what is sold?
+mod provider; // whose is this account, and how is it spoken to?
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use units::{Livemode, Tokens};
 
 use crate::{
-    KeyPath, Limits, ListPrice, Model, Problems, Provider, RawLimits, RawModel, RawPrice, RawProvider,
-    RawRoute, RawTables, Route, RouteTable, SecretRef, Target,
-    names::{check_http_url, check_name, without_trailing_slash},
-    nearest,
-    price::parse_price,
+    Catalog, KeyPath, Limits, Model, Problems, Provider, RawLimits, RawRoute, RawTables, Route, RouteTable,
+    Target, catalog, names::check_name, nearest,
 };
 
-/// No wait is longer than a day.
-const TIMEOUT_MS_MAX: u64 = 86_400_000;
-/// No context is larger than this; the charge for one this large still fits the ledger at any price we take.
-const CONTEXT_MAX: u64 = 100_000_000;
 /// More attempts than this only multiply an outage.
 const ATTEMPTS_MAX: u32 = 10;
 /// Output held for a call that names no limit, unless the route says otherwise.
@@ -31,6 +26,14 @@ impl RawTables {
     /// # Errors
     /// All [`Problems`] of the tables.
     pub fn validate(self) -> Result<RouteTable, Problems> {
+        self.validate_with(catalog())
+    }
+
+    /// The same, with a catalog of the caller's.
+    ///
+    /// # Errors
+    /// All [`Problems`] of the tables.
+    pub fn validate_with(self, catalog: &Catalog) -> Result<RouteTable, Problems> {
         let mut problems = Problems::default();
         unique(&self.providers, "providers", "id", |p| &p.id, &mut problems);
         unique(&self.models, "models", "id", |m| &m.id, &mut problems);
@@ -45,21 +48,31 @@ impl RawTables {
 
         let limits = limits(&self.limits, &mut problems);
         let providers: BTreeMap<_, _> = (self.providers.iter().enumerate())
-            .filter_map(|(i, raw)| provider(&KeyPath::new("providers").index(i), raw, &mut problems))
+            .filter_map(|(i, raw)| {
+                provider::check(&KeyPath::new("providers").index(i), raw, catalog, &mut problems)
+            })
             .map(|provider| (provider.id.clone(), Arc::new(provider)))
             .collect();
         let mut table = RouteTable { providers, limits, ..RouteTable::default() };
-        let tables = Tables { raw: &self, providers: &table.providers };
+        let tables = Tables { raw: &self, providers: &table.providers, catalog };
         let mut served = Vec::new();
         for (i, raw) in self.routes.iter().enumerate() {
             served.extend(tables.route(&KeyPath::new("routes").index(i), raw, &mut problems));
         }
         for (i, raw) in self.models.iter().enumerate() {
             let path = KeyPath::new("models").index(i);
-            let price = tables.model(&path, raw, &mut problems);
+            let plain = model::check(&path, raw, &mut problems);
+            if !self.routes.iter().any(|route| route.model == raw.id) {
+                problems.add_with_help(
+                    path.key("id"),
+                    format!("no route serves `{}`", raw.id),
+                    format!("add a [[routes]] table with model = {:?}", raw.id),
+                );
+            }
             let route = served.iter().find(|route| route.model == raw.id);
-            let (Some(price), Some(route)) = (price, route) else { continue };
-            let model = Arc::new(route.model_of(raw, price));
+            let (Some(plain), Some(route)) = (plain, route) else { continue };
+            let Some(model) = model::finish(&path, raw, plain, route, &mut problems) else { continue };
+            let model = Arc::new(model);
             table.models.insert(raw.id.clone(), Arc::clone(&model));
             table.routes.insert(raw.id.clone(), Arc::new(route.finished(model)));
         }
@@ -79,74 +92,6 @@ fn unique<T>(rows: &[T], table: &str, key: &str, name: impl Fn(&T) -> &String, p
             first.insert(name, i);
         }
     }
-}
-
-fn provider(path: &KeyPath, raw: &RawProvider, problems: &mut Problems) -> Option<Provider> {
-    let before = problems.len();
-    if problems.catch(path.key("id"), check_name(&raw.id)).is_some() && raw.id.contains('/') {
-        problems.add(
-            path.key("id"),
-            "`/` may not stand in a provider's id: targets are written `provider/upstream-model-name`",
-        );
-    }
-    let base_url = problems.catch(path.key("base_url"), check_http_url(&raw.base_url));
-    if raw.base_url.trim_end_matches('/').ends_with("/chat/completions") {
-        problems.add_with_help(
-            path.key("base_url"),
-            "`/chat/completions` is appended to the base URL",
-            "leave it off here",
-        );
-    }
-    let api_key =
-        raw.api_key.as_ref().map(|text| problems.catch(path.key("api_key"), text.parse::<SecretRef>()));
-    let total = raw.total_ms_max;
-    for (key, ms) in [
-        ("connect_ms_max", raw.connect_ms_max),
-        ("first_byte_ms_max", raw.first_byte_ms_max),
-        ("idle_ms_max", raw.idle_ms_max),
-        ("total_ms_max", total),
-    ] {
-        if ms == 0 || ms > TIMEOUT_MS_MAX {
-            problems.add(path.key(key), format!("must be from 1 to {TIMEOUT_MS_MAX} milliseconds (a day)"));
-        } else if ms > total && total > 0 {
-            problems.add(
-                path.key(key),
-                format!("{ms} ms is longer than the whole call, `total_ms_max` = {total}"),
-            );
-        }
-    }
-    if problems.len() > before {
-        return None;
-    }
-    Some(Provider {
-        id: raw.id.clone(),
-        kind: raw.kind,
-        base_url: without_trailing_slash(&base_url?),
-        api_key: api_key.flatten(),
-        livemode: raw.livemode,
-        connect_max: Duration::from_millis(raw.connect_ms_max),
-        first_byte_max: Duration::from_millis(raw.first_byte_ms_max),
-        idle_max: Duration::from_millis(raw.idle_ms_max),
-        total_max: Duration::from_millis(total),
-    })
-}
-
-fn price(path: &KeyPath, raw: &RawPrice, problems: &mut Problems) -> Option<ListPrice> {
-    let mut read = |key, text: &str| problems.catch(path.key(key), parse_price(text, raw.currency));
-    let input = read("input", &raw.input);
-    let cached_input = raw.cached_input.as_ref().map(|text| read("cached_input", text));
-    let output = read("output", &raw.output);
-    if let (Some(input), Some(Some(cached))) = (input, cached_input)
-        && cached > input
-    {
-        problems.add(path.key("cached_input"), "cached input may not cost more than fresh input");
-        return None;
-    }
-    let cached_input = match cached_input {
-        None => None,
-        Some(read) => Some(read?),
-    };
-    Some(ListPrice { currency: raw.currency, input: input?, cached_input, output: output? })
 }
 
 fn limits(raw: &RawLimits, problems: &mut Problems) -> Limits {
@@ -171,6 +116,7 @@ fn limits(raw: &RawLimits, problems: &mut Problems) -> Limits {
 
 /// A route whose model has not been built yet.
 struct Served {
+    path: KeyPath,
     model: String,
     livemode: Livemode,
     targets: Vec<Target>,
@@ -179,18 +125,6 @@ struct Served {
 }
 
 impl Served {
-    fn model_of(&self, raw: &RawModel, price: ListPrice) -> Model {
-        let first_provider = || self.targets.first().map_or("tollgate", |target| target.provider.id.as_str());
-        Model {
-            id: raw.id.clone(),
-            owned_by: raw.owned_by.as_deref().unwrap_or_else(first_provider).to_owned(),
-            livemode: self.livemode,
-            context: Tokens(raw.context),
-            output_max: Tokens(raw.output_max),
-            price,
-        }
-    }
-
     fn finished(&self, model: Arc<Model>) -> Route {
         Route {
             model,
@@ -205,34 +139,10 @@ impl Served {
 struct Tables<'a> {
     raw: &'a RawTables,
     providers: &'a BTreeMap<String, Arc<Provider>>,
+    catalog: &'a Catalog,
 }
 
 impl Tables<'_> {
-    fn model(&self, path: &KeyPath, raw: &RawModel, problems: &mut Problems) -> Option<ListPrice> {
-        problems.catch(path.key("id"), check_name(&raw.id));
-        if let Some(owner) = &raw.owned_by {
-            problems.catch(path.key("owned_by"), check_name(owner));
-        }
-        if raw.context == 0 || raw.context > CONTEXT_MAX {
-            problems.add(path.key("context"), format!("must be from 1 to {CONTEXT_MAX} tokens"));
-        }
-        if raw.output_max == 0 {
-            problems.add(path.key("output_max"), "must be at least 1 token");
-        } else if raw.output_max > raw.context {
-            let what =
-                format!("an answer of {} tokens does not fit the context of {}", raw.output_max, raw.context);
-            problems.add(path.key("output_max"), what);
-        }
-        if !self.raw.routes.iter().any(|route| route.model == raw.id) {
-            problems.add_with_help(
-                path.key("id"),
-                format!("no route serves `{}`", raw.id),
-                format!("add a [[routes]] table with model = {:?}", raw.id),
-            );
-        }
-        price(&path.key("price"), &raw.price, problems)
-    }
-
     fn route(&self, path: &KeyPath, raw: &RawRoute, problems: &mut Problems) -> Option<Served> {
         let before = problems.len();
         let model = self.raw.models.iter().find(|model| model.id == raw.model);
@@ -243,18 +153,20 @@ impl Tables<'_> {
         if raw.attempts_max == 0 || raw.attempts_max > ATTEMPTS_MAX {
             problems.add(path.key("attempts_max"), format!("must be from 1 to {ATTEMPTS_MAX}"));
         }
-        let output_max = model.map_or(u64::MAX, |model| model.output_max);
+        let targets = self.targets(&path.key("targets"), raw, problems);
+        let facts = targets.first().and_then(|target| target.facts.as_deref());
+        let output_max = model.and_then(|model| model::output_max(model, facts)).unwrap_or(u64::MAX);
         if let Some(hold) = raw.hold_output_tokens
             && !(1..=output_max).contains(&hold)
         {
             let what = format!("must be from 1 to the model's `output_max`, {output_max}");
             problems.add(path.key("hold_output_tokens"), what);
         }
-        let targets = self.targets(&path.key("targets"), raw, problems);
         if problems.len() > before {
             return None;
         }
         Some(Served {
+            path: path.clone(),
             model: raw.model.clone(),
             livemode: targets.first()?.provider.livemode,
             targets,
@@ -304,8 +216,9 @@ impl Tables<'_> {
                 None => first_mode = Some((provider, named.livemode)),
             }
             if let Some(provider) = self.providers.get(provider) {
-                let provider = Arc::clone(provider);
-                targets.push(Target { provider, upstream_model: upstream_model.to_owned() });
+                let facts = self.catalog.model(&provider.kind, upstream_model).cloned();
+                let (provider, upstream_model) = (Arc::clone(provider), upstream_model.to_owned());
+                targets.push(Target { provider, upstream_model, facts });
             }
         }
         targets

@@ -21,6 +21,15 @@ pub(super) fn check(file: &Path) -> Result<Exit, Failed> {
         settings.table.routes.len(),
         settings.payments.merchants.len(),
     );
+    let waiting = settings.table.models.values().filter(|model| model.price.is_none());
+    let waiting: Vec<&str> = waiting.map(|model| model.id.as_str()).collect();
+    if !waiting.is_empty() {
+        println!(
+            "without a price here, so sold only once a price list has them: {} — see `tollgate prices draft \
+             --from-catalog`",
+            waiting.join(", ")
+        );
+    }
     Ok(Exit::Ok)
 }
 

@@ -8,10 +8,12 @@ mod check;
 mod copies;
 mod demo;
 mod desk;
+mod draft;
 mod exit;
 mod export;
 mod fx;
 mod hands;
+mod models;
 mod offers;
 mod output;
 mod prices;
@@ -75,6 +77,8 @@ enum Verb {
     /// Price lists: what is sold at which price, to whom.
     #[command(subcommand)]
     Prices(prices::PricesVerb),
+    /// Models: what they are, what they cost, what customers pay for them.
+    Models(models::ModelsArgs),
     /// Rates of exchange.
     #[command(subcommand)]
     Fx(fx::FxVerb),
@@ -106,6 +110,13 @@ struct ConfigFile {
     /// The configuration file.
     #[arg(short, long = "config", value_name = "FILE", default_value = "tollgate.toml")]
     config: PathBuf,
+}
+
+impl ConfigFile {
+    /// Whether none was named and there is none: what needs no configuration goes on without.
+    fn is_absent(&self) -> bool {
+        self.config.as_os_str() == "tollgate.toml" && !self.config.exists()
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -278,6 +289,7 @@ async fn run(verb: Verb) -> Result<Exit, Failed> {
             books::trial_balance(&config.config, format).await
         }
         Verb::Prices(verb) => Box::pin(prices::run(verb)).await,
+        Verb::Models(args) => Box::pin(models::run(args)).await,
         Verb::Fx(verb) => Box::pin(fx::run(verb)).await,
         Verb::Ledger(LedgerVerb::Verify(args)) => copies::verify(args).await,
         Verb::Ledger(LedgerVerb::Export(args)) => export::export(args).await,

@@ -22,11 +22,19 @@ enum Form {
 }
 
 impl Format {
+    /// Whether JSON is to be shown, where standard output is what it is.
+    pub(super) fn is_json(self) -> bool {
+        self.form() == Form::Json
+    }
+
+    fn form(self) -> Form {
+        self.output.unwrap_or_else(|| if io::stdout().is_terminal() { Form::Table } else { Form::Json })
+    }
+
     /// Writes an object.
     pub(super) fn show(self, value: &Value) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        let form = self.output.unwrap_or(if out.is_terminal() { Form::Table } else { Form::Json });
-        match (form, value) {
+        match (self.form(), value) {
             (Form::Table, Value::Object(members)) => {
                 let width = members.keys().map(String::len).max().unwrap_or(0);
                 for (name, value) in members {

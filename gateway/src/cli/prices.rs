@@ -10,7 +10,8 @@ use payments::prices::{DEFAULT_LIST, Document};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{ConfigFile, Exit, Failed, check, desk::Desk, output::Format};
+use super::{ConfigFile, Exit, Failed, check, desk::Desk, draft, output::Format};
+use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PricesVerb {
@@ -45,13 +46,22 @@ pub(super) enum PricesVerb {
         #[arg(default_value = DEFAULT_LIST)]
         list: String,
         /// The document, in TOML or JSON (`-` for standard input).
-        #[arg(long, value_name = "FILE", required_unless_present_any = ["from_config", "delete"])]
+        #[arg(long, value_name = "FILE", required_unless_present_any = ["from_config", "from_catalog", "delete"])]
         file: Option<PathBuf>,
         /// Take the prices of the configuration file.
         #[arg(long, conflicts_with = "file")]
         from_config: bool,
-        /// Throw the draft away.
+        /// Take what the configured models cost us by the catalog; other models stay as in the version in force.
         #[arg(long, conflicts_with_all = ["file", "from_config"])]
+        from_catalog: bool,
+        /// What the costs are multiplied by: 1.25 puts a quarter on top.
+        #[arg(long, value_name = "FACTOR", requires = "from_catalog", default_value = "1", value_parser = markup)]
+        markup: Markup,
+        /// Only these of the configured models; `*` stands for any characters.
+        #[arg(long, value_name = "PATTERN,…", value_delimiter = ',', requires = "from_catalog")]
+        models: Vec<String>,
+        /// Throw the draft away.
+        #[arg(long, conflicts_with_all = ["file", "from_config", "from_catalog"])]
         delete: bool,
         #[command(flatten)]
         format: Format,
@@ -139,14 +149,25 @@ pub(super) async fn run(verb: PricesVerb) -> Result<Exit, Failed> {
         PricesVerb::Rounding { config, list, number, format } => {
             get(&config, &with_version(format!("{}/rounding", path_of(&list)), number), format).await
         }
-        PricesVerb::Draft { config, list, file, from_config, delete, format } => {
+        PricesVerb::Draft {
+            config,
+            list,
+            file,
+            from_config,
+            from_catalog,
+            markup,
+            models,
+            delete,
+            format,
+        } => {
             let settings = check::load(&config.config)?;
             let path = format!("{}/draft", path_of(&list));
             let saved = match file {
+                _ if from_catalog => save_costs(&settings, &list, &markup, &models).await?,
                 _ if delete => Desk::once(&settings, Method::DELETE, &path, None).await?,
                 Some(file) => Desk::once(&settings, Method::PUT, &path, Some(&read_document(&file)?)).await?,
                 None => {
-                    debug_assert!(from_config, "clap asks for one of the three");
+                    debug_assert!(from_config, "clap asks for one of the four");
                     let document = serde_json::to_value(crate::reload::document(&settings.table))?;
                     Desk::once(&settings, Method::PUT, &path, Some(&document)).await?
                 }
@@ -173,6 +194,47 @@ pub(super) async fn run(verb: PricesVerb) -> Result<Exit, Failed> {
             Ok(Exit::Ok)
         }
     }
+}
+
+/// What is put on top of a cost, in per cent.
+#[derive(Debug, Clone)]
+pub(super) struct Markup(Option<String>);
+
+fn markup(factor: &str) -> Result<Markup, String> {
+    draft::markup(factor).map(Markup)
+}
+
+/// Saves the catalog's costs as a draft, over the version in force.
+async fn save_costs(
+    settings: &Settings,
+    list: &str,
+    markup: &Markup,
+    models: &[String],
+) -> Result<Value, Failed> {
+    let desk = Desk::open(settings).await?;
+    let saved = async {
+        let document = desk.call(Method::GET, &format!("{}/document", path_of(list)), None).await;
+        let base = match document {
+            Ok(document) => serde_json::from_value(document)?,
+            Err(failed) if failed.exit == Exit::NotFound => Document { scale: 2, ..Document::default() },
+            Err(failed) => return Err(failed),
+        };
+        let drafted = draft::from_catalog(&settings.table, base, markup.0.as_deref(), models);
+        let mut view = drafted.view();
+        if drafted.is_empty() {
+            let error = anyhow::anyhow!("no configured model has a cost that can be carried over: {view:#}");
+            return Err(Failed { exit: Exit::NotFound, error });
+        }
+        let document = serde_json::to_value(&drafted.document)?;
+        let saved = desk.call(Method::PUT, &format!("{}/draft", path_of(list)), Some(&document)).await?;
+        for (name, value) in saved.as_object().into_iter().flatten() {
+            view[name.as_str()] = value.clone();
+        }
+        Ok(view)
+    };
+    let saved: Result<Value, Failed> = saved.await;
+    desk.close().await;
+    saved
 }
 
 /// Whether something may be changed.
@@ -246,7 +308,7 @@ async fn get(config: &ConfigFile, path: &str, format: Format) -> Result<Exit, Fa
     Ok(Exit::Ok)
 }
 
-fn path_of(list: &str) -> String {
+pub(super) fn path_of(list: &str) -> String {
     let escaped: String = url::form_urlencoded::byte_serialize(list.as_bytes()).collect();
     format!("/admin/v1/price-lists/{}", escaped.replace('+', "%20"))
 }

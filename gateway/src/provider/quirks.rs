@@ -1,7 +1,5 @@
 //! How an upstream differs from the others, as data.
 
-use router_config::ProviderKind;
-
 use super::{compatible, deepseek, mistral, openai, qwen};
 
 /// What is particular about one kind of upstream.
@@ -28,12 +26,12 @@ pub struct Quirks {
 }
 
 /// The quirks of a kind.
-pub(super) const fn of(kind: ProviderKind) -> &'static Quirks {
+pub(super) fn of(kind: &str) -> &'static Quirks {
     match kind {
-        ProviderKind::Openai => &openai::QUIRKS,
-        ProviderKind::Deepseek => &deepseek::QUIRKS,
-        ProviderKind::Qwen => &qwen::QUIRKS,
-        ProviderKind::Mistral => &mistral::QUIRKS,
-        ProviderKind::OpenaiCompatible => &compatible::QUIRKS,
+        "openai" => &openai::QUIRKS,
+        "deepseek" => &deepseek::QUIRKS,
+        "dashscope" | "dashscope-cn" => &qwen::QUIRKS,
+        "mistral" => &mistral::QUIRKS,
+        _ => &compatible::QUIRKS,
     }
 }

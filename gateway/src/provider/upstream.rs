@@ -108,7 +108,7 @@ impl Upstream {
             value.set_sensitive(true);
             Ok(value)
         });
-        let quirks = quirks::of(provider.kind);
+        let quirks = quirks::of(&provider.kind);
         Ok(Self { quirks, uri, authorization: authorization.transpose()?, client, clock, provider })
     }
 

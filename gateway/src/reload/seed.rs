@@ -8,7 +8,7 @@ use payments::{
     prices::{CNY, DEFAULT_LIST, Document, RawModel, Sheet, pair_of},
     store::{Store, SubmitError},
 };
-use router_config::{Model, RouteTable};
+use router_config::{ListPrice, MicroPerMillion, RouteTable};
 use units::{Clock, decimal};
 
 /// Who acts for the file.
@@ -29,15 +29,22 @@ pub(super) async fn prices(store: &Store, clock: &dyn Clock, table: &RouteTable)
     if let Some(last) = last {
         if last.author != FILE {
             let listed = Sheet::read(&last.document).unwrap_or_default();
-            for model in document.models.keys().filter(|model| !listed.models.contains_key(*model)) {
+            for model in table.models.keys().filter(|model| !listed.models.contains_key(*model)) {
                 let version = last.id();
                 tracing::warn!(model, version, "not in the price list that an operator published: not sold");
             }
             return Ok(());
         }
+        unpriced(table);
         if last.document == text {
             return Ok(());
         }
+    } else {
+        unpriced(table);
+    }
+    // A list without a model sells nothing, so it is none.
+    if document.models.is_empty() {
+        return Ok(());
     }
     let draft = list.as_ref().and_then(|list| list.draft.as_ref());
     if draft.is_some_and(|draft| draft.author != FILE) {
@@ -59,6 +66,13 @@ pub(super) async fn prices(store: &Store, clock: &dyn Clock, table: &RouteTable)
     submit(store, clock, "publish", publish).await?;
     tracing::info!(models = document.models.len(), "the file's prices are published");
     Ok(())
+}
+
+/// Says which models wait for a list that an operator publishes.
+fn unpriced(table: &RouteTable) {
+    for model in table.models.values().filter(|model| model.price.is_none()) {
+        tracing::warn!(model = model.id, "without a price in the file, and in no list: not sold");
+    }
 }
 
 /// Pins what the file pins, and lets go what it no longer does. A pin of an operator stands.
@@ -103,25 +117,24 @@ async fn submit(store: &Store, clock: &dyn Clock, what: &str, body: Body) -> Res
     store.submit(command).await
 }
 
-/// The file's prices as a price list.
+/// The file's prices as a price list: of the models that have one there.
 pub fn document(table: &RouteTable) -> Document {
-    let is_fine = |model: &Model| {
-        let price = &model.price;
-        let figures = [Some(price.input), price.cached_input, Some(price.output)];
+    let priced = || table.models.iter().filter_map(|(name, model)| Some((name, model.price.as_ref()?)));
+    let is_fine = |price: &ListPrice| {
+        let figures = [Some(price.input), price.cached_input, price.cache_write, Some(price.output)];
         price.currency.as_str() == CNY && figures.into_iter().flatten().any(|figure| figure.0 % 10_000 != 0)
     };
-    let scale = if table.models.values().any(|model| is_fine(model)) { 3 } else { 2 };
-    let text = |micro| decimal::format(micro, 6, 2);
-    let row = |model: &Model| RawModel {
-        currency: model.price.currency.to_string(),
+    let scale = if priced().any(|(_, price)| is_fine(price)) { 3 } else { 2 };
+    let text = |price: MicroPerMillion| decimal::format(price.0, 6, 2);
+    let row = |price: &ListPrice| RawModel {
+        currency: price.currency.to_string(),
         markup_percent: None,
-        input: text(model.price.input.0),
-        cached_input: model.price.cached_input.map(|price| text(price.0)),
-        cache_write: None,
-        output: text(model.price.output.0),
+        input: text(price.input),
+        cached_input: price.cached_input.map(text),
+        cache_write: price.cache_write.map(text),
+        output: text(price.output),
         tiers: Vec::new(),
         off_peak: None,
     };
-    let models = table.models.iter().map(|(name, model)| (name.clone(), row(model)));
-    Document { scale, models: models.collect() }
+    Document { scale, models: priced().map(|(name, price)| (name.clone(), row(price))).collect() }
 }

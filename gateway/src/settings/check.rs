@@ -36,9 +36,10 @@ pub(super) fn settings(raw: RawFile, secrets: &dyn Secrets) -> Result<Settings, 
         checks.prices_can_be_converted(&raw.models, fx);
     }
     let provider_keys = checks.provider_keys(&raw.providers);
+    let catalog = checks.catalog(raw.catalog);
     let tables =
         RawTables { providers: raw.providers, models: raw.models, routes: raw.routes, limits: raw.limits };
-    let table = match tables.validate() {
+    let table = match tables.validate_with(&catalog) {
         Ok(table) => Some(Arc::new(table)),
         Err(more) => {
             checks.problems.append(more);
@@ -49,7 +50,7 @@ pub(super) fn settings(raw: RawFile, secrets: &dyn Secrets) -> Result<Settings, 
         (Some(server), Some(admin), Some(store), Some(payments), Some(fx), Some(telemetry), Some(table))
             if checks.problems.is_empty() =>
         {
-            Ok(Settings { server, admin, store, payments, fx, telemetry, table, provider_keys })
+            Ok(Settings { server, admin, store, payments, fx, telemetry, catalog, table, provider_keys })
         }
         _ => Err(checks.problems),
     }
@@ -237,7 +238,7 @@ impl Checks<'_> {
     /// A model nobody could ever be charged for is refused here, not at its first call.
     fn prices_can_be_converted(&mut self, models: &[RawModel], fx: &FxSettings) {
         for (i, model) in models.iter().enumerate() {
-            let currency = model.price.currency;
+            let Some(currency) = model.price.as_ref().map(|price| price.currency) else { continue };
             let pair = CurrencyPair { base: currency.to_string(), quote: Currency::Cny.to_string() };
             let known = fx.pinned.contains_key(&pair) || fx.sources.iter().any(|source| source.pair == pair);
             if known || currency == Currency::Cny {

@@ -33,6 +33,9 @@ pub(super) struct RawFile {
     /// What is logged, and how.
     #[serde(default)]
     pub(super) telemetry: RawTelemetry,
+    /// Facts and costs of models that stand over those which are built in.
+    #[serde(default)]
+    pub(super) catalog: RawCatalog,
     /// Accounts at upstream providers.
     #[serde(default)]
     pub(super) providers: Vec<RawProvider>,
@@ -286,6 +289,15 @@ impl Default for RawTelemetry {
     fn default() -> Self {
         Self { log: "info".to_owned(), format: LogFormat::Text }
     }
+}
+
+/// Facts and costs of models that stand over those which are built in.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawCatalog {
+    /// A folder with lines of an own catalog, as `tollgate models import --write` makes it: read at the start, whole or not
+    /// at all.
+    pub(super) path: Option<PathBuf>,
 }
 
 fn v3() -> WechatApi {

@@ -152,6 +152,8 @@ fn the_schema_accepts_the_example_and_refuses_what_we_refuse() {
 /// Every key of the schema as a row of the reference begins: path, type, default.
 fn rows(root: &Value, path: &str, schema: &Value, rows: &mut Vec<String>) {
     let resolved = |schema: &Value| -> Value {
+        // What may be absent is either what it refers to, or nothing.
+        let schema = schema["anyOf"].get(0).unwrap_or(schema);
         let pointer =
             schema.get("$ref").and_then(Value::as_str).map(|r| r.trim_start_matches('#').to_owned());
         pointer.map_or_else(|| schema.clone(), |pointer| root.pointer(&pointer).unwrap().clone())
@@ -229,8 +231,9 @@ attempt_max = 2
     assert_eq!(
         said_of(text),
         "t.toml:1:2: unknown key `sever` — did you mean `server`?\n\
-         t.toml:8:1: unknown key `time_out` — known here: `api_key`, `base_url`, `connect_ms_max`, \
-         `first_byte_ms_max`, `id`, `idle_ms_max`, `kind`, `livemode`, `total_ms_max`\n\
+         t.toml:8:1: unknown key `time_out` — known here: `api_key`, `auth`, `base_url`, \
+         `connect_ms_max`, `first_byte_ms_max`, `id`, `idle_ms_max`, `kind`, `livemode`, `quirks`, `region`, \
+         `total_ms_max`\n\
          t.toml:14:62: unknown key `cached` — did you mean `cached_input`?\n\
          t.toml:19:1: unknown key `attempt_max` — did you mean `attempts_max`?\n\
          t.toml:22:1: unknown key `größe` — known here: `description`, `expires_secs`, `max`, `min`"
@@ -280,7 +283,6 @@ price = { currency = "XAU", input = 0.50, output = "1.00" }
          t.toml:4:19: expected a list, found a string — write it in brackets: [\"…\"]\n\
          t.toml:5:16: must be at least 0\n\
          t.toml:7:8: expected a string, found a list\n\
-         t.toml:8:1: missing key `base_url`\n\
          t.toml:10:8: not a word that is known here — did you mean `openai`?\n\
          t.toml:11:16: expected a whole number, found a string — write it without quotes\n\
          t.toml:14:11: expected a whole number, found a number with a point\n\
@@ -385,6 +387,39 @@ fn a_file_and_its_secrets_are_read_from_disk() {
     assert_eq!(Settings::load(&file).unwrap().provider_keys["house"].expose(), "sk-from-disk");
     let absent = Settings::load(&folder.path().join("absent.toml")).unwrap_err().to_string();
     assert!(absent.contains("absent.toml: the file cannot be read: "), "{absent}");
+}
+
+#[test]
+fn an_own_catalog_is_taken_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("[catalog]\npath = {:?}\n{SMALL}", folder.path());
+    let line = r#"{"id":"m","kind":"chat","in":["text"],"out":["text"],"cost":{"currency":"USD","source":"me","input":"1"},"source":"me"}"#;
+    std::fs::write(folder.path().join("groq.jsonl"), line).unwrap();
+    assert_eq!(
+        said_of(&text),
+        "t.toml:2:8: catalog.path: groq.jsonl: `m` names the source `me`, which is not in sources.toml"
+    );
+    std::fs::write(folder.path().join("sources.toml"), "[me]\nwhat = \"a letter\"\nas_of = \"2026-12\"")
+        .unwrap();
+    std::fs::write(folder.path().join(".groq.jsonl.swp"), [0xff]).unwrap();
+    let settings = read(&text).unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(settings.catalog.model("groq", "m").is_some());
+    let absent = said_of(&text.replacen("path = \"", "path = \"/not-here", 1));
+    assert!(absent.starts_with("t.toml:2:8: catalog.path: the folder cannot be read: "), "{absent}");
+}
+
+#[test]
+fn a_model_that_the_catalog_knows_needs_few_words() {
+    let text = "[[providers]]\nid = \"ds\"\nkind = \"deepseek\"\n[[models]]\nid = \"deepseek-flash\"\n\
+                [[routes]]\nmodel = \"deepseek-flash\"\ntargets = [\"ds/deepseek-flash\"]\n";
+    let settings = read(text).unwrap_or_else(|errors| panic!("{errors}"));
+    let model = &settings.table.models["deepseek-flash"];
+    assert_eq!((model.context.0, model.price.as_ref()), (1_000_000, None));
+    assert_eq!(
+        said_of(&text.replace("/deepseek-flash\"", "/unheard-of\"")),
+        "t.toml:4:1: models[0]: missing key `context`: the catalog does not say it of `ds/unheard-of`\n\
+         t.toml:4:1: models[0]: missing key `output_max`: the catalog does not say it of `ds/unheard-of`"
+    );
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use router_config::ProviderKind;
 use serde_json::json;
 
 use crate::{
@@ -13,7 +12,7 @@ use crate::{
 const USAGE: &str = r#","usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}"#;
 
 async fn two(first_byte_max: Duration) -> World {
-    let kinds = vec![ProviderKind::Openai, ProviderKind::Deepseek];
+    let kinds = vec!["openai", "deepseek"];
     World::with(Setup { kinds, first_byte_max, idle_max: first_byte_max, ..Setup::default() }).await
 }
 

@@ -32,7 +32,8 @@ use hyper_util::{
 use payments::prices::{Book, Published, Sheet};
 use prometheus::Registry;
 use router_config::{
-    Currency, Limits, ListPrice, MicroPerMillion, Model, Provider, ProviderKind, Route, RouteTable, Target,
+    Currency, Limits, ListPrice, MicroPerMillion, Model, ModelKind, Provider, Route, RouteTable, Target,
+    catalog,
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -78,7 +79,7 @@ impl KeySource for Store {
 }
 
 pub(crate) struct Setup {
-    pub(crate) kinds: Vec<ProviderKind>,
+    pub(crate) kinds: Vec<&'static str>,
     pub(crate) first_byte_max: Duration,
     pub(crate) idle_max: Duration,
     pub(crate) limits: Limits,
@@ -90,7 +91,7 @@ pub(crate) struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
-            kinds: vec![ProviderKind::Openai],
+            kinds: vec!["openai"],
             first_byte_max: Duration::from_secs(20),
             idle_max: Duration::from_secs(20),
             limits: Limits { body_max_bytes: 100_000, ..Limits::default() },
@@ -163,9 +164,14 @@ impl World {
         let mut targets = Vec::new();
         for (i, kind) in setup.kinds.iter().enumerate() {
             let upstream = Upstream::start(&tasks).await;
+            let facts = catalog().provider(kind).unwrap();
             let provider = Arc::new(Provider {
                 id: format!("p{i}"),
-                kind: *kind,
+                kind: facts.id.clone(),
+                region: facts.region,
+                wire: facts.wire,
+                auth: facts.auth.clone(),
+                quirks: Arc::clone(&facts.quirks),
                 base_url: format!("http://127.0.0.1:{}/v1", upstream.port),
                 api_key: None,
                 livemode: Livemode::Demo,
@@ -174,7 +180,8 @@ impl World {
                 idle_max: setup.idle_max,
                 total_max: setup.first_byte_max.max(setup.idle_max),
             });
-            targets.push(Target { provider: Arc::clone(&provider), upstream_model: format!("up-{i}") });
+            let upstream_model = format!("up-{i}");
+            targets.push(Target { provider: Arc::clone(&provider), upstream_model, facts: None });
             providers.insert(provider.id.clone(), provider);
             upstreams.push(upstream);
         }
@@ -183,16 +190,19 @@ impl World {
             currency: Currency::Cny,
             input: price(1_000_000),
             cached_input: None,
+            cache_write: None,
             output: price(2_000_000),
         };
         let model = |id: &str, livemode| {
             Arc::new(Model {
                 id: id.to_owned(),
                 owned_by: "sim".to_owned(),
+                kind: ModelKind::Chat,
+                caps: Default::default(),
                 livemode,
                 context: Tokens(100_000),
                 output_max: Tokens(8_000),
-                price: list.clone(),
+                price: Some(list.clone()),
             })
         };
         let models = [

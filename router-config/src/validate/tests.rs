@@ -1,7 +1,9 @@
 //! Each rule, as a sentence: a good file, one line of it changed, and what is said about it.
 
 use super::*;
-use crate::{BadSecretRef, Currency, MicroPerMillion, ProviderKind};
+use std::time::Duration;
+
+use crate::{ANY_KIND, Auth, BadSecretRef, Currency, MicroPerMillion, Region, SecretRef, Wire};
 
 const GOOD: &str = r#"
 [[providers]]
@@ -51,15 +53,16 @@ fn a_good_file_becomes_a_table() {
     let route = &table.routes["deepseek-v4-pro"];
     assert_eq!(route.model.owned_by, "deepseek", "its first provider's");
     assert_eq!(route.model.livemode, Livemode::Live);
-    assert_eq!(route.model.price.currency, Currency::Cny);
-    assert_eq!(route.model.price.cached_input, Some(MicroPerMillion(300_000)));
+    let price = route.model.price.as_ref().unwrap();
+    assert_eq!(price.currency, Currency::Cny);
+    assert_eq!(price.cached_input, Some(MicroPerMillion(300_000)));
     assert_eq!((route.hold_output_tokens, route.attempts_max), (Tokens(4_096), 3));
     assert_eq!(route.targets[1].upstream_model, "deepseek-ai/DeepSeek-V4-Pro", "may hold a slash itself");
     let [deepseek, house] = [&table.providers["deepseek"], &table.providers["house"]];
     assert_eq!(deepseek.base_url, "https://api.deepseek.com");
     assert_eq!(deepseek.api_key, Some(SecretRef::Env("DEEPSEEK_API_KEY".to_owned())));
     assert_eq!(deepseek.total_max, Duration::from_secs(600));
-    assert_eq!((house.kind, house.api_key.as_ref()), (ProviderKind::OpenaiCompatible, None));
+    assert_eq!((house.kind.as_str(), house.api_key.as_ref()), (ANY_KIND, None));
     assert!(Arc::ptr_eq(&table.models["deepseek-v4-pro"], &route.model));
     assert_eq!(table.limits.requests_per_minute, 600);
 }
@@ -308,4 +311,175 @@ fn a_limit_is_never_zero() {
 fn an_unknown_key_is_an_error() {
     assert!(toml::from_str::<RawTables>("[limits]\nrequests_per_minuet = 1\n").is_err());
     assert!(toml::from_str::<RawTables>("modles = []\n").is_err());
+}
+
+#[test]
+fn a_kind_brings_its_address_its_key_and_its_peculiarities() {
+    let of = |more: &str| {
+        let table = read(&GOOD.replacen(
+            "[[providers]]\nid = \"house\"",
+            &format!("[[providers]]\nid = \"new\"\n{more}\n[[providers]]\nid = \"house\""),
+            1,
+        ));
+        Provider::clone(&table.unwrap_or_else(|problems| panic!("{problems}")).providers["new"])
+    };
+    let anthropic = of("kind = \"anthropic\"");
+    assert_eq!(anthropic.base_url, "https://api.anthropic.com/v1");
+    assert_eq!((anthropic.wire, anthropic.auth), (Wire::Anthropic, Auth::Header("x-api-key".to_owned())));
+    let zai = of("kind = \"zai\"\nregion = \"cn\"");
+    assert_eq!((zai.kind.as_str(), zai.region), ("bigmodel", Some(Region::Cn)));
+    assert_eq!(zai.base_url, "https://open.bigmodel.cn/api/paas/v4");
+    let deepseek = of("kind = \"deepseek\"\nregion = \"cn\"");
+    assert_eq!((deepseek.kind.as_str(), deepseek.region), ("deepseek", Some(Region::Cn)));
+    assert_eq!(deepseek.base_url, "https://api.deepseek.com");
+    let groq = of("kind = \"groq\"");
+    assert_eq!((groq.region, groq.quirks.stop_max), (None, Some(4)));
+}
+
+#[test]
+fn an_address_says_the_side_where_the_file_does_not() {
+    let of = |base_url: &str| {
+        let text = GOOD.replacen("kind = \"deepseek\"", "kind = \"qwen\"", 1);
+        let text = text.replacen("https://api.deepseek.com/", base_url, 1);
+        let provider = Arc::clone(&read(&text).unwrap().providers["deepseek"]);
+        (provider.kind.clone(), provider.region, provider.base_url.clone())
+    };
+    let mainland = "https://dashscope.aliyuncs.com/compatible-mode/v1";
+    let at = |kind: &str, region, url: &str| (kind.to_owned(), Some(region), url.to_owned());
+    assert_eq!(of(&format!("{mainland}/")), at("dashscope-cn", Region::Cn, mainland));
+    let other = "http://127.0.0.1:9/qwen";
+    assert_eq!(of(other), at("dashscope", Region::Intl, other));
+}
+
+#[test]
+fn the_file_says_otherwise_one_peculiarity_at_a_time() {
+    let text = GOOD.replacen(
+        "kind = \"openai-compatible\"",
+        "kind = \"openai-compatible\"\nauth = \"x-key\"\nquirks = { n_max = 1, headers = { x-title = \"a b\" } }",
+        1,
+    );
+    let house = Arc::clone(&read(&text).unwrap().providers["house"]);
+    assert_eq!(house.auth, Auth::Header("x-key".to_owned()));
+    assert_eq!((house.quirks.n_max, house.quirks.headers["x-title"].as_str()), (Some(1), "a b"));
+    assert_eq!(house.quirks.renames, crate::Quirks::default().renames, "the rest is as it was");
+}
+
+#[test]
+fn a_provider_that_cannot_be_asked_is_refused() {
+    let house = "kind = \"openai-compatible\"\nbase_url = \"http://10.0.0.7:8000/v1\"";
+    refused(
+        "kind = \"openai-compatible\"",
+        "kind = \"opneai\"",
+        "providers[1].kind: unknown kind `opneai` — did you mean `openai`?",
+    );
+    refused(
+        house,
+        "kind = \"azure\"",
+        "providers[1]: a `azure` has no address that is known — write its `base_url`",
+    );
+    refused(
+        house,
+        "kind = \"groq\"\nregion = \"cn\"",
+        "providers[1].region: `groq` is not known to have a side `cn` — leave it out",
+    );
+    refused(
+        "kind = \"openai-compatible\"",
+        "kind = \"openai-compatible\"\nauth = \"X Key\"\n\
+         quirks = { chat_path = \"chat\", output_max = \"\", headers = { host = \"a\", \"X\" = \"b\", y = \"\\n\" } }",
+        "providers[1].auth: a key is shown as `bearer`, in a header named here such as `x-api-key`, or with `none`\n\
+         providers[1].quirks.chat_path: a path begins with `/` and holds no spaces; only `{model}` is filled in\n\
+         providers[1].quirks.headers.X: a header's name is small letters, digits and `-`\n\
+         providers[1].quirks.headers.host: this header is written by the gateway\n\
+         providers[1].quirks.headers.y: a header's value is printable ASCII\n\
+         providers[1].quirks.output_max: a name is needed here",
+    );
+}
+
+#[test]
+fn a_model_without_a_price_waits_for_a_list() {
+    let price =
+        "price = { currency = \"CNY\", input = \"9.00\", cached_input = \"0.30\", output = \"27.00\" }\n";
+    assert_eq!(read(&GOOD.replacen(price, "", 1)).unwrap().models["deepseek-v4-pro"].price, None);
+}
+
+#[test]
+fn the_catalog_says_what_the_file_does_not() {
+    let bare = r#"
+[[providers]]
+id = "ds"
+kind = "deepseek"
+[[providers]]
+id = "oa"
+kind = "openai"
+[[models]]
+id = "flash"
+[[models]]
+id = "vectors"
+[[models]]
+id = "small"
+output_max = 1_000
+price = { currency = "USD", input = "1", output = "2" }
+[[routes]]
+model = "flash"
+targets = ["ds/deepseek-flash", "oa/gpt-4o"]
+[[routes]]
+model = "vectors"
+targets = ["oa/text-embedding-3-small"]
+[[routes]]
+model = "small"
+targets = ["oa/ft:gpt-4o-2024-08-06:acme::x"]
+"#;
+    let table = read(bare).unwrap_or_else(|problems| panic!("{problems}"));
+    let flash = &table.models["flash"];
+    assert_eq!((flash.context, flash.output_max), (Tokens(1_000_000), Tokens(393_216)));
+    assert_eq!((flash.kind, flash.price.as_ref()), (crate::ModelKind::Chat, None), "a cost is not a price");
+    assert!(flash.caps.contains(&crate::Capability::Tools));
+    let vectors = &table.models["vectors"];
+    assert_eq!((vectors.kind, vectors.output_max), (crate::ModelKind::Embedding, Tokens(0)));
+    assert_eq!(table.routes["vectors"].hold_output_tokens, Tokens(0));
+    let small = &table.models["small"];
+    assert_eq!((small.context, small.output_max), (Tokens(128_000), Tokens(1_000)), "the file wins");
+    let facts = table.routes["flash"].targets[1].facts.as_ref().unwrap();
+    assert_eq!((facts.provider.as_str(), facts.id.as_str()), ("openai", "gpt-4o"));
+}
+
+#[test]
+fn what_neither_says_has_to_be_written() {
+    refused("context = 1_000_000\noutput_max = 384_000\n", "", "");
+    let unknown = GOOD.replacen("deepseek/deepseek-v4-pro", "deepseek/unheard-of", 1);
+    let said = |text: &str| read(text).err().unwrap_or_default().to_string();
+    assert_eq!(
+        said(&unknown.replacen("context = 1_000_000\noutput_max = 384_000\n", "", 1)),
+        "models[0]: missing key `context`: the catalog does not say it of `deepseek/unheard-of`\n\
+         models[0]: missing key `output_max`: the catalog does not say it of `deepseek/unheard-of`"
+    );
+    assert_eq!(
+        said(&GOOD.replacen("context = 1_000_000\noutput_max = 384_000\n", "context = 1_000\n", 1)),
+        "models[0].context: an answer of 393216 tokens does not fit the context of 1000 — write both `context` and \
+         `output_max`"
+    );
+}
+
+#[test]
+fn a_model_is_served_only_where_its_kind_is_known() {
+    refused(
+        "context = 1_000_000",
+        "kind = \"responses\"\ncontext = 1_000_000",
+        "routes[0].targets[0]: `deepseek` has no endpoint for a model of the kind `responses`\n\
+         routes[0].targets[1]: `house` has no endpoint for a model of the kind `responses`",
+    );
+    refused(
+        ", output = \"27.00\"",
+        "",
+        "models[0].price: missing key `output` — only a model of the kind `embedding`, which has to say so here, has no \
+         output",
+    );
+    let vectors = GOOD.replacen("output_max = 384_000", "kind = \"embedding\"", 1).replacen(
+        ", output = \"27.00\"",
+        "",
+        1,
+    );
+    let vectors = vectors.replacen("\"deepseek/deepseek-v4-pro\", ", "", 1);
+    let model = Arc::clone(&read(&vectors).unwrap_or_else(|p| panic!("{p}")).models["deepseek-v4-pro"]);
+    assert_eq!(model.price.as_ref().unwrap().output, MicroPerMillion(0));
 }

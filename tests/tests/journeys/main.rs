@@ -2,6 +2,7 @@
 //! customer, an operator or an auditor would see.
 mod bad_input;
 mod books;
+mod catalog;
 mod codes;
 mod crash;
 mod desk;

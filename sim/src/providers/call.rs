@@ -57,7 +57,6 @@ impl Call<'_> {
         let sent = match self.provider.dialect.auth() {
             Auth::Anyone => return Ok(()),
             Auth::Bearer => bearer(),
-            Auth::Header(name) => header(name),
             Auth::Either(name) => header(name).or_else(bearer),
         };
         if sent == Some(self.world.provider_key.as_str()) {

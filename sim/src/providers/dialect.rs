@@ -58,8 +58,6 @@ impl Refusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Auth {
     Bearer,
-    /// In a header of this name.
-    Header(&'static str),
     /// In a header of this name, or as a bearer.
     Either(&'static str),
     /// Nobody asks.

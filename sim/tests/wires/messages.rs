@@ -71,8 +71,7 @@ async fn a_tool_is_called_after_a_word_and_its_result_comes_back() {
         .iter()
         .map(|call| json!({"type": "tool_result", "tool_use_id": call["id"], "content": "sunny"}))
         .collect();
-    let mut said = whole["content"].clone();
-    said[0].as_object_mut().unwrap().remove("citations");
+    let said = &whole["content"];
     turns.push(json!({"role": "assistant", "content": said}));
     let mut one_missing = question.clone();
     one_missing["messages"].as_array_mut().unwrap().push(json!({"role": "user", "content": [results[0]]}));
@@ -135,17 +134,20 @@ async fn thoughts_are_signed_and_must_come_back_as_they_were() {
 #[tokio::test]
 async fn who_calls_and_how_is_looked_at_first() {
     let far = Far::open().await;
-    let url = format!("{}{AT}", far.base);
-    let body = ask("sim-claude", "hi");
-    let sent =
-        far.http.post(&url).bearer_auth(KEY).header("anthropic-version", "2023-06-01").json(&body).send();
-    let response = sent.await.unwrap();
+    let send = |header: &'static str, value: &'static str, version: &'static str| {
+        let request = far.http.post(format!("{}{AT}", far.base)).header(header, value);
+        request.header("anthropic-version", version).json(&ask("sim-claude", "hi")).send()
+    };
+    let response = send("x-api-key", "sk-ant-wrong", "2023-06-01").await.unwrap();
     assert_eq!(response.status(), 401);
     assert!(response.headers()["request-id"].to_str().unwrap().starts_with("req_"));
     let error: Value = response.json().await.unwrap();
     assert_eq!((&error["type"], &error["error"]["type"]), (&json!("error"), &json!("authentication_error")));
-    let response = far.http.post(&url).header("x-api-key", KEY).json(&body).send().await.unwrap();
-    assert_eq!(response.status(), 400);
+    assert_eq!(send("x-other", KEY, "2023-06-01").await.unwrap().status(), 401);
+    assert_eq!(send("x-api-key", KEY, "2020-01-01").await.unwrap().status(), 400);
+    assert_eq!(send("x-api-key", KEY, "2026-10-21").await.unwrap().status(), 200);
+    let bearer = far.http.post(format!("{}{AT}", far.base)).bearer_auth(KEY).json(&ask("sim-claude", "hi"));
+    assert_eq!(bearer.send().await.unwrap().status(), 400, "a version is wanted");
     let (status, error) = far.json_at(AT, &ask("sim-embed", "hi")).await;
     assert_eq!((status, &error["error"]["type"]), (404, &json!("not_found_error")));
 }

@@ -38,6 +38,7 @@ pub(in crate::providers) fn usage(ask: &Ask, count: Count, book: &Book) -> Value
             "ephemeral_1h_input_tokens": if hour { written } else { 0 },
         },
         "output_tokens": count.completion,
+        "output_tokens_details": {"thinking_tokens": count.reasoning},
         "service_tier": "standard",
     })
 }

@@ -6,7 +6,7 @@ use super::{Generation, OUTPUT_MAX};
 use crate::providers::ask::{Unreadable, bad};
 use crate::providers::endpoint::Endpoint;
 
-const KNOWN: [&str; 20] = [
+const KNOWN: [&str; 24] = [
     "model",
     "messages",
     "system",
@@ -28,6 +28,10 @@ const KNOWN: [&str; 20] = [
     "service_tier",
     "container",
     "inference_geo",
+    "speed",
+    "diagnostics",
+    "user_profile_id",
+    "workspace_id",
 ];
 /// How many of them counting tokens takes.
 const KNOWN_TO_COUNT: usize = 10;
@@ -66,7 +70,7 @@ pub(super) fn check(endpoint: Endpoint, body: &Map<String, Value>) -> Result<(),
         return Err(bad("messages", "at least one message is required"));
     }
     for (at, message) in messages.iter().enumerate() {
-        one(at, message)?;
+        one(at, message, generation)?;
     }
     together(messages, generation)
 }
@@ -171,10 +175,10 @@ fn thinking(body: &Map<String, Value>, generation: Generation) -> Result<(), Unr
             return Err(bad("thinking", "Thinking cannot be disabled for this model"));
         }
         Some(("disabled", _)) => false,
-        Some(("adaptive", _)) if generation.old => {
+        Some(("adaptive" | "between_tools", _)) if generation.old => {
             return Err(bad("thinking", "adaptive thinking is not supported on this model"));
         }
-        Some(("adaptive", _)) => true,
+        Some(("adaptive" | "between_tools", _)) => true,
         Some(("enabled", _)) if !generation.old => {
             let message = "\"thinking.type.enabled\" is not supported for this model. Use \
                            \"thinking.type.adaptive\" and \"output_config.effort\" to control thinking behavior.";

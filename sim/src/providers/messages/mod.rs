@@ -21,6 +21,9 @@ pub(super) use write::write;
 /// The longest answer of any model here, tokens.
 const OUTPUT_MAX: u64 = 128_000;
 
+/// Of the API; the last is what their Python SDK 2.14 sends.
+const VERSIONS: [&str; 3] = ["2023-01-01", "2023-06-01", "2026-10-21"];
+
 /// `https://api.anthropic.com/v1`
 #[derive(Debug)]
 pub(super) struct Anthropic;
@@ -28,7 +31,7 @@ pub(super) struct Anthropic;
 /// What came and went with generations of models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Generation {
-    /// Takes `temperature`, prefills and thinking budgets, and no adaptive thinking.
+    /// Takes `temperature`, prefills and thinking budgets; no adaptive thinking, and no system messages in between.
     old: bool,
     /// Thinks always, and cannot be forced to call a tool.
     always_thinks: bool,
@@ -56,11 +59,12 @@ impl Dialect for Anthropic {
         "anthropic"
     }
     fn auth(&self) -> Auth {
-        Auth::Header("x-api-key")
+        // Their SDKs send a bearer since 2.x, and `x-api-key` before.
+        Auth::Either("x-api-key")
     }
     fn at_the_door(&self, _uri: &Uri, headers: &HeaderMap, request_id: &str) -> Option<Refusal> {
         let message = match headers.get("anthropic-version").map(|value| value.to_str().unwrap_or_default()) {
-            Some("2023-06-01" | "2023-01-01") => return None,
+            Some(version) if VERSIONS.contains(&version) => return None,
             Some(other) => format!("anthropic-version: \"{other}\" is not a valid version"),
             None => "anthropic-version: header is required".into(),
         };

@@ -6,13 +6,15 @@ use super::{Generation, signature};
 use crate::providers::ask::{Unreadable, bad};
 
 /// One message by itself.
-pub(super) fn one(at: usize, message: &Value) -> Result<(), Unreadable> {
+pub(super) fn one(at: usize, message: &Value, generation: Generation) -> Result<(), Unreadable> {
     let place = format!("messages.{at}.");
     if let Value::Object(members) = message {
         only(members, &["role", "content"], &place)?;
     }
     let role = match message["role"].as_str() {
         Some(role @ ("user" | "assistant")) => role,
+        // Newer models take instructions in between, too.
+        Some(role @ "system") if at > 0 && !generation.old => role,
         Some("system") => {
             let message = "Unexpected role \"system\". The Messages API accepts a top-level `system` parameter, not \
                            \"system\" as an input message role.";

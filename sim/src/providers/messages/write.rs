@@ -75,7 +75,7 @@ fn blocks(choice: &Choice) -> Vec<Value> {
         blocks.push(json!({"type": "thinking", "thinking": thought, "signature": signature(&thought)}));
     }
     if !choice.words.is_empty() {
-        blocks.push(json!({"type": "text", "text": choice.text(), "citations": null}));
+        blocks.push(json!({"type": "text", "text": choice.text()}));
     }
     for call in &choice.calls {
         let arguments = call.pieces.concat();
@@ -140,7 +140,7 @@ fn events(choice: &Choice, begun: &Value, usage: Option<Value>) -> Vec<Event> {
         blocks.stop();
     }
     if !choice.words.is_empty() {
-        blocks.start(&json!({"type": "text", "text": "", "citations": null}));
+        blocks.start(&json!({"type": "text", "text": ""}));
         for word in &choice.words {
             blocks.delta(&json!({"type": "text_delta", "text": word}), 1);
         }

@@ -1,11 +1,11 @@
-//! The far side: four model providers and a WeChat Pay, as one HTTP/1.1 server that can be told to misbehave.
+//! The far side: twenty model providers and a WeChat Pay, as one HTTP/1.1 server that can be told to misbehave.
 //!
 //! Which question does this crate answer: how does the world beyond the gateway behave? It knows wire formats and
 //! nothing of the product; whatever the product believes about a provider or about WeChat Pay has to survive this server.
 //!
 //! | Path | Who answers |
 //! |---|---|
-//! | `/openai/v1`, `/deepseek/v1`, `/qwen/compatible-mode/v1`, `/mistral/v1` | the model providers, four dialects |
+//! | `/openai/v1`, `/anthropic/v1`, `/deepseek/v1`, … | the model providers, each in its own dialect |
 //! | `/wechat/v3/…` | [`wechat`] |
 //! | `/phone` | a page on which a person pays the open orders |
 //! | `/_sim/v1/…` | the controls: faults, clock, exchange rates, orders, what was received |
@@ -42,7 +42,7 @@ pub struct SimSettings {
     pub clock: Arc<dyn SimClock>,
     /// Same seed, same prompt: same answer.
     pub seed: u64,
-    /// The Bearer key which all four simulated providers accept; any other gets each provider's own 401.
+    /// The key which all simulated providers accept; any other gets each provider's own 401.
     pub provider_key: String,
     /// Wait before the first token of an answer, milliseconds.
     pub first_token_ms: u64,

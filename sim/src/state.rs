@@ -11,7 +11,7 @@ use crate::SimSettings;
 use crate::clock::SimClock;
 use crate::faults::Faults;
 use crate::fx::Rates;
-use crate::providers::Book;
+use crate::providers::{Book, COUNT};
 use crate::wechat::{Books, Platform};
 
 /// How long a merchant has for answering a notification, real time.
@@ -49,7 +49,7 @@ pub(crate) struct World {
     pub(crate) pace: Pace,
     pub(crate) faults: Faults,
     pub(crate) rates: Mutex<Rates>,
-    pub(crate) providers: [Book; 4],
+    pub(crate) providers: [Book; COUNT],
     pub(crate) platform: Platform,
     pub(crate) books: Mutex<Books>,
     /// Delivers notifications.
@@ -85,7 +85,7 @@ impl World {
             },
             faults: Faults::default(),
             rates: Mutex::default(),
-            providers: Default::default(),
+            providers: std::array::from_fn(|_| Book::default()),
             books: Mutex::default(),
             postman,
             stop,

@@ -1,35 +1,15 @@
 //! What does a simulated model say? The same for the same seed and prompt, and never quite the same as a real one.
-use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
 
 use super::ask::{Ask, Format, ToolChoice};
+use super::fill::fill;
+use crate::faults::Fault;
 use crate::random::Dice;
 
-/// Schemas nested deeper than this are answered with null.
-const DEPTH_MAX: usize = 16;
 /// Longest piece of the question that comes back, characters.
 const ECHO_MAX: usize = 40;
-
-/// How a model of some name behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Manner {
-    /// Answers at length, and thinks first where the provider shows it.
-    pub(super) smart: bool,
-    /// Gaps between tokens are this many times as long.
-    pub(super) slowness: u64,
-    /// Every second call fails.
-    pub(super) flaky: bool,
-}
-
-impl Manner {
-    /// A name nobody knows behaves like `sim-fast`.
-    pub(super) fn of(model: &str) -> Self {
-        Self {
-            smart: matches!(model, "sim-smart" | "sim-luxury"),
-            slowness: if model == "sim-slow" { 10 } else { 1 },
-            flaky: model == "sim-flaky",
-        }
-    }
-}
 
 /// A whole answer, in tokens.
 #[derive(Debug)]
@@ -43,8 +23,11 @@ pub(super) struct Answer {
 pub(super) struct Choice {
     pub(super) reasoning: Vec<String>,
     pub(super) words: Vec<String>,
-    pub(super) call: Option<Call>,
-    pub(super) finish: &'static str,
+    pub(super) calls: Vec<Call>,
+    /// In OpenAI's words, unless a fault has put others there.
+    pub(super) finish: Cow<'static, str>,
+    /// The stop sequence that ended it.
+    pub(super) stopped_by: Option<String>,
 }
 
 /// A call of a tool; its arguments come in pieces.
@@ -66,7 +49,14 @@ pub(super) struct Count {
 
 impl Choice {
     pub(super) fn tokens(&self) -> usize {
-        self.reasoning.len() + self.words.len() + self.call.as_ref().map_or(0, |call| call.pieces.len())
+        self.reasoning.len()
+            + self.words.len()
+            + self.calls.iter().map(|call| call.pieces.len()).sum::<usize>()
+    }
+
+    /// The answer's text.
+    pub(super) fn text(&self) -> String {
+        self.words.concat()
     }
 }
 
@@ -79,12 +69,42 @@ impl Answer {
         }
     }
 
+    /// Says something before a tool is called, as some models do.
+    pub(super) fn announce_calls(&mut self) {
+        for choice in &mut self.choices {
+            if choice.finish == "tool_calls" {
+                choice.words = tokens("好，我查一下。");
+            }
+        }
+    }
+
+    /// What a fault does to what is said, before it is put into any wire's words.
+    pub(super) fn spoil(&mut self, fault: Option<&Fault>) {
+        match fault {
+            Some(Fault::HugeChunk { bytes }) => {
+                for choice in &mut self.choices {
+                    choice.words.insert(0, "x".repeat(*bytes));
+                }
+            }
+            Some(Fault::Finish { reason, after }) => {
+                for choice in &mut self.choices {
+                    if let Some(after) = after {
+                        shorten(choice, *after);
+                    }
+                    choice.finish = reason.clone().into();
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Answers `ask`. `thinks`: with reasoning in front; `tool_id` makes ids as the provider writes them.
     pub(super) fn compose(seed: u64, ask: &Ask, thinks: bool, tool_id: fn(&mut Dice) -> String) -> Self {
         let choices = (0..ask.choices)
             .map(|index| {
                 let mut dice = Dice::of(seed.wrapping_add(index as u64), &ask.text);
                 let mut choice = choose(ask, thinks, tool_id, &mut dice);
+                stop(&mut choice, &ask.stops);
                 shorten(&mut choice, ask.tokens_max);
                 choice
             })
@@ -100,8 +120,9 @@ fn choose(ask: &Ask, thinks: bool, tool_id: fn(&mut Dice) -> String, dice: &mut 
     } else {
         Vec::new()
     };
-    if let Some(call) = call(ask, tool_id, dice) {
-        return Choice { reasoning, words: Vec::new(), call: Some(call), finish: "tool_calls" };
+    let calls = calls(ask, tool_id, dice);
+    if !calls.is_empty() {
+        return Choice { reasoning, words: Vec::new(), calls, finish: "tool_calls".into(), stopped_by: None };
     }
     let text = match &ask.format {
         Format::Text => prose(ask, &echo, dice),
@@ -111,14 +132,14 @@ fn choose(ask: &Ask, thinks: bool, tool_id: fn(&mut Dice) -> String, dice: &mut 
         }
         Format::Schema(schema) => fill(schema, &echo).to_string(),
     };
-    Choice { reasoning, words: tokens(&text), call: None, finish: "stop" }
+    Choice { reasoning, words: tokens(&text), calls: Vec::new(), finish: "stop".into(), stopped_by: None }
 }
 
 fn prose(ask: &Ask, echo: &str, dice: &mut Dice) -> String {
     let hello = dice.choose(&["你好", "您好", "嗨", "Hello，你好"]);
     let face = dice.choose(&["👋", "😀", "🎉", "🐼"]);
     let mut text = format!("{hello}！{face} 这是模拟回答：你说的是「{echo}」。");
-    if Manner::of(&ask.model).smart {
+    if ask.manner.smart {
         text.push_str(" 下面说得详细一些。First, nothing here was computed by a model; ");
         text.push_str("second, 每个字都由种子和问题决定，同样的问题得到同样的回答。");
         for _ in 0..3 {
@@ -139,95 +160,25 @@ fn echo(said: &str) -> String {
     line.trim().chars().take(ECHO_MAX).collect()
 }
 
-fn call(ask: &Ask, tool_id: fn(&mut Dice) -> String, dice: &mut Dice) -> Option<Call> {
-    let about_weather = ask.last_role == "user"
-        && (ask.last_user.contains("天气") || ask.last_user.to_ascii_lowercase().contains("weather"));
+/// A tool is called when it is asked for, or when the user asks about the weather; "both" (分别) makes it two calls.
+fn calls(ask: &Ask, tool_id: fn(&mut Dice) -> String, dice: &mut Dice) -> Vec<Call> {
+    let said = ask.last_user.to_ascii_lowercase();
+    let about_weather = ask.last_role == "user" && (said.contains("天气") || said.contains("weather"));
     let tool = match &ask.tool_choice {
         ToolChoice::None => None,
         ToolChoice::Named(name) => ask.tools.iter().find(|tool| tool.name == *name),
         ToolChoice::Required => ask.tools.first(),
         ToolChoice::Auto => ask.tools.first().filter(|_| about_weather),
-    }?;
+    };
+    let Some(tool) = tool else { return Vec::new() };
     let arguments = match &tool.parameters {
         Value::Object(schema) if !schema.is_empty() => fill(&tool.parameters, &echo(&ask.last_user)),
         _ => json!({}),
     };
-    Some(Call { id: tool_id(dice), name: tool.name.clone(), pieces: pieces(&arguments.to_string()) })
-}
-
-/// Makes values that fit a JSON schema.
-struct Filler<'a> {
-    /// Where `$ref` points into.
-    root: &'a Value,
-    echo: &'a str,
-    /// How many more values may be made; a schema can ask for more than anybody wants.
-    left: usize,
-}
-
-fn fill(schema: &Value, echo: &str) -> Value {
-    Filler { root: schema, echo, left: 2_000 }.value(schema, "", 0)
-}
-
-impl Filler<'_> {
-    /// A value for the property `name`.
-    fn value(&mut self, schema: &Value, name: &str, depth: usize) -> Value {
-        if depth > DEPTH_MAX || self.left == 0 {
-            return Value::Null;
-        }
-        self.left -= 1;
-        if let Some(target) = schema["$ref"].as_str() {
-            let target = target.strip_prefix('#').and_then(|path| self.root.pointer(path));
-            return target.map_or(Value::Null, |target| self.value(target, name, depth + 1));
-        }
-        if let Some(fixed) = schema.get("const") {
-            return fixed.clone();
-        }
-        if let Some(first) = schema["enum"].get(0) {
-            return first.clone();
-        }
-        for several in ["anyOf", "oneOf", "allOf"] {
-            if let Some(first) = schema[several].get(0) {
-                return self.value(first, name, depth + 1);
-            }
-        }
-        let kind = match &schema["type"] {
-            Value::String(kind) => kind.as_str(),
-            Value::Array(kinds) => {
-                kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null").unwrap_or("null")
-            }
-            _ if schema["properties"].is_object() => "object",
-            _ => "string",
-        };
-        match kind {
-            "object" => {
-                let properties = schema["properties"].as_object();
-                let filled = properties
-                    .into_iter()
-                    .flatten()
-                    .map(|(name, property)| (name.clone(), self.value(property, name, depth + 1)));
-                Value::Object(filled.collect::<Map<_, _>>())
-            }
-            "array" => {
-                // Lists of lists end somewhere.
-                let usual = u64::from(depth <= DEPTH_MAX / 2);
-                let len = schema["minItems"].as_u64().unwrap_or(usual).min(16);
-                (0..len).map(|_| self.value(&schema["items"], name, depth + 1)).collect()
-            }
-            "integer" => schema["minimum"].as_i64().or(schema["maximum"].as_i64()).unwrap_or(7).into(),
-            "number" => schema["minimum"].as_f64().or(schema["maximum"].as_f64()).unwrap_or(7.5).into(),
-            "boolean" => true.into(),
-            "null" => Value::Null,
-            _ => match (schema["format"].as_str(), name) {
-                (Some("date"), _) => "2026-01-31".into(),
-                (Some("date-time"), _) => "2026-01-31T08:00:00+08:00".into(),
-                (Some("email"), _) => "sim@example.test".into(),
-                (Some("uri"), _) => "https://example.test/".into(),
-                (_, "city" | "location" | "place") => "北京".into(),
-                (_, "unit") => "celsius".into(),
-                _ => format!("模拟 {} 😀", self.echo).into(),
-            },
-        }
-    }
+    let both = ask.parallel && (said.contains("both") || said.contains("分别"));
+    (0..=usize::from(both))
+        .map(|_| Call { id: tool_id(dice), name: tool.name.clone(), pieces: pieces(&arguments.to_string()) })
+        .collect()
 }
 
 /// Splits a text into what counts as a token here: a word of up to 12 ASCII letters with the blank before it, or any
@@ -252,17 +203,30 @@ fn pieces(text: &str) -> Vec<String> {
     chars.chunks(8).map(|piece| piece.iter().collect()).collect()
 }
 
+/// Ends a text before the first of the sequences that stop it.
+fn stop(choice: &mut Choice, stops: &[String]) {
+    let text = choice.text();
+    let found = stops.iter().filter_map(|stop| Some((text.find(stop.as_str())?, stop)));
+    if let Some((at, stop)) = found.min_by_key(|(at, _)| *at) {
+        choice.words = tokens(&text[..at]);
+        choice.stopped_by = Some(stop.clone());
+    }
+}
+
 /// Cuts a choice off where the client's limit is.
 fn shorten(choice: &mut Choice, tokens_max: usize) {
     if choice.tokens() <= tokens_max {
         return;
     }
-    choice.finish = "length";
+    choice.finish = "length".into();
+    choice.stopped_by = None;
     choice.reasoning.truncate(tokens_max);
-    let left = tokens_max - choice.reasoning.len();
+    let mut left = tokens_max - choice.reasoning.len();
     choice.words.truncate(left);
-    if let Some(call) = &mut choice.call {
+    left -= choice.words.len();
+    for call in &mut choice.calls {
         call.pieces.truncate(left);
+        left -= call.pieces.len();
     }
 }
 
@@ -278,20 +242,15 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_is_filled_in_every_kind_of_property() {
-        let schema = json!({"type": "object", "$defs": {"mood": {"enum": ["good", "bad"]}}, "properties": {
-            "city": {"type": "string"}, "count": {"type": "integer", "minimum": 3}, "share": {"type": "number"},
-            "sure": {"type": "boolean"}, "tags": {"type": "array", "items": {"type": "string"}, "minItems": 2},
-            "mood": {"$ref": "#/$defs/mood"}, "maybe": {"type": ["null", "integer"]},
-            "self": {"$ref": "#"}
-        }});
-        let filled = fill(&schema, "hi");
-        assert_eq!(filled["city"], "北京");
-        assert_eq!(filled["count"], 3);
-        assert_eq!(filled["share"], 7.5);
-        assert_eq!(filled["sure"], true);
-        assert_eq!(filled["tags"].as_array().map(Vec::len), Some(2));
-        assert_eq!(filled["mood"], "good");
-        assert_eq!(filled["maybe"], 7);
+    fn a_text_ends_before_the_first_of_its_stops() {
+        let mut choice = Choice {
+            reasoning: Vec::new(),
+            words: tokens("one two three"),
+            calls: Vec::new(),
+            finish: "stop".into(),
+            stopped_by: None,
+        };
+        stop(&mut choice, &["three".into(), "two".into()]);
+        assert_eq!((choice.text().as_str(), choice.stopped_by.as_deref()), ("one ", Some("two")));
     }
 }

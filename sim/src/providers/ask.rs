@@ -1,15 +1,20 @@
-//! What is asked? The part of a chat request that every simulated model understands.
+//! What is asked? What every simulated model understands, whichever wire it came by; and a chat request, read.
 use serde_json::{Map, Value};
+
+use super::endpoint::Endpoint;
+use super::model::Manner;
 
 /// The longest answer anybody gets, tokens.
 pub(super) const TOKENS_MAX: usize = 4_096;
 /// The most choices in one answer.
 const CHOICES_MAX: u64 = 8;
 
-/// A chat request, read.
+/// A request, read.
 #[derive(Debug)]
 pub(super) struct Ask {
+    pub(super) endpoint: Endpoint,
     pub(super) model: String,
+    pub(super) manner: Manner,
     pub(super) stream: bool,
     pub(super) include_usage: bool,
     pub(super) prompt_tokens: u64,
@@ -19,11 +24,16 @@ pub(super) struct Ask {
     pub(super) last_role: String,
     pub(super) choices: usize,
     pub(super) tokens_max: usize,
+    pub(super) stops: Vec<String>,
     pub(super) tools: Vec<Tool>,
     pub(super) tool_choice: ToolChoice,
+    /// More than one tool may be called at once.
+    pub(super) parallel: bool,
     pub(super) format: Format,
     /// Thinking switched on or off by the request; `None` leaves it to the model.
     pub(super) thinking: Option<bool>,
+    /// What was asked, in full, for what only one wire knows.
+    pub(super) body: Map<String, Value>,
 }
 
 /// A function the model may call.
@@ -53,52 +63,87 @@ pub(super) enum Format {
 /// What is wrong with a request, and with which of its parameters.
 #[derive(Debug)]
 pub(super) struct Unreadable {
-    pub(super) param: &'static str,
+    pub(super) param: String,
     pub(super) message: String,
 }
 
+pub(super) fn bad(param: impl Into<String>, message: impl Into<String>) -> Unreadable {
+    Unreadable { param: param.into(), message: message.into() }
+}
+
 impl Ask {
+    /// A question of these turns, `(role, text)`, and nothing else.
+    ///
     /// # Errors
-    /// Names the first parameter that no provider would take.
-    pub(super) fn read(body: &Map<String, Value>) -> Result<Self, Unreadable> {
-        let bad = |param, message: &str| Unreadable { param, message: message.into() };
+    /// If the model is missing.
+    pub(super) fn of_turns<'t>(
+        endpoint: Endpoint,
+        body: &Map<String, Value>,
+        turns: impl IntoIterator<Item = (&'t str, String)>,
+    ) -> Result<Self, Unreadable> {
         let model = body.get("model").and_then(Value::as_str).filter(|model| !model.is_empty());
         let model = model.ok_or_else(|| bad("model", "you must provide a model parameter"))?;
+        let mut ask = Self {
+            endpoint,
+            model: model.into(),
+            manner: Manner::of(model),
+            stream: body.get("stream").and_then(Value::as_bool).unwrap_or(false),
+            include_usage: body
+                .get("stream_options")
+                .and_then(|options| options["include_usage"].as_bool())
+                .unwrap_or(false),
+            prompt_tokens: 3,
+            text: String::new(),
+            last_user: String::new(),
+            last_role: String::new(),
+            choices: 1,
+            tokens_max: TOKENS_MAX,
+            stops: Vec::new(),
+            tools: Vec::new(),
+            tool_choice: ToolChoice::Auto,
+            parallel: true,
+            format: Format::Text,
+            thinking: None,
+            body: body.clone(),
+        };
+        let mut bytes = 0;
+        for (role, said) in turns {
+            bytes += said.len() as u64;
+            ask.prompt_tokens += 3;
+            ask.text.push_str(role);
+            ask.text.push_str(&said);
+            role.clone_into(&mut ask.last_role);
+            if role == "user" {
+                ask.last_user = said;
+            }
+        }
+        ask.prompt_tokens += bytes.div_ceil(4);
+        Ok(ask)
+    }
+
+    /// A chat request.
+    ///
+    /// # Errors
+    /// Names the first parameter that no provider would take.
+    pub(super) fn chat(body: &Map<String, Value>) -> Result<Self, Unreadable> {
         let messages = body.get("messages").and_then(Value::as_array).filter(|list| !list.is_empty());
+        let model_first = || bad("model", "you must provide a model parameter");
+        body.get("model").and_then(Value::as_str).ok_or_else(model_first)?;
         let messages =
             messages.ok_or_else(|| bad("messages", "'messages' must be a list that is not empty"))?;
-
-        let mut text = String::new();
-        let mut last_user = String::new();
-        let mut last_role = String::new();
-        let mut bytes = 0_u64;
+        let mut turns = Vec::new();
         for message in messages {
             let role = message.get("role").and_then(Value::as_str);
-            let role = role.ok_or_else(|| bad("messages", "every message has a role"))?;
-            let said = said(message.get("content"));
-            bytes += said.len() as u64;
-            if role == "user" {
-                last_user.clone_from(&said);
-            }
-            role.clone_into(&mut last_role);
-            text.push_str(role);
-            text.push_str(&said);
+            turns.push((
+                role.ok_or_else(|| bad("messages", "every message has a role"))?,
+                said(message.get("content")),
+            ));
         }
-        let tokens_max = match body.get("max_completion_tokens").or_else(|| body.get("max_tokens")) {
-            None | Some(Value::Null) => TOKENS_MAX,
-            Some(max) => match max.as_u64() {
-                Some(max @ 1..) => usize::try_from(max).unwrap_or(TOKENS_MAX).min(TOKENS_MAX),
-                _ => return Err(bad("max_tokens", "a whole number above 0")),
-            },
-        };
-        let choices = match body.get("n") {
-            None | Some(Value::Null) => 1,
-            Some(n) => match n.as_u64() {
-                Some(n @ 1..=CHOICES_MAX) => usize::try_from(n).unwrap_or(1),
-                _ => return Err(bad("n", "a whole number from 1 to 8")),
-            },
-        };
-        let tools = match body.get("tools") {
+        let mut ask = Self::of_turns(Endpoint::Chat, body, turns)?;
+        ask.tokens_max = limit(body, &["max_completion_tokens", "max_tokens"], TOKENS_MAX)?;
+        ask.choices = choices(body)?;
+        ask.stops = stops(body.get("stop"));
+        ask.tools = match body.get("tools") {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::Array(tools)) => tools
                 .iter()
@@ -111,23 +156,16 @@ impl Ask {
                 .collect::<Result<_, _>>()?,
             Some(_) => return Err(bad("tools", "a list")),
         };
-        let tool_choice = match body.get("tool_choice") {
+        ask.tool_choice = match body.get("tool_choice") {
             None | Some(Value::Null) => ToolChoice::Auto,
-            Some(Value::String(choice)) => match choice.as_str() {
-                "auto" => ToolChoice::Auto,
-                "none" => ToolChoice::None,
-                "required" | "any" => ToolChoice::Required,
-                _ => return Err(bad("tool_choice", "auto, none, required or a function")),
-            },
-            Some(named) => match named["function"]["name"].as_str() {
-                Some(name) if tools.iter().any(|tool| tool.name == name) => ToolChoice::Named(name.into()),
-                _ => return Err(bad("tool_choice", "names a function that is not among the tools")),
-            },
+            Some(Value::String(choice)) => ToolChoice::word(choice)?,
+            Some(named) => ToolChoice::named(&named["function"]["name"], &ask.tools)?,
         };
-        if tools.is_empty() && matches!(tool_choice, ToolChoice::Required) {
+        if ask.tools.is_empty() && matches!(ask.tool_choice, ToolChoice::Required) {
             return Err(bad("tool_choice", "needs tools"));
         }
-        let format = match body.get("response_format") {
+        ask.parallel = body.get("parallel_tool_calls") != Some(&Value::Bool(false));
+        ask.format = match body.get("response_format") {
             None | Some(Value::Null) => Format::Text,
             Some(format) => match format["type"].as_str() {
                 Some("text") => Format::Text,
@@ -139,34 +177,81 @@ impl Ask {
                 _ => return Err(bad("response_format", "type: text, json_object or json_schema")),
             },
         };
-        let thinking = match (body.get("enable_thinking"), body.get("thinking").map(|it| &it["type"])) {
+        ask.thinking = match (body.get("enable_thinking"), body.get("thinking").map(|it| &it["type"])) {
             (Some(Value::Bool(on)), _) => Some(*on),
-            (_, Some(Value::String(kind))) => Some(kind == "enabled"),
+            (_, Some(Value::String(kind))) => Some(kind != "disabled"),
             _ => None,
         };
-        Ok(Self {
-            model: model.into(),
-            stream: body.get("stream").and_then(Value::as_bool).unwrap_or(false),
-            include_usage: body
-                .get("stream_options")
-                .and_then(|options| options["include_usage"].as_bool())
-                .unwrap_or(false),
-            prompt_tokens: bytes.div_ceil(4) + 3 * messages.len() as u64 + 3,
-            text,
-            last_user,
-            last_role,
-            choices,
-            tokens_max,
-            tools,
-            tool_choice,
-            format,
-            thinking,
-        })
+        Ok(ask)
     }
 }
 
+impl ToolChoice {
+    /// # Errors
+    /// For a word that means nothing here.
+    pub(super) fn word(choice: &str) -> Result<Self, Unreadable> {
+        match choice {
+            "auto" => Ok(Self::Auto),
+            "none" => Ok(Self::None),
+            "required" | "any" => Ok(Self::Required),
+            _ => Err(bad("tool_choice", "auto, none, required or a function")),
+        }
+    }
+
+    /// # Errors
+    /// If there is no such tool.
+    pub(super) fn named(name: &Value, tools: &[Tool]) -> Result<Self, Unreadable> {
+        match name.as_str() {
+            Some(name) if tools.iter().any(|tool| tool.name == name) => Ok(Self::Named(name.into())),
+            _ => Err(bad("tool_choice", "names a function that is not among the tools")),
+        }
+    }
+}
+
+/// A cap on the answer, tokens: the first of these members that is set.
+pub(super) fn limit(
+    body: &Map<String, Value>,
+    names: &[&str],
+    otherwise: usize,
+) -> Result<usize, Unreadable> {
+    for name in names {
+        match body.get(*name) {
+            None | Some(Value::Null) => {}
+            Some(max) => match max.as_u64() {
+                Some(max @ 1..) => {
+                    return Ok(usize::try_from(max).unwrap_or(TOKENS_MAX).min(TOKENS_MAX));
+                }
+                _ => return Err(bad(*name, "a whole number above 0")),
+            },
+        }
+    }
+    Ok(otherwise)
+}
+
+pub(super) fn choices(body: &Map<String, Value>) -> Result<usize, Unreadable> {
+    match body.get("n") {
+        None | Some(Value::Null) => Ok(1),
+        Some(n) => match n.as_u64() {
+            Some(n @ 1..=CHOICES_MAX) => Ok(usize::try_from(n).unwrap_or(1)),
+            _ => Err(bad("n", "a whole number from 1 to 8")),
+        },
+    }
+}
+
+/// Where an answer is to stop, a string or a list of them.
+pub(super) fn stops(stop: Option<&Value>) -> Vec<String> {
+    let stops = match stop {
+        Some(Value::String(stop)) => vec![stop.clone()],
+        Some(Value::Array(stops)) => {
+            stops.iter().filter_map(|stop| Some(stop.as_str()?.to_owned())).collect()
+        }
+        _ => Vec::new(),
+    };
+    stops.into_iter().filter(|stop| !stop.is_empty()).collect()
+}
+
 /// The text of a message's content, be it a string or a list of parts.
-fn said(content: Option<&Value>) -> String {
+pub(super) fn said(content: Option<&Value>) -> String {
     match content {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(parts)) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),

@@ -1,10 +1,10 @@
 //! What has a provider been asked, and what came of it?
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, Method, Uri, header};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -12,6 +12,8 @@ use serde_json::{Map, Value};
 const REMEMBERED_MAX: usize = 200;
 /// How much of a request's body is remembered, bytes.
 const BODY_BYTES_MAX: usize = 256 * 1024;
+/// How many beginnings of prompts are remembered; then all are forgotten.
+const PREFIXES_MAX: usize = 10_000;
 
 /// One provider's counters and its latest requests.
 #[derive(Debug, Default)]
@@ -22,6 +24,8 @@ pub(crate) struct Book {
     tokens_generated: AtomicU64,
     flaky_calls: AtomicU64,
     latest: Mutex<VecDeque<Noted>>,
+    /// Beginnings of prompts that are cheaper the next time, by hash.
+    prefixes: Mutex<HashSet<u64>>,
 }
 
 /// Counters as the controls show them.
@@ -41,6 +45,7 @@ struct Noted {
     at_micros: i64,
     method: Method,
     path: String,
+    query: Option<String>,
     headers: HeaderMap,
     body: Bytes,
 }
@@ -63,18 +68,12 @@ impl Book {
         self.flaky_calls.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    pub(super) fn note(
-        &self,
-        at_micros: i64,
-        method: &Method,
-        path: &str,
-        headers: &HeaderMap,
-        body: &Bytes,
-    ) {
+    pub(super) fn note(&self, at_micros: i64, method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) {
         let noted = Noted {
             at_micros,
             method: method.clone(),
-            path: path.into(),
+            path: uri.path().into(),
+            query: uri.query().map(Into::into),
             headers: headers.clone(),
             body: body.slice(..body.len().min(BODY_BYTES_MAX)),
         };
@@ -83,6 +82,18 @@ impl Book {
             latest.pop_front();
         }
         latest.push_back(noted);
+    }
+
+    /// Whether a prompt has begun like this before.
+    pub(super) fn remembers(&self, prefix: u64) -> bool {
+        self.prefixes.lock().unwrap_or_else(PoisonError::into_inner).contains(&prefix)
+    }
+    pub(super) fn remember(&self, prefix: u64) {
+        let mut prefixes = self.prefixes.lock().unwrap_or_else(PoisonError::into_inner);
+        if prefixes.len() >= PREFIXES_MAX {
+            prefixes.clear();
+        }
+        prefixes.insert(prefix);
     }
 
     pub(crate) fn counted(&self) -> Counted {
@@ -120,6 +131,7 @@ impl Noted {
             "at": crate::clock::rfc3339(self.at_micros),
             "method": self.method.as_str(),
             "path": self.path,
+            "query": self.query,
             "headers": headers,
             "body": body,
         })

@@ -3,8 +3,9 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Choice, Count};
 use super::ask::Ask;
-use super::dialect::{Dialect, Refusal, Trouble, UsageAt, fingerprint, role_at};
-use crate::faults::Scope;
+use super::dialect::{Dialect, Refusal, Trouble, UsageAt, fingerprint, messages, role_at};
+use super::endpoint::Endpoint;
+use super::model::Manner;
 use crate::random;
 
 /// `https://api.deepseek.com/v1`
@@ -12,24 +13,34 @@ use crate::random;
 pub(super) struct DeepSeek;
 
 impl Dialect for DeepSeek {
-    fn scope(&self) -> Scope {
-        Scope::DeepSeek
-    }
     fn name(&self) -> &'static str {
         "deepseek"
     }
 
-    fn objection(&self, body: &Map<String, Value>) -> Option<Refusal> {
+    fn objection(&self, endpoint: Endpoint, body: &Map<String, Value>) -> Option<Refusal> {
+        if endpoint != Endpoint::Chat {
+            return None;
+        }
         let known = ["system", "user", "assistant", "tool", "latest_reminder"];
-        let messages = body.get("messages").and_then(Value::as_array)?;
-        let stranger = |message: &&Value| message["role"].as_str().is_some_and(|role| !known.contains(&role));
-        let role = messages.iter().find(stranger)?["role"].as_str()?;
-        let at = role_at(body, role)?;
-        let expected = known.map(|role| format!("`{role}`")).join(", ");
-        Some(invalid(&format!(
-            "Failed to deserialize the JSON body into the target type: messages[{at}].role: unknown variant \
-             `{role}`, expected one of {expected}"
-        )))
+        let roles = messages(body).iter().filter_map(|message| message["role"].as_str());
+        if let Some(role) = roles.into_iter().find(|role| !known.contains(role)) {
+            let at = role_at(body, role)?;
+            let expected = known.map(|role| format!("`{role}`")).join(", ");
+            return Some(invalid(&format!(
+                "Failed to deserialize the JSON body into the target type: messages[{at}].role: unknown variant \
+                 `{role}`, expected one of {expected}"
+            )));
+        }
+        let model = body.get("model").and_then(Value::as_str).unwrap_or_default();
+        let thoughtless = |message: &Value| {
+            message["tool_calls"].as_array().is_some_and(|calls| !calls.is_empty())
+                && message["reasoning_content"].as_str().is_none_or(str::is_empty)
+        };
+        if Manner::of(model).reasons && messages(body).iter().any(thoughtless) {
+            let message = "The `reasoning_content` in the thinking mode must be passed back to the API.";
+            return Some(invalid(message));
+        }
+        None
     }
 
     fn error(&self, trouble: &Trouble<'_>, _request_id: &str) -> Refusal {
@@ -43,6 +54,14 @@ impl Dialect for DeepSeek {
             Trouble::RateLimited => (429, "rate_limit_error", "Too many concurrent requests".into()),
             Trouble::Overloaded => (503, "service_unavailable_error", "Service is too busy".into()),
             Trouble::Broken => (500, "internal_error", "Internal Server Error".into()),
+            Trouble::Filtered => return invalid("Content Exists Risk"),
+            Trouble::TooLong => {
+                return invalid(
+                    "This model's maximum context length is 1048576 tokens. However, you requested 1100000 tokens \
+                     (1092000 in the messages, 8000 in the completion). Please reduce the length of the messages or \
+                     completion.",
+                );
+            }
             Trouble::Invalid("", what) => return invalid(what),
             Trouble::Invalid(param, what) => return invalid(&format!("{param}: {what}")),
         };
@@ -50,8 +69,8 @@ impl Dialect for DeepSeek {
         Refusal::new(status, json!({"error": error}))
     }
 
-    fn thinks(&self, ask: &Ask, smart: bool) -> bool {
-        smart && ask.thinking.unwrap_or(true)
+    fn thinks(&self, ask: &Ask) -> bool {
+        ask.manner.reasons || (ask.manner.smart && ask.thinking.unwrap_or(true))
     }
     fn answer_id(&self) -> String {
         random::uuid()

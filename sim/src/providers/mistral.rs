@@ -1,9 +1,10 @@
 //! How does Mistral say it? Strictly: what it does not know it refuses, and a tool call's id has nine characters.
 use serde_json::{Map, Value, json};
 
-use super::answer::{Call, Count};
+use super::answer::{Call, Choice, Count};
+use super::ask::Ask;
 use super::dialect::{Dialect, Refusal, Trouble, UsageAt};
-use crate::faults::Scope;
+use super::endpoint::Endpoint;
 use crate::random;
 
 /// Parameters it documents.
@@ -33,20 +34,22 @@ const KNOWN: [&str; 23] = [
     "guardrails",
 ];
 
+/// The same, of requests for vectors.
+const KNOWN_EMBEDDING: [&str; 6] =
+    ["model", "input", "metadata", "output_dimension", "output_dtype", "encoding_format"];
+
 /// `https://api.mistral.ai/v1`
 #[derive(Debug)]
 pub(super) struct Mistral;
 
 impl Dialect for Mistral {
-    fn scope(&self) -> Scope {
-        Scope::Mistral
-    }
     fn name(&self) -> &'static str {
         "mistral"
     }
 
-    fn objection(&self, body: &Map<String, Value>) -> Option<Refusal> {
-        let extra = body.keys().filter(|key| !KNOWN.contains(&key.as_str()));
+    fn objection(&self, endpoint: Endpoint, body: &Map<String, Value>) -> Option<Refusal> {
+        let known = if endpoint == Endpoint::Embeddings { &KNOWN_EMBEDDING[..] } else { &KNOWN[..] };
+        let extra = body.keys().filter(|key| !known.contains(&key.as_str()));
         let mut detail: Vec<Value> = extra.map(|key| forbidden(&["body", key])).collect();
         let messages = body.get("messages").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         for (at, message) in messages.iter().enumerate() {
@@ -95,12 +98,26 @@ impl Dialect for Mistral {
                 flat(503, "Service unavailable, please try again", "internal_server_error", "3700")
             }
             Trouble::Broken => flat(500, "Internal server error", "internal_server_error", "3000"),
+            Trouble::Filtered => flat(
+                403,
+                "The content was refused by the moderation guardrail",
+                "guardrail_violation",
+                "1920",
+            ),
+            Trouble::TooLong => {
+                let message = "Prompt contains 140000 tokens and 0 draft tokens, too large for model with 131072 \
+                               maximum context length";
+                flat(400, message, "invalid_request_prompt", "3051")
+            }
             Trouble::Invalid(param, what) => unprocessable(vec![json!({
                 "type": "value_error", "loc": ["body", param], "msg": what,
             })]),
         }
     }
 
+    fn thinks(&self, ask: &Ask) -> bool {
+        ask.manner.reasons
+    }
     fn gives_choices(&self) -> bool {
         true
     }
@@ -132,11 +149,34 @@ impl Dialect for Mistral {
     fn usage_at(&self, _include_usage: bool) -> UsageAt {
         UsageAt::Finish
     }
-    fn tool_call(&self, call: &Call) -> Value {
-        json!({"id": call.id, "function": {"name": call.name, "arguments": call.pieces.concat()}, "index": 0})
+    fn message(&self, choice: &Choice) -> Value {
+        let content = match (choice.reasoning.is_empty(), choice.calls.is_empty()) {
+            (true, _) => choice.text().into(),
+            (false, _) if choice.words.is_empty() => json!([thought(&choice.reasoning.concat())]),
+            (false, _) => {
+                json!([thought(&choice.reasoning.concat()), {"type": "text", "text": choice.text()}])
+            }
+        };
+        let calls = if choice.calls.is_empty() { Value::Null } else { self.tool_calls(choice) };
+        json!({"role": "assistant", "content": content, "tool_calls": calls})
     }
-    fn tool_deltas(&self, call: &Call) -> Vec<(Value, u64)> {
-        vec![(json!({"tool_calls": [self.tool_call(call)]}), call.pieces.len() as u64)]
+    fn tool_call(&self, index: usize, call: &Call) -> Value {
+        json!({"id": call.id, "function": {"name": call.name, "arguments": call.pieces.concat()}, "index": index})
+    }
+    fn thought_delta(&self, choice: &Choice, at: usize) -> Option<Value> {
+        Some(json!({"content": [thought(&choice.reasoning[at])]}))
+    }
+    fn word_delta(&self, choice: &Choice, at: usize) -> Value {
+        let word = &choice.words[at];
+        // The first word after thoughts still comes in a list.
+        if at == 0 && !choice.reasoning.is_empty() {
+            json!({"content": [{"type": "text", "text": word}]})
+        } else {
+            json!({"content": word})
+        }
+    }
+    fn tool_deltas(&self, index: usize, call: &Call) -> Vec<(Value, u64)> {
+        vec![(json!({"tool_calls": [self.tool_call(index, call)]}), call.pieces.len() as u64)]
     }
     fn dress_choice(&self, _choice: &mut Value) {}
     fn model_entry(&self, id: &str, created: i64) -> Value {
@@ -144,6 +184,11 @@ impl Dialect for Mistral {
         json!({"id": id, "object": "model", "created": created, "owned_by": "mistralai",
             "max_context_length": 131_072, "capabilities": capabilities})
     }
+}
+
+/// A part of the content that was only thought.
+fn thought(text: &str) -> Value {
+    json!({"type": "thinking", "thinking": [{"type": "text", "text": text}]})
 }
 
 /// What is strange about one message.

@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 use super::answer::{Call, Count};
 use super::ask::Ask;
 use super::dialect::{Dialect, Refusal, Trouble, UsageAt};
-use crate::faults::Scope;
+use super::endpoint::Endpoint;
+use super::model::Manner;
 use crate::random;
 
 /// `https://dashscope.aliyuncs.com/compatible-mode/v1`
@@ -12,11 +13,47 @@ use crate::random;
 pub(super) struct Qwen;
 
 impl Dialect for Qwen {
-    fn scope(&self) -> Scope {
-        Scope::Qwen
-    }
     fn name(&self) -> &'static str {
         "qwen"
+    }
+
+    fn objection(&self, endpoint: Endpoint, body: &Map<String, Value>) -> Option<Refusal> {
+        let manner = Manner::of(body.get("model").and_then(Value::as_str).unwrap_or_default());
+        let streamed = body.get("stream") == Some(&Value::Bool(true));
+        let request_id = random::uuid();
+        if endpoint == Endpoint::Chat && manner.stream_only && !streamed {
+            let message = "This model only support stream mode, please enable the stream parameter to access the model. ";
+            return Some(refusal(
+                400,
+                "invalid_parameter_error",
+                "invalid_request_error",
+                message,
+                &request_id,
+            ));
+        }
+        let thinking = body.get("enable_thinking") == Some(&Value::Bool(true));
+        if thinking && !streamed {
+            let message = "parameter.enable_thinking must be set to false for non-streaming calls";
+            return Some(refusal(
+                400,
+                "invalid_parameter_error",
+                "invalid_request_error",
+                message,
+                &request_id,
+            ));
+        }
+        if thinking && body.get("tool_choice").is_some_and(|choice| choice != "auto" && choice != "none") {
+            let message = "<400> InternalError.Algo.InvalidParameter: The tool_choice parameter does not support being \
+                           set to required or object in thinking mode";
+            return Some(refusal(
+                400,
+                "invalid_parameter_error",
+                "invalid_request_error",
+                message,
+                &request_id,
+            ));
+        }
+        None
     }
 
     fn error(&self, trouble: &Trouble<'_>, request_id: &str) -> Refusal {
@@ -48,20 +85,30 @@ impl Dialect for Qwen {
                 "internal_error",
                 "An internal error has occured, try again later.".into(),
             ),
+            Trouble::Filtered => (
+                400,
+                "data_inspection_failed",
+                "data_inspection_failed",
+                "Input text data may contain inappropriate content.".into(),
+            ),
+            Trouble::TooLong => {
+                let message =
+                    "<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 129024]";
+                (400, "invalid_parameter_error", "invalid_request_error", message.into())
+            }
             Trouble::Invalid(param, what) => {
                 let message = format!("<400> InternalError.Algo.InvalidParameter: {param} {what}");
                 (400, "invalid_parameter_error", "invalid_request_error", message)
             }
         };
-        let error = json!({"message": message, "type": kind, "param": null, "code": code});
-        Refusal::new(status, json!({"error": error, "request_id": request_id}))
+        refusal(status, code, kind, &message, request_id)
     }
     fn error_in_200(&self, request_id: &str) -> Value {
         json!({"code": "InternalError.Algo", "message": "Inference internal error.", "request_id": request_id})
     }
 
-    fn thinks(&self, ask: &Ask, _smart: bool) -> bool {
-        ask.thinking == Some(true)
+    fn thinks(&self, ask: &Ask) -> bool {
+        ask.manner.reasons || ask.thinking == Some(true)
     }
     fn answer_id(&self) -> String {
         format!("chatcmpl-{}", random::uuid())
@@ -86,13 +133,21 @@ impl Dialect for Qwen {
         body.insert("system_fingerprint".into(), Value::Null);
     }
 
-    fn tool_deltas(&self, call: &Call) -> Vec<(Value, u64)> {
-        let first = json!({"tool_calls": [{"index": 0, "id": call.id, "type": "function",
+    fn tool_deltas(&self, index: usize, call: &Call) -> Vec<(Value, u64)> {
+        let first = json!({"tool_calls": [{"index": index, "id": call.id, "type": "function",
             "function": {"name": call.name, "arguments": ""}}]});
         let later = call.pieces.iter().map(|piece| {
             let function = json!({"name": "", "arguments": piece});
-            (json!({"tool_calls": [{"index": 0, "id": "", "type": "function", "function": function}]}), 1)
+            (json!({"tool_calls": [{"index": index, "id": "", "type": "function", "function": function}]}), 1)
         });
         std::iter::once((first, 0)).chain(later).collect()
     }
+    fn embeddings_max(&self) -> usize {
+        10
+    }
+}
+
+fn refusal(status: u16, code: &str, kind: &str, message: &str, request_id: &str) -> Refusal {
+    let error = json!({"message": message, "type": kind, "param": null, "code": code});
+    Refusal::new(status, json!({"error": error, "request_id": request_id}))
 }

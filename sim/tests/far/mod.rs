@@ -130,6 +130,30 @@ impl Far {
         Streamed::read(&String::from_utf8(pieces.concat()).unwrap())
     }
 
+    /// Any endpoint, with the key wherever one may be looked for.
+    pub async fn at(&self, path: &str, body: &Value) -> Response {
+        let request = self.http.post(format!("{}{path}", self.base)).bearer_auth(KEY);
+        let request = request.header("x-api-key", KEY).header("api-key", KEY);
+        request.header("anthropic-version", "2023-06-01").json(body).send().await.unwrap()
+    }
+    pub async fn json_at(&self, path: &str, body: &Value) -> (u16, Value) {
+        let response = self.at(path, body).await;
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+    /// A stream whose events have names, in order.
+    pub async fn events_at(&self, path: &str, body: &Value) -> Vec<(String, Value)> {
+        let text = self.at(path, body).await.text().await.unwrap();
+        let mut events = Vec::new();
+        for event in text.split("\n\n").filter(|event| !event.is_empty()) {
+            let (name, data) = event.split_once('\n').unwrap();
+            let data = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+            events.push((name.strip_prefix("event: ").unwrap().to_owned(), data));
+        }
+        events
+    }
+
     // WeChat Pay.
 
     /// Signs and sends; `spoil` may change the headers before they leave.

@@ -184,6 +184,7 @@ pub async fn start(
         tails: Tails::new(tails.clone(), stop_tails.clone(), TAIL_MAX),
         metrics: metrics.clone(),
         topup_url: format!("{public_url}/portal/topup").into(),
+        keep_alive: settings.server.keep_alive,
     };
     let store = books.store.clone();
     let ready = Arc::new({

@@ -7,6 +7,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -17,8 +18,12 @@ use units::{Clock, RequestId};
 
 use crate::{
     body::{Body, BodyError},
-    chat::TokenPace,
-    dialect::openai::{DecodeLayer, ErrorBody},
+    chat::{Endpoint, TokenPace},
+    count::Count,
+    dialect::{
+        DecodeLayer, ErrorBody,
+        responses::{NotKept, not_kept},
+    },
     dispatch::{Dispatch, TargetHealth},
     edge::AdmitLayer,
     keys::{AuthLayer, Keys},
@@ -51,14 +56,21 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Shown to whoever runs out of money.
     pub topup_url: Arc<str>,
+    /// A stream that is silent for so long is kept alive with a comment.
+    pub keep_alive: Duration,
 }
 
-/// `POST /v1/chat/completions`.
-pub struct Inference<B>(BoxCloneSyncService<Request<B>, Response<Body>, Infallible>);
+/// All inference endpoints, and what counts their prompts: which one is in the request's extensions, as an [`Endpoint`].
+pub struct Inference<B> {
+    calls: Room<B>,
+    counts: Room<B>,
+}
+
+type Room<B> = BoxCloneSyncService<Request<B>, Response<Body>, Infallible>;
 
 impl<B> Clone for Inference<B> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { calls: self.calls.clone(), counts: self.counts.clone() }
     }
 }
 
@@ -75,28 +87,35 @@ where
 {
     /// Puts the rooms in their order.
     pub fn new(parts: &Parts) -> Self {
-        let Parts { clock, keys, snapshots, upstreams, health, till, tails, metrics, topup_url } =
+        let Parts { clock, keys, snapshots, upstreams, health, till, tails, metrics, topup_url, keep_alive } =
             parts.clone();
         let table = |snapshots: &Snapshots| {
             let snapshots = Arc::clone(snapshots);
             move || snapshots.load().table.limits.clone()
         };
-        let (admits, reads) = (table(&snapshots), table(&snapshots));
+        let (admits, reads, counted) = (table(&snapshots), table(&snapshots), table(&snapshots));
         let pace: Arc<dyn TokenPace> = Arc::new(keys.paces().clone());
         let rests: Arc<dyn Health> = Arc::clone(&health) as _;
-        let stack = ServiceBuilder::new()
-            // Whatever breaks below, the client gets a well-formed answer with its id on it.
-            .layer(RescueLayer::new(Arc::clone(&clock), topup_url, metrics.clone()))
-            // A full house turns people away before it costs us any parsing.
-            .layer(AdmitLayer::new(move || admits().calls_in_flight_max))
-            .layer(AuthLayer::new(keys)) //                                         Incoming -> Authed
-            .layer(DecodeLayer::new(move || reads().body_max_bytes)) //                Authed -> Call
+        // Whatever breaks below, the client gets a well-formed answer with its id on it.
+        let rescue = RescueLayer::new(Arc::clone(&clock), topup_url, keep_alive, metrics.clone());
+        // A full house turns people away before it costs us any parsing.
+        let admit = AdmitLayer::new(move || admits().calls_in_flight_max);
+        let auth = AuthLayer::new(keys);
+        let counts =
+            ServiceBuilder::new().layer(rescue.clone()).layer(admit.clone()).layer(auth.clone()).service(
+                Count::new(Arc::clone(&snapshots), Arc::clone(&clock), move || counted().body_max_bytes),
+            );
+        let calls = ServiceBuilder::new()
+            .layer(rescue)
+            .layer(admit)
+            .layer(auth) //                                                         Incoming -> Authed
+            .layer(DecodeLayer::new(move || reads().body_max_bytes, keep_alive)) //                Authed -> Call
             .layer(PlanLayer::new(snapshots, rests, clock)) //                           Call -> Planned
             // Above here every error is a failure with a face; below, the rooms' own.
             .map_err(Failure::from)
             .layer(MeterLayer::new(till, pace, tails, metrics.clone())) // one hold, however many are tried below
             .service(Dispatch::new(upstreams, health, metrics)); //                   Covered -> Answer
-        Self(BoxCloneSyncService::new(stack))
+        Self { calls: BoxCloneSyncService::new(calls), counts: BoxCloneSyncService::new(counts) }
     }
 }
 
@@ -106,11 +125,11 @@ impl<B> Service<Request<B>> for Inference<B> {
     type Future = Answering;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(cx)
+        self.calls.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<B>) -> Answering {
-        self.0.call(request)
+        self.calls.call(request)
     }
 }
 
@@ -170,9 +189,14 @@ where
 /// A path of ours.
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
-    Chat,
+    Inference(Endpoint),
+    /// Where the prompts of an endpoint are counted.
+    Count(Endpoint),
+    /// Below an endpoint whose clients know errors of their own, and not there.
+    Nowhere(Endpoint),
     Models,
     Model(String),
+    NotKept(NotKept),
     Healthz,
     Readyz,
     Elsewhere,
@@ -180,11 +204,21 @@ enum Place {
 
 fn place(path: &str) -> Place {
     match path {
-        "/v1/chat/completions" | "/chat/completions" => Place::Chat,
+        "/v1/chat/completions" | "/chat/completions" => Place::Inference(Endpoint::Chat),
+        "/v1/responses" | "/responses" => Place::Inference(Endpoint::Responses),
+        "/v1/completions" | "/completions" => Place::Inference(Endpoint::Completions),
+        "/v1/embeddings" | "/embeddings" => Place::Inference(Endpoint::Embeddings),
+        "/v1/messages" | "/messages" => Place::Inference(Endpoint::Messages),
+        "/v1/messages/count_tokens" | "/messages/count_tokens" => Place::Count(Endpoint::Messages),
         "/v1/models" | "/models" => Place::Models,
         "/healthz" => Place::Healthz,
         "/readyz" => Place::Readyz,
+        path if path.starts_with("/v1/messages/") => Place::Nowhere(Endpoint::Messages),
         path => {
+            let response = path.strip_prefix("/v1/responses/").or_else(|| path.strip_prefix("/responses/"));
+            if let Some(rest) = response.filter(|rest| !rest.is_empty()) {
+                return Place::NotKept(not_kept(&percent_decoded(rest)));
+            }
             let id = path.strip_prefix("/v1/models/").or_else(|| path.strip_prefix("/models/"));
             id.filter(|id| !id.is_empty()).map_or(Place::Elsewhere, |id| Place::Model(percent_decoded(id)))
         }
@@ -228,17 +262,32 @@ where
         Poll::Ready(Ok(())) // each room is asked when a request is for it
     }
 
-    fn call(&mut self, request: Request<B>) -> Answering {
+    fn call(&mut self, mut request: Request<B>) -> Answering {
         let place = place(request.uri().path());
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         match place {
-            Place::Chat if request.method() == Method::POST => self.inference.call(request),
-            Place::Chat => self.not_allowed(&request, "POST"),
+            Place::Inference(endpoint) if request.method() == Method::POST => {
+                request.extensions_mut().insert(endpoint);
+                self.inference.call(request)
+            }
+            Place::Count(endpoint) if request.method() == Method::POST => {
+                request.extensions_mut().insert(endpoint);
+                self.inference.counts.call(request)
+            }
+            Place::Inference(endpoint) | Place::Count(endpoint) => {
+                self.not_allowed(&request, endpoint, "POST")
+            }
+            Place::Nowhere(endpoint) => {
+                let message = format!("There is no {} here.", request.uri().path());
+                let error = ErrorBody::new("invalid_request_error", "unknown_url", message);
+                self.refuse(&request, endpoint, StatusCode::NOT_FOUND, &error, HeaderMap::new())
+            }
+            Place::NotKept(what) => self.not_kept(&request, what),
             Place::Elsewhere => {
                 let fallback = self.fallback.clone();
                 Box::pin(async move { Ok(fallback.oneshot(request).await?.map(Body::wrap)) })
             }
-            _ if !reads => self.not_allowed(&request, "GET, HEAD"),
+            _ if !reads => self.not_allowed(&request, Endpoint::Chat, "GET, HEAD"),
             Place::Healthz => text(StatusCode::OK, "ok"),
             Place::Readyz => match (self.ready)() {
                 Ok(()) => text(StatusCode::OK, "ready"),
@@ -260,14 +309,32 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Answering {
 }
 
 impl<B, F> Front<B, F> {
-    fn not_allowed(&self, request: &Request<B>, allowed: &'static str) -> Answering {
+    fn not_allowed(&self, request: &Request<B>, endpoint: Endpoint, allowed: &'static str) -> Answering {
         let message = format!("{} is not allowed here; use {allowed}.", request.method());
         let error = ErrorBody::new("invalid_request_error", "method_not_allowed", message);
         let mut headers = HeaderMap::new();
         headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+        self.refuse(request, endpoint, StatusCode::METHOD_NOT_ALLOWED, &error, headers)
+    }
+
+    fn refuse(
+        &self,
+        request: &Request<B>,
+        endpoint: Endpoint,
+        status: StatusCode,
+        error: &ErrorBody,
+        headers: HeaderMap,
+    ) -> Answering {
         let id = RequestId::new(self.clock.now());
-        let mut answer = error_response(StatusCode::METHOD_NOT_ALLOWED, &error, headers, &id);
-        sign(answer.headers_mut(), &id, client_request_id(request.headers()));
+        let mut answer = error_response(endpoint, status, error, headers, &id);
+        sign(answer.headers_mut(), endpoint, &id, client_request_id(request.headers()));
+        Box::pin(std::future::ready(Ok(answer)))
+    }
+
+    fn not_kept(&self, request: &Request<B>, what: NotKept) -> Answering {
+        let id = RequestId::new(self.clock.now());
+        let mut answer = Failure::from(what).rescued("").into_response(Endpoint::Responses, &id);
+        sign(answer.headers_mut(), Endpoint::Responses, &id, client_request_id(request.headers()));
         Box::pin(std::future::ready(Ok(answer)))
     }
 
@@ -291,9 +358,9 @@ impl<B, F> Front<B, F> {
                     answer.headers_mut().insert(header::CONTENT_TYPE, json);
                     answer
                 }
-                Err(failure) => failure.rescued("").into_response(&request_id),
+                Err(failure) => failure.rescued("").into_response(Endpoint::Chat, &request_id),
             };
-            sign(answer.headers_mut(), &request_id, client_request_id(&headers));
+            sign(answer.headers_mut(), Endpoint::Chat, &request_id, client_request_id(&headers));
             Ok(answer)
         })
     }
@@ -310,5 +377,9 @@ mod tests {
         assert_eq!(place("/v1/models/100%"), Place::Model("100%".into()));
         assert_eq!(place("/v1/models/"), Place::Elsewhere);
         assert_eq!(place("/v1/topups"), Place::Elsewhere);
+        assert_eq!(place("/v1/messages/batches"), Place::Nowhere(Endpoint::Messages));
+        assert_eq!(place("/v1/responses"), Place::Inference(Endpoint::Responses));
+        assert_eq!(place("/v1/responses/compact"), Place::NotKept(NotKept::Compaction));
+        assert_eq!(place("/responses/resp_1/cancel"), Place::NotKept(NotKept::Response("resp_1".into())));
     }
 }

@@ -11,6 +11,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+mod object;
+
+pub use object::{Object, Odd, What, inside, is_text, items, word};
+
 /// A member's name; borrowed from the text where nothing is escaped in it.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -72,9 +76,7 @@ impl ObjectWriter {
 
     /// Adds a member with a string.
     pub fn text(&mut self, name: &str, value: &str) -> &mut Self {
-        let mut quoted = Vec::with_capacity(value.len() + 2);
-        quote(value, &mut quoted);
-        self.raw(name, &quoted)
+        self.raw(name, &quoted(value))
     }
 
     /// Adds a member with a count.
@@ -87,6 +89,46 @@ impl ObjectWriter {
         self.0.push(b'}');
         self.0
     }
+}
+
+/// Writes one array on one line.
+#[derive(Debug)]
+pub struct ListWriter(Vec<u8>);
+
+impl ListWriter {
+    /// Begins an array, with room for `capacity` bytes.
+    pub fn new(capacity: usize) -> Self {
+        let mut out = Vec::with_capacity(capacity);
+        out.push(b'[');
+        Self(out)
+    }
+
+    /// Adds an item. Line breaks, which JSON only has between values, become spaces.
+    pub fn raw(&mut self, item: &[u8]) -> &mut Self {
+        if self.0.len() > 1 {
+            self.0.push(b',');
+        }
+        self.0.extend(item.iter().map(|&b| if matches!(b, b'\n' | b'\r') { b' ' } else { b }));
+        self
+    }
+
+    /// Whether there is no item yet.
+    pub fn is_empty(&self) -> bool {
+        self.0.len() == 1
+    }
+
+    /// The array.
+    pub fn finish(mut self) -> Vec<u8> {
+        self.0.push(b']');
+        self.0
+    }
+}
+
+/// `text` as a JSON string.
+pub fn quoted(text: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    quote(text, &mut out);
+    out
 }
 
 /// Appends `text` as a JSON string.

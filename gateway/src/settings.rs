@@ -68,6 +68,8 @@ pub struct ServerSettings {
     pub trusted_proxies: Vec<Cidr>,
     /// How long calls in flight may take to finish after a request to stop.
     pub drain_max: Duration,
+    /// A stream that is silent for so long gets a comment.
+    pub keep_alive: Duration,
     /// Written once the listeners are bound.
     pub ready_file: Option<PathBuf>,
     /// Keys are stored as HMACs under this secret; the app keeps one of its own in the store's folder where it is

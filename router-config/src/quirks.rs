@@ -178,6 +178,8 @@ quirks! {
     closing_stops_cost: bool, Option<bool> = false;
     /// Whether `insufficient_quota` means that our account there is empty, rather than that we are too fast.
     quota_means_funds: bool, Option<bool> = true;
+    /// Whether a 429 that does not say when to come back means that our account there has spent what it may.
+    silent_429_means_cap: bool, Option<bool> = false;
     /// Models that only stream, as patterns such as `"qwq-*"`: they are asked for a stream, and it is collected.
     stream_only: Vec<String>, Option<Vec<String>> = Vec::new();
     /// Which ids of tool calls it takes.
@@ -201,6 +203,9 @@ quirks! {
         = ["reasoning_content", "reasoning"].map(str::to_owned).to_vec();
     /// Whether it wants the `reasoning_content` of earlier answers back; otherwise it is left out.
     replays_reasoning: bool, Option<bool> = false;
+    /// What stands for the signature of a tool call that was made in an earlier answer and comes back without the one it
+    /// had, which clients of OpenAI's do not keep (`extra_content.google.thought_signature`); `""` where none is asked for.
+    tool_signature: Option<String>, Option<String> = None;
     /// How it counts.
     usage: UsageConvention, RawUsage = UsageConvention::default();
     /// Headers that are sent with every request.
@@ -215,6 +220,9 @@ quirks! {
     responses_path: Option<String>, Option<String> = None;
     /// The same for Anthropic's Messages; `""` where calls to it are translated to chat completions.
     messages_path: Option<String>, Option<String> = None;
+    /// Whether what a client says of `store` reaches its Responses API; otherwise nothing is stored there, whatever the
+    /// client says.
+    stores_responses: bool, Option<bool> = false;
     /// Whether it gives embeddings as base64 when asked.
     embedding_base64: bool, Option<bool> = false;
     /// What its own error codes mean: `{ "1113" = "out_of_funds" }`. A `*` at the end stands for any ending.

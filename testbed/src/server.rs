@@ -60,8 +60,15 @@ impl Server {
     /// Kills it as a power cut of the process would: no shutdown, no checkpoint; sessions end where they stand.
     pub fn kill9(&mut self) {
         let mut child = self.child.take().expect("a server that runs");
+        // Its sessions would answer until they notice that it is gone: they go with it.
+        let sessions = children(child.id());
         child.kill().expect("SIGKILL");
         child.wait().expect("its end");
+        if !sessions.is_empty() {
+            let kill = ["-c", "kill -KILL \"$@\" 2>/dev/null || true", "sh"];
+            let status = Command::new("sh").args(kill).args(sessions).status().expect("sh");
+            assert!(status.success(), "kill");
+        }
         self.killed = true;
     }
 
@@ -129,4 +136,10 @@ impl Drop for Server {
             script::done(script::postgres("sweep", self.folder.path()));
         }
     }
+}
+
+/// The processes that this one has started, as far as the system tells.
+fn children(of: u32) -> Vec<String> {
+    let told = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap_or_default();
+    told.split_whitespace().map(str::to_owned).collect()
 }

@@ -12,6 +12,12 @@ use crate::{NanoCny, Overflow, decimal};
 pub struct Tokens(pub u64);
 
 impl Tokens {
+    /// True where there are none.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    pub const fn is_none(&self) -> bool {
+        self.0 == 0
+    }
+
     /// The sum, held at the largest count there is.
     #[must_use]
     pub const fn saturating_plus(self, other: Self) -> Self {

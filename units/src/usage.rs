@@ -18,6 +18,15 @@ pub struct Usage {
     pub output: Tokens,
     /// How much of `output` was reasoning: shown, not charged a second time.
     pub reasoning: Tokens,
+    /// How much of the input was sound: shown, not charged a second time.
+    #[serde(default, skip_serializing_if = "Tokens::is_none")]
+    pub audio_input: Tokens,
+    /// How much of the input was pictures.
+    #[serde(default, skip_serializing_if = "Tokens::is_none")]
+    pub image_input: Tokens,
+    /// How much of `output` was sound.
+    #[serde(default, skip_serializing_if = "Tokens::is_none")]
+    pub audio_output: Tokens,
 }
 
 impl Usage {

@@ -10,7 +10,7 @@ use payments::{
 };
 use serde_json::Value;
 
-use crate::{chat::TooFast, dialect::openai::ErrorBody, keys::AuthError};
+use crate::{chat::TooFast, dialect::ErrorBody, keys::AuthError};
 
 /// A refusal by the account, payment and operations endpoints. It travels to [`super::shape`], which puts the request's
 /// id on it.

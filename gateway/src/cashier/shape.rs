@@ -13,7 +13,8 @@ use units::{Clock, RequestId};
 
 use super::PayError;
 use crate::{
-    dialect::openai::ErrorBody,
+    chat::Endpoint,
+    dialect::ErrorBody,
     rescue::{client_request_id, error_response, sign},
 };
 
@@ -29,9 +30,10 @@ pub async fn shape(State(clock): State<Arc<dyn Clock>>, request: Request, next: 
         let mut headers = HeaderMap::new();
         headers.extend(response.headers().get(header::ALLOW).map(|allow| (header::ALLOW, allow.clone())));
         headers.extend(error.retry_after.map(|seconds| (header::RETRY_AFTER, HeaderValue::from(seconds))));
-        response = error_response(error.status, &error.error, headers, &id).map(axum::body::Body::new);
+        response = error_response(Endpoint::Chat, error.status, &error.error, headers, &id)
+            .map(axum::body::Body::new);
     }
-    sign(response.headers_mut(), &id, client_request_id(&echoed));
+    sign(response.headers_mut(), Endpoint::Chat, &id, client_request_id(&echoed));
     response
 }
 

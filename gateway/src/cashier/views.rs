@@ -326,7 +326,11 @@ pub(super) fn usage_of(usage: &units::Usage) -> Value {
         "completion_tokens": usage.output.0,
         "total_tokens": usage.total().0,
         "cached_tokens": usage.cached_input.0,
+        "cache_write_tokens": usage.cache_write.0,
         "reasoning_tokens": usage.reasoning.0,
+        "audio_input_tokens": usage.audio_input.0,
+        "image_input_tokens": usage.image_input.0,
+        "audio_output_tokens": usage.audio_output.0,
     })
 }
 

@@ -3,11 +3,15 @@
 use bytes::Bytes;
 use units::Usage;
 
+use super::TextSize;
+
 /// What an upstream said about usage, after every check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UsageSeen {
     /// Nothing.
     Absent,
+    /// What the prompt came to, said before anything was produced: what the output comes to is still to be counted.
+    Prompt(Usage),
     /// Counts that can be believed.
     Counted {
         /// The counts, disjoint.
@@ -19,16 +23,18 @@ pub enum UsageSeen {
     Refused,
 }
 
-/// One event of a streamed answer: a JSON object on one line.
+/// One event of a streamed answer, or all of an answer in one piece: a JSON object, of a stream on one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
-    /// The object, valid UTF-8.
+    /// The object, valid UTF-8: a chat completion (chunk) where the answer is spoken as chat, else of the client's wire.
     pub json: Bytes,
+    /// The event's `type`, where the wire names its events (Responses, Messages).
+    pub event: Option<Box<str>>,
     /// Bytes of text, reasoning, refusal and tool arguments in it.
-    pub text_bytes: u64,
+    pub text_size: TextSize,
     /// Whether a choice ended with it.
     pub finish: bool,
-    /// Whether it has choices; one that has none and a usage is only there for the usage.
+    /// Whether it holds part of the answer; one that does not and has a usage is only there for the usage.
     pub has_choices: bool,
     /// Whether the object has a `usage` member, be it null.
     pub has_usage_member: bool,
@@ -61,7 +67,7 @@ pub enum BreakReason {
     /// The upstream sent an error among its chunks.
     #[error("the upstream reported: {0}")]
     Reported(String),
-    /// What came was not a chat completion chunk.
+    /// What came was no part of an answer.
     #[error("an unreadable event")]
     Unreadable,
 }

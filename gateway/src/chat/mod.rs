@@ -1,18 +1,24 @@
 //! Chat: what is a call and how can it end, in our own words?
 //!
 //! The types between the client's wire (`dialect`), the decision (`plan`), the money (`meter`) and the upstream's wire
-//! (`provider`). Knows `units` and nothing of any wire.
+//! (`provider`). Knows `units` and nothing of any wire but the header that ends a circle of gateways.
 
 mod call;
 mod caller;
 mod ending;
+mod endpoint;
 mod event;
+mod hops;
 mod limit;
+mod text;
 mod trail;
 
-pub use call::{Call, Member, ModelSeen};
+pub use call::{Call, ChatForm, Form, Inexpressible, Member, Seen};
 pub use caller::{Caller, KeyLimits};
 pub use ending::{Attempt, AttemptResult, Ending, Outcome};
+pub use endpoint::{Endpoint, Spoken};
 pub use event::{Break, BreakReason, Chunk, UsageSeen};
+pub use hops::{HOPS_HEADER, HOPS_MAX, hops};
 pub use limit::{Kind, Reservation, Standing, TokenPace, TooFast};
+pub use text::TextSize;
 pub use trail::Trail;

@@ -69,7 +69,7 @@ pub(super) fn from_catalog(
                 if !not_said.is_empty() {
                     drafted.not_said.insert(name.clone(), not_said);
                 }
-                if texts(&row).any(|text| decimals(text) > drafted.document.scale as usize) {
+                if texts(&row).any(|text| decimals(text, markup_percent) > drafted.document.scale) {
                     drafted.document.scale = SCALE_MAX;
                 }
                 drafted.document.models.insert(name.clone(), row);
@@ -125,7 +125,7 @@ fn row(
     };
     // What is converted or marked up is rounded anyhow, and the list says by how much.
     if row.currency == CNY && row.markup_percent.is_none() {
-        let fine = texts(&row).find(|text| decimals(text) > SCALE_MAX as usize);
+        let fine = texts(&row).find(|text| decimals(text, None) > SCALE_MAX);
         if let Some(fine) = fine {
             return Err(format!(
                 "{fine} yuan has more than the {SCALE_MAX} decimals of a price list, and is not rounded without a markup"
@@ -255,8 +255,14 @@ fn texts(row: &RawModel) -> impl Iterator<Item = &String> {
     base.chain(tiers).chain(windows)
 }
 
-fn decimals(text: &str) -> usize {
-    text.split_once('.').map_or(0, |(_, fraction)| fraction.trim_end_matches('0').len())
+/// How many decimals a figure has once the markup is on top of it.
+#[expect(clippy::disallowed_types, reason = "figures as they are written in a list")]
+fn decimals(text: &str, markup_percent: Option<&str>) -> u32 {
+    use rust_decimal::Decimal;
+
+    let number = |text: &str| text.parse::<Decimal>().unwrap_or_default();
+    let factor = Decimal::ONE + number(markup_percent.unwrap_or("0")) / Decimal::ONE_HUNDRED;
+    (number(text) * factor).normalize().scale()
 }
 
 fn text(price: MicroPerMillion) -> String {

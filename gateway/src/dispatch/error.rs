@@ -13,7 +13,7 @@ pub enum DispatchError {
         /// Who said so.
         provider: String,
         /// What it said.
-        refused: Refused,
+        refused: Box<Refused>,
     },
     /// Every attempt failed.
     #[error("{}", exhausted(.results))]

@@ -14,9 +14,9 @@ use tower::Service;
 
 use super::{DispatchError, TargetHealth};
 use crate::{
-    chat::{Attempt, AttemptResult},
+    chat::{Attempt, AttemptResult, Spoken},
     plan::Covered,
-    provider::{Answered, Fault, Upstreams},
+    provider::{Adjusted, Answered, Fault, Upstreams},
     telemetry::Metrics,
 };
 
@@ -25,6 +25,10 @@ use crate::{
 pub struct Answer {
     /// Who answered.
     pub target: Target,
+    /// In whose words.
+    pub spoken: Spoken,
+    /// Which of the client's wishes were said otherwise, so that it could be asked.
+    pub adjusted: Adjusted,
     /// The answer, or its beginning.
     pub answered: Answered,
 }
@@ -52,7 +56,8 @@ impl Dispatch {
         let attempts_max = usize::try_from(planned.route.attempts_max.max(1)).unwrap_or(usize::MAX);
         let upstreams = self.upstreams.load_full();
         let mut failed: Vec<(&Target, Fault)> = Vec::new();
-        for target in planned.targets.iter().take(attempts_max) {
+        for candidate in planned.targets.iter().take(attempts_max) {
+            let target = &candidate.target;
             if trail.is_abandoned() {
                 break;
             }
@@ -65,7 +70,7 @@ impl Dispatch {
             let asked = match upstreams.get(&target.provider.id) {
                 Some(upstream) => {
                     trail.begins(upstream.quirks().closing_stops_cost);
-                    upstream.ask(&planned, &target.upstream_model, &trail).await
+                    upstream.ask(&planned, candidate, &trail).await
                 }
                 None => Err(Fault::unknown_provider()),
             };
@@ -80,20 +85,28 @@ impl Dispatch {
             trail.ends(Attempt { provider, upstream_model, result, status, first_byte_ms }, took);
             self.count(&planned.route.model.id, target, result, took);
             match asked {
-                Ok(answered) => {
+                Ok((answered, adjusted)) => {
                     self.health.answered(target);
-                    return Ok(Answer { target: target.clone(), answered });
+                    let (target, spoken) = (target.clone(), candidate.spoken);
+                    return Ok(Answer { target, spoken, adjusted, answered });
                 }
                 Err(fault) => {
                     self.health.failed(target, &fault);
                     self.report(target, &fault, &planned.call.id);
-                    if let Some(refused) = fault.refused {
+                    if let Some(refused) = fault.refused.clone().filter(|_| !fault.may_do_elsewhere) {
                         let provider = target.provider.id.clone();
                         return Err(DispatchError::Refused { provider, refused });
                     }
                     failed.push((target, fault));
                 }
             }
+        }
+        // Whoever was asked failed; whoever could not be asked at all has said what it was.
+        let only_refused = failed.iter().all(|(_, fault)| fault.refused.is_some());
+        if let (true, Some((target, refused))) =
+            (only_refused, failed.iter().find_map(|(target, fault)| Some((target, fault.refused.clone()?))))
+        {
+            return Err(DispatchError::Refused { provider: target.provider.id.clone(), refused });
         }
         Err(DispatchError::Exhausted {
             results: failed.iter().map(|(_, fault)| fault.result).collect(),

@@ -5,7 +5,7 @@ use std::time::Instant;
 use http::request::Parts;
 use units::RequestId;
 
-use crate::chat::ModelSeen;
+use crate::chat::{Endpoint, Seen};
 
 /// A request as the outermost layer hands it on.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Incoming<B> {
     pub head: Parts,
     /// The body, not yet read.
     pub body: B,
-    /// Where the model is noted once it is known.
-    pub seen: ModelSeen,
+    /// Which endpoint it came to.
+    pub endpoint: Endpoint,
+    /// Where it is noted what becomes known of it.
+    pub seen: Seen,
 }

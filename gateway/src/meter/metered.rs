@@ -76,7 +76,7 @@ impl Metered {
         let next = std::task::ready!(live.events.poll_chunk(cx));
         if let Some(Ok(chunk)) = next {
             live.tab.count(&chunk, true);
-            if chunk.text_bytes > 0 {
+            if !chunk.text_size.is_empty() {
                 self.pulse.beat();
             }
             return Poll::Ready(Some(Piece::Chunk(chunk)));

@@ -4,6 +4,7 @@
 //! storage. Stands inside `plan` and outside `dispatch`, so that a second attempt never takes a second hold.
 
 mod error;
+mod family;
 mod layer;
 mod metered;
 mod reply;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use units::{RequestId, Tokens, Usage};
 
 use super::{Metered, Settled};
-use crate::chat::Standing;
+use crate::chat::{Spoken, Standing};
 
 /// A metered answer.
 #[derive(Debug)]
@@ -20,6 +20,10 @@ pub struct Reply {
 /// What the answer's headers tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplyHead {
+    /// In whose words the answer is.
+    pub spoken: Spoken,
+    /// Which of the client's wishes were said otherwise to whoever served it.
+    pub adjusted: Vec<&'static str>,
     /// Who served it.
     pub provider: String,
     /// The model it was charged as.
@@ -47,7 +51,7 @@ pub enum ReplyBody {
         bill: Bill,
     },
     /// Its chunks, paid when they end.
-    Stream(Metered),
+    Stream(Box<Metered>),
 }
 
 /// The end of a call.

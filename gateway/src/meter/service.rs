@@ -157,8 +157,8 @@ where
     };
 
     let provider = answer.target.provider.id.clone();
-    tab.served_by(&provider);
-    let head = head(&planned, &provider, &trail, &reserved);
+    tab.served_by(&answer.target);
+    let head = head(&planned, &answer, &trail, &reserved);
     metrics.overhead_seconds.with_label_values(&["total"]).observe(head.overhead.as_secs_f64());
     let body = match answer.answered {
         Answered::Whole(whole) => {
@@ -167,7 +167,7 @@ where
             ReplyBody::Whole { json: whole.chunk.json, bill }
         }
         Answered::Stream(events) => {
-            ReplyBody::Stream(Metered::new(events, tab, tails, &planned, &provider, &metrics))
+            ReplyBody::Stream(Box::new(Metered::new(events, tab, tails, &planned, &provider, &metrics)))
         }
     };
     Ok(Reply { head, body })
@@ -188,9 +188,11 @@ fn ask(planned: &Planned) -> HoldAsk {
     }
 }
 
-fn head(planned: &Planned, provider: &str, trail: &Trail, reserved: &Reservation) -> ReplyHead {
+fn head(planned: &Planned, answer: &Answer, trail: &Trail, reserved: &Reservation) -> ReplyHead {
     ReplyHead {
-        provider: provider.to_owned(),
+        spoken: answer.spoken,
+        adjusted: answer.adjusted.clone(),
+        provider: answer.target.provider.id.clone(),
         model: planned.route.model.id.clone(),
         attempts: trail.len(),
         price_version: planned.quote.price_version.clone(),

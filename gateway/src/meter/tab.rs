@@ -5,13 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use router_config::Target;
 use units::{NanoCny, Tokens};
 
-use super::{Bill, Hold, HoldLost, Settled, tally::Tally};
+use super::{Bill, Hold, HoldLost, Settled, family::Family, tally::Tally};
 use crate::{
     chat::{Chunk, Ending, Outcome, Reservation, TokenPace, Trail},
     plan::Planned,
-    telemetry::{CHAT, Metrics},
+    telemetry::Metrics,
 };
 
 /// What was used is journaled about this often while a stream runs.
@@ -66,8 +67,9 @@ impl Tab {
         }
     }
 
-    pub(super) fn served_by(&mut self, provider: &str) {
-        provider.clone_into(&mut self.provider);
+    pub(super) fn served_by(&mut self, target: &Target) {
+        target.provider.id.clone_into(&mut self.provider);
+        self.tally.speaks(Family::of(&target.upstream_model));
     }
 
     pub(super) const fn trail(&self) -> &Trail {
@@ -132,6 +134,7 @@ impl Tab {
         let (metrics, provider) = (&self.metrics, self.provider.as_str());
         let model = self.planned.route.model.id.as_str();
         let call = &self.planned.call;
+        let route = call.endpoint.as_str();
         metrics.holds_open.dec();
         metrics.inflight_requests.with_label_values(&[model]).dec();
         let outcome = match ending {
@@ -141,9 +144,9 @@ impl Tab {
             Ending::Failed => None, // counted by `rescue`, which knows why
         };
         if let Some(outcome) = outcome {
-            metrics.requests_total.with_label_values(&[CHAT, model, outcome]).inc();
+            metrics.requests_total.with_label_values(&[route, model, outcome]).inc();
             let stream = if call.stream { "true" } else { "false" };
-            let duration = metrics.request_duration_seconds.with_label_values(&[CHAT, model, stream]);
+            let duration = metrics.request_duration_seconds.with_label_values(&[route, model, stream]);
             duration.observe(call.received.elapsed().as_secs_f64());
         }
         let side = match ending {
@@ -163,8 +166,13 @@ impl Tab {
                 ("cached_input", usage.cached_input),
                 ("cache_write", usage.cache_write),
                 ("output", usage.output),
+                // Parts of the above, which a sum over classes leaves out.
+                ("reasoning", usage.reasoning),
+                ("audio_input", usage.audio_input),
+                ("image_input", usage.image_input),
+                ("audio_output", usage.audio_output),
             ];
-            for (class, tokens) in classes {
+            for (class, tokens) in classes.into_iter().filter(|(_, tokens)| !tokens.is_none()) {
                 metrics.tokens_total.with_label_values(&[model, provider, class]).inc_by(tokens.0);
             }
             let yuan = bill.settled.cost.get().max(0) as f64 / 1e9;

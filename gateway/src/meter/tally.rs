@@ -3,16 +3,17 @@
 use bytes::Bytes;
 use units::{Tokens, Usage};
 
-use crate::chat::{Chunk, Ending, UsageSeen};
-
-/// Bytes of text per token, across languages and code, as measured.
-const BYTES_PER_TOKEN: u64 = 4;
+use super::family::Family;
+use crate::chat::{Chunk, Ending, TextSize, UsageSeen};
 
 /// What an answer held so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
     usage: Option<(Usage, Bytes)>,
-    text_bytes: u64,
+    prompt: Option<Usage>,
+    text: TextSize,
+    /// Whose vocabulary it is reckoned in.
+    family: Family,
 }
 
 /// What is to be charged.
@@ -24,11 +25,20 @@ pub(super) struct Verdict {
 }
 
 impl Tally {
+    /// Reckons what comes in the vocabulary of this family.
+    pub(super) const fn speaks(&mut self, family: Family) {
+        self.family = family;
+    }
+
     /// Counts a chunk. The last usage stands: those in between are running totals. False if its usage was refused.
     pub(super) fn add(&mut self, chunk: &Chunk) -> bool {
-        self.text_bytes = self.text_bytes.saturating_add(chunk.text_bytes);
+        self.text += chunk.text_size;
         match &chunk.usage {
             UsageSeen::Absent => true,
+            UsageSeen::Prompt(prompt) => {
+                self.prompt = Some(*prompt);
+                true
+            }
             UsageSeen::Counted { usage, raw } => {
                 self.usage = Some((*usage, raw.clone()));
                 true
@@ -41,25 +51,28 @@ impl Tally {
     }
 
     /// Output so far, reckoned from the text.
-    pub(super) const fn output_estimate(&self) -> Tokens {
-        Tokens(self.text_bytes.div_ceil(BYTES_PER_TOKEN))
+    pub(super) fn output_estimate(&self) -> Tokens {
+        self.family.tokens(self.text)
     }
 
-    /// Input and output so far, reckoned.
+    /// Input and output so far, reckoned; the input is the upstream's own where it began with that.
     pub(super) fn estimate(&self, input: Tokens, output_max: Tokens) -> Usage {
-        Usage { input, output: self.output_estimate().min(output_max), ..Usage::default() }
+        let prompt = self.prompt.filter(|prompt| prompt.prompt() != Tokens(0));
+        let prompt = prompt.unwrap_or(Usage { input, ..Usage::default() });
+        let output = self.output_estimate().min(output_max);
+        Usage { output, reasoning: Tokens(0), ..prompt }
     }
 
     /// What is charged at this `ending`; `sent` says whether an upstream was given the request and has not refused it.
     pub(super) fn verdict(&self, ending: Ending, sent: bool, input: Tokens, output_max: Tokens) -> Verdict {
         // Zeros beside text are a placeholder, zeros beside nothing are a count.
         let counted =
-            self.usage.as_ref().filter(|(usage, _)| self.text_bytes == 0 || usage.total() != Tokens(0));
+            self.usage.as_ref().filter(|(usage, _)| self.text.is_empty() || usage.total() != Tokens(0));
         let produced = match ending {
             Ending::Failed => return Verdict { usage: None, estimated: false, raw: None },
             Ending::Finished => true,
-            Ending::BrokeOff => self.text_bytes > 0,
-            Ending::HungUp => self.text_bytes > 0 || sent,
+            Ending::BrokeOff => !self.text.is_empty(),
+            Ending::HungUp => !self.text.is_empty() || sent,
         };
         match counted {
             Some((usage, raw)) => Verdict { usage: Some(*usage), estimated: false, raw: Some(raw.clone()) },
@@ -78,7 +91,8 @@ mod tests {
     fn chunk(text_bytes: u64, usage: UsageSeen) -> Chunk {
         Chunk {
             json: Bytes::new(),
-            text_bytes,
+            event: None,
+            text_size: TextSize::ascii(text_bytes),
             finish: false,
             has_choices: true,
             has_usage_member: true,
@@ -119,5 +133,9 @@ mod tests {
         assert_eq!(verdict(&[chunk(0, UsageSeen::Absent)], BrokeOff), (None, false));
         assert_eq!(verdict(&[], HungUp), (Some((7, 0)), true));
         assert_eq!(verdict(&[text()], Failed), (None, false));
+        let prompt = Usage { input: Tokens(30), ..Usage::default() };
+        let begun = || chunk(0, UsageSeen::Prompt(prompt));
+        assert_eq!(verdict(&[begun(), text()], BrokeOff), (Some((30, 2)), true), "the prompt as it was said");
+        assert_eq!(verdict(&[begun(), text(), chunk(0, counted(31, 9))], Finished), (Some((31, 9)), false));
     }
 }

@@ -3,8 +3,10 @@
 mod layer;
 mod planned;
 mod snapshot;
+mod spoken;
 
 pub use layer::{Plan, PlanLayer};
 pub use payments::prices::Quote;
-pub use planned::{Covered, Health, PlanError, Planned, plan};
+pub use planned::{Candidate, Covered, Health, PlanError, Planned, plan};
 pub use snapshot::{Snapshot, Snapshots};
+pub use spoken::Unspoken;

@@ -6,8 +6,11 @@ use payments::prices::{PriceError, Quote};
 use router_config::{Route, Target};
 use units::{Timestamp, Tokens};
 
-use super::Snapshot;
-use crate::chat::{Call, Trail};
+use super::{
+    Snapshot,
+    spoken::{Unspoken, spoken},
+};
+use crate::chat::{Call, Spoken, Trail};
 
 /// Names offered for one that is unknown.
 const SUGGESTIONS_MAX: usize = 3;
@@ -21,12 +24,21 @@ pub struct Planned {
     pub route: Arc<Route>,
     /// What a token costs.
     pub quote: Quote,
-    /// Whom to ask, in this order: those in good health first, the others after them.
-    pub targets: Vec<Target>,
+    /// Whom to ask, in this order, and in which words: those in good health first, the others after them.
+    pub targets: Vec<Candidate>,
     /// Upper bound of the output, all `n` answers of it.
     pub output_bound: Tokens,
     /// What the upstream is told when the client named no maximum: for each answer.
     pub output_cap: Option<Tokens>,
+}
+
+/// A target that can take a call.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// Whom to ask.
+    pub target: Target,
+    /// In which words.
+    pub spoken: Spoken,
 }
 
 /// A planned call whose ceiling is set aside.
@@ -65,6 +77,9 @@ pub enum PlanError {
         /// Why.
         reason: PriceError,
     },
+    /// Nobody who serves the model can be asked this.
+    #[error("{0}")]
+    Unspoken(Unspoken),
     /// The table has a model that nobody serves: a broken snapshot.
     #[error("The model `{0}` has no route.")]
     NoRoute(String),
@@ -123,8 +138,19 @@ pub fn plan(
     let each = call.output_max.unwrap_or_else(|| model.output_max.min(route.hold_output_tokens));
     let output_bound = Tokens(each.0.saturating_mul(u64::from(call.n)));
     let output_cap = call.output_max.is_none().then_some(each);
+    let mut unspoken = None;
+    let mut candidates = Vec::with_capacity(route.targets.len());
+    for target in &route.targets {
+        match spoken(&call, model, &target.provider) {
+            Ok(spoken) => candidates.push(Candidate { target: target.clone(), spoken }),
+            Err(why) => unspoken = unspoken.or(Some(why)),
+        }
+    }
+    if let (true, Some(why)) = (candidates.is_empty(), unspoken) {
+        return Err(PlanError::Unspoken(why));
+    }
     let (mut targets, resting): (Vec<_>, Vec<_>) =
-        route.targets.iter().cloned().partition(|target| health.is_well(target));
+        candidates.into_iter().partition(|candidate| health.is_well(&candidate.target));
     targets.extend(resting);
     Ok(Planned { route: Arc::clone(route), quote, targets, output_bound, output_cap, call })
 }

@@ -13,25 +13,27 @@ use http::HeaderMap;
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use router_config::Provider;
+use router_config::{Provider, Quirks};
 use tokio::time::{Instant, Sleep, sleep_until};
 use units::Clock;
 
 use super::{
-    Fault, Quirks, Scanner,
-    chunk::{Heard, hear},
+    Fault, Scanner,
+    ear::{Ear, Heard},
 };
 use crate::chat::{AttemptResult, Break, BreakReason, Chunk};
 
-/// The first event has to come within so many bytes of comments.
-const OPENING_MAX_BYTES: usize = 256 * 1024;
+/// The next event has to come within so many bytes, comments before it counted: more than the largest event that is read.
+const OPENING_MAX_BYTES: usize = 9 * 1024 * 1024;
 
 /// The chunks of a streamed answer, checked one by one.
 pub struct Events {
     provider: String,
     body: Incoming,
     scanner: Scanner,
-    ready: VecDeque<Chunk>,
+    ear: Box<dyn Ear>,
+    /// What was heard and not yet handed on.
+    heard: VecDeque<Heard>,
     choices: Choices,
     state: State,
     /// When the last byte came that was part of an event; comments are no progress.
@@ -75,13 +77,14 @@ impl fmt::Debug for Events {
 }
 
 impl Events {
-    pub(super) fn new(body: Incoming, provider: &Provider, ends: Instant) -> Self {
+    pub(super) fn new(body: Incoming, provider: &Provider, ear: Box<dyn Ear>, ends: Instant) -> Self {
         let now = Instant::now();
         Self {
             provider: provider.id.clone(),
             body,
             scanner: Scanner::default(),
-            ready: VecDeque::new(),
+            ear,
+            heard: VecDeque::new(),
             choices: Choices::default(),
             state: State::Running,
             last: now,
@@ -102,17 +105,26 @@ impl Events {
         let malformed = |message: &str| Fault::of(AttemptResult::Malformed, Some(200), message);
         let mut read = 0;
         loop {
-            if let Some(event) = self.scanner.next_event() {
-                match hear(event.data, event.is_error) {
-                    Heard::Chunk { chunk, named, ended } => {
-                        self.note(named, ended);
-                        self.ready.push_back(chunk);
-                        self.last = Instant::now();
-                        return Ok(self);
+            while let Some(event) = self.scanner.next_event() {
+                read = 0;
+                let from = self.heard.len();
+                self.ear.hear(event, &mut self.heard);
+                for place in from..self.heard.len() {
+                    match self.heard.get(place) {
+                        Some(Heard::Chunk { chunk, .. }) if chunk.has_choices => {
+                            self.last = Instant::now();
+                            return Ok(self);
+                        }
+                        // Usage alone is no answer yet: it waits for what it is the usage of.
+                        Some(Heard::Chunk { .. }) | None => {}
+                        Some(Heard::Error(said)) => {
+                            return Err(Fault::inside(headers, said.clone(), quirks, clock));
+                        }
+                        Some(Heard::Done) => return Err(malformed("the stream ended before it began")),
+                        Some(Heard::Unreadable) => {
+                            return Err(malformed("the stream began with something unreadable"));
+                        }
                     }
-                    Heard::Error(said) => return Err(Fault::inside(headers, said, quirks, clock)),
-                    Heard::Done => return Err(malformed("the stream ended before it began")),
-                    Heard::Unreadable => return Err(malformed("the stream began with something unreadable")),
                 }
             }
             if self.state == State::Over {
@@ -123,9 +135,9 @@ impl Events {
                     let Ok(data) = frame.into_data() else { continue };
                     read += data.len();
                     let too_large = self.scanner.push(&data).is_err() || read > OPENING_MAX_BYTES;
-                    // One large first event that is complete is welcome, endless comments are not.
+                    // A large event is welcome, endless comments are not.
                     if too_large && !self.scanner.has_event() {
-                        return Err(malformed("no event came within 256 KiB"));
+                        return Err(malformed("no event came within 9 MiB"));
                     }
                 }
                 Some(Err(_)) => {
@@ -148,15 +160,11 @@ impl Events {
     /// The next chunk; `None` after a whole answer, a [`Break`] after anything less.
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Break>>> {
         loop {
-            if let Some(chunk) = self.ready.pop_front() {
-                return Poll::Ready(Some(Ok(chunk)));
-            }
             if self.state == State::Done {
                 return Poll::Ready(None);
             }
-            if let Some(event) = self.scanner.next_event() {
-                self.last = Instant::now();
-                match hear(event.data, event.is_error) {
+            if let Some(heard) = self.heard.pop_front() {
+                match heard {
                     Heard::Chunk { chunk, named, ended } => {
                         self.note(named, ended);
                         return Poll::Ready(Some(Ok(chunk)));
@@ -170,6 +178,11 @@ impl Events {
                     Heard::Error(said) => return self.broke(BreakReason::Reported(said.message)),
                     Heard::Unreadable => return self.broke(BreakReason::Unreadable),
                 }
+            }
+            if let Some(event) = self.scanner.next_event() {
+                self.last = Instant::now();
+                self.ear.hear(event, &mut self.heard);
+                continue;
             }
             if self.state == State::Over {
                 if self.choices.all_ended() {

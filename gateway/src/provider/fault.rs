@@ -6,8 +6,10 @@ use http::HeaderMap;
 use serde_json::Value;
 use units::Clock;
 
-use super::{Quirks, retry_after};
-use crate::chat::AttemptResult;
+use router_config::{ErrorClass, Quirks};
+
+use super::retry_after;
+use crate::chat::{AttemptResult, Inexpressible};
 
 /// An upstream's words are cut to this many characters before a client sees them.
 const MESSAGE_MAX: usize = 2_000;
@@ -25,7 +27,9 @@ pub struct Fault {
     /// When it says to come back.
     pub retry_after: Option<Duration>,
     /// Set when the request itself is at fault, so that no other provider is asked.
-    pub refused: Option<Refused>,
+    pub refused: Option<Box<Refused>>,
+    /// Set where what is refused is a matter of this upstream's alone: the next may do it.
+    pub may_do_elsewhere: bool,
     /// Set when an operator must act.
     pub alarm: Option<&'static str>,
 }
@@ -47,7 +51,21 @@ impl Fault {
     /// A fault of the line or of the answer's form: another provider may do better.
     pub(super) fn of(result: AttemptResult, status: Option<u16>, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { result, status, message, retry_after: None, refused: None, alarm: None }
+        let (retry_after, refused, alarm) = (None, None, None);
+        Self { result, status, message, retry_after, refused, may_do_elsewhere: false, alarm }
+    }
+
+    /// The call asks for something that this upstream's wire has no word for. `plan` leaves such upstreams out where it
+    /// can tell.
+    pub(super) fn inexpressible(what: &Inexpressible) -> Self {
+        let refused = Refused {
+            status: 400,
+            code: Some("unsupported_parameter".to_owned()),
+            param: Some(what.param.clone()),
+            message: format!("{what}."),
+        };
+        let fault = Self::of(AttemptResult::Refused, None, what.to_string());
+        Self { refused: Some(Box::new(refused)), may_do_elsewhere: true, ..fault }
     }
 
     /// The table names a provider that was not made ready: a snapshot in the middle of being replaced.
@@ -63,7 +81,11 @@ impl Fault {
         quirks: &Quirks,
         clock: &dyn Clock,
     ) -> Self {
-        Self::from_said(status, headers, Said::read(body), quirks, clock)
+        let fault = Self::from_said(status, headers, Said::read(body), quirks, clock);
+        if status == 429 && fault.retry_after.is_none() && quirks.silent_429_means_cap {
+            return Self { result: AttemptResult::OutOfFunds, alarm: Some("out_of_funds"), ..fault };
+        }
+        fault
     }
 
     /// From an error in an answer with status 200: its words say what the status should have been.
@@ -75,7 +97,8 @@ impl Fault {
     fn from_said(status: u16, headers: &HeaderMap, said: Said, quirks: &Quirks, clock: &dyn Clock) -> Self {
         let retry_after = retry_after::read(headers, &said.message, clock);
         let (result, refused, alarm) = judge(status, &said, quirks);
-        Self { result, status: Some(status), message: said.message, retry_after, refused, alarm }
+        let (status, may_do_elsewhere) = (Some(status), false);
+        Self { result, status, message: said.message, retry_after, refused, may_do_elsewhere, alarm }
     }
 }
 
@@ -83,17 +106,34 @@ fn judge(
     status: u16,
     said: &Said,
     quirks: &Quirks,
-) -> (AttemptResult, Option<Refused>, Option<&'static str>) {
+) -> (AttemptResult, Option<Box<Refused>>, Option<&'static str>) {
     let refused = |code: Option<&str>, param: Option<&str>| {
         let status = if matches!(status, 413 | 422) && code.is_none() { status } else { 400 };
+        // Frameworks look for the code in the text: some SDKs show them nothing else.
+        let message = match code {
+            Some(code @ "context_length_exceeded") => {
+                format!("The prompt is too long for this model ({code}). {}", said.message)
+            }
+            _ => said.message.clone(),
+        };
         let refused = Refused {
             status,
             code: code.map(str::to_owned).or_else(|| said.code.clone()),
             param: param.map(str::to_owned).or_else(|| said.param.clone()),
-            message: said.message.clone(),
+            message,
         };
-        (AttemptResult::Refused, Some(refused), None)
+        (AttemptResult::Refused, Some(Box::new(refused)), None)
     };
+    match said.class(quirks) {
+        Some(ErrorClass::OutOfFunds) => return (AttemptResult::OutOfFunds, None, Some("out_of_funds")),
+        Some(ErrorClass::RateLimited) => return (AttemptResult::RateLimited, None, None),
+        Some(ErrorClass::KeyRefused) => return (AttemptResult::AuthFailed, None, Some("key_refused")),
+        Some(ErrorClass::ModelMissing) => return (AttemptResult::Refused, None, Some("model_missing")),
+        Some(ErrorClass::ContentFilter) => return refused(Some("content_filter"), None),
+        Some(ErrorClass::TooLong) => return refused(Some("context_length_exceeded"), Some("messages")),
+        Some(ErrorClass::Overloaded) => return (AttemptResult::ServerError, None, None),
+        None => {}
+    }
     if said.is_out_of_funds(status, quirks) {
         return (AttemptResult::OutOfFunds, None, Some("out_of_funds"));
     }
@@ -130,6 +170,11 @@ impl Said {
         Self { message, ..Self::default() }
     }
 
+    /// A code and words, both the upstream's.
+    pub(super) fn coded(code: String, message: String) -> Self {
+        Self { message, code: Some(code), ..Self::default() }
+    }
+
     /// Reads `{"error":{…}}`, `{"error":"…"}`, `{"code","message"}`, `{"detail":[…]}`, and anything else as nothing.
     pub(super) fn read(body: &[u8]) -> Self {
         let Ok(value) = serde_json::from_slice::<Value>(body.trim_ascii()) else {
@@ -153,6 +198,11 @@ impl Said {
         let detail = nested.or_else(|| error.get("detail")).map(detail);
         let message = text("message").or(detail).unwrap_or_else(|| "the upstream gave no reason".into());
         Self { message, code: text("code"), kind: text("type"), param: text("param") }
+    }
+
+    /// What the upstream's own code means, where the catalog knows it.
+    fn class(&self, quirks: &Quirks) -> Option<ErrorClass> {
+        [&self.code, &self.kind].into_iter().flatten().find_map(|word| quirks.error_class(word))
     }
 
     fn code_is(&self, codes: &[&str]) -> bool {
@@ -179,7 +229,12 @@ impl Said {
         status == 402
             || self.code_is(&codes)
             || (quirks.quota_means_funds && self.code_is(&["insufficient_quota"]))
-            || self.says(&["insufficient balance", "credit balance is too low", "account is in arrears"])
+            || self.says(&[
+                "insufficient balance",
+                "credit balance is too low",
+                "account is in arrears",
+                "specified api usage limits",
+            ])
     }
 
     fn is_too_long(&self) -> bool {
@@ -287,7 +342,6 @@ mod tests {
     use units::Timestamp;
 
     use super::*;
-    use crate::provider::{deepseek, mistral, openai, qwen};
 
     #[derive(Debug)]
     struct Fixed;
@@ -302,6 +356,10 @@ mod tests {
         }
     }
 
+    fn quirks(kind: &str) -> &'static Quirks {
+        &router_config::catalog().provider(kind).unwrap().quirks
+    }
+
     fn fault(status: u16, body: &str, quirks: &Quirks) -> Fault {
         Fault::classify(status, &HeaderMap::new(), body.as_bytes(), quirks, &Fixed)
     }
@@ -313,52 +371,52 @@ mod tests {
             (
                 402,
                 r#"{"error":{"message":"Insufficient Balance","code":"invalid_request_error"}}"#,
-                &deepseek::QUIRKS,
+                quirks("deepseek"),
                 R::OutOfFunds,
                 false,
             ),
             (
                 400,
                 r#"{"error":{"message":"Content Exists Risk","code":"invalid_request_error"}}"#,
-                &deepseek::QUIRKS,
+                quirks("deepseek"),
                 R::Refused,
                 true,
             ),
-            (400, r#"{"error":{"message":"Model Not Exist"}}"#, &deepseek::QUIRKS, R::Refused, false),
+            (400, r#"{"error":{"message":"Model Not Exist"}}"#, quirks("deepseek"), R::Refused, false),
             (
                 429,
                 r#"{"error":{"code":"insufficient_quota","message":"You exceeded your current quota"}}"#,
-                &openai::QUIRKS,
+                quirks("openai"),
                 R::OutOfFunds,
                 false,
             ),
             (
                 429,
                 r#"{"error":{"code":"insufficient_quota","message":"Allocated quota exceeded"}}"#,
-                &qwen::QUIRKS,
+                quirks("qwen"),
                 R::RateLimited,
                 false,
             ),
-            (400, r#"{"code":"Arrearage","message":"Access denied"}"#, &qwen::QUIRKS, R::OutOfFunds, false),
-            (403, r#"{"code":"AccessDenied","message":"no"}"#, &qwen::QUIRKS, R::AuthFailed, false),
-            (401, r#"{"message":"Unauthorized","request_id":"x"}"#, &mistral::QUIRKS, R::AuthFailed, false),
+            (400, r#"{"code":"Arrearage","message":"Access denied"}"#, quirks("qwen"), R::OutOfFunds, false),
+            (403, r#"{"code":"AccessDenied","message":"no"}"#, quirks("qwen"), R::AuthFailed, false),
+            (401, r#"{"message":"Unauthorized","request_id":"x"}"#, quirks("mistral"), R::AuthFailed, false),
             (
                 422,
                 r#"{"detail":[{"type":"extra_forbidden","loc":["body","store"],"msg":"Extra inputs are not permitted"}]}"#,
-                &mistral::QUIRKS,
+                quirks("mistral"),
                 R::Refused,
                 true,
             ),
-            (404, "<html>", &mistral::QUIRKS, R::Refused, false),
-            (503, "", &mistral::QUIRKS, R::ServerError, false),
-            (504, "", &mistral::QUIRKS, R::TimedOut, false),
-            (302, "", &mistral::QUIRKS, R::Malformed, false),
+            (404, "<html>", quirks("mistral"), R::Refused, false),
+            (503, "", quirks("mistral"), R::ServerError, false),
+            (504, "", quirks("mistral"), R::TimedOut, false),
+            (302, "", quirks("mistral"), R::Malformed, false),
         ];
         for (status, body, quirks, result, refused) in cases {
             let fault = fault(status, body, quirks);
             assert_eq!((fault.result, fault.refused.is_some()), (result, refused), "{body}");
         }
-        let extra = fault(422, cases[8].1, &mistral::QUIRKS).refused.unwrap();
+        let extra = fault(422, cases[8].1, quirks("mistral")).refused.unwrap();
         assert_eq!(
             (extra.status, extra.message.as_str()),
             (422, "body.store: Extra inputs are not permitted")
@@ -372,16 +430,70 @@ mod tests {
             r#"{"code":"InvalidParameter","message":"<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 8192]"}"#,
             r#"{"object":"error","message":"Prompt contains 9 tokens, too large for model with 8 maximum context length","code":3051}"#,
         ] {
-            let refused = fault(400, text, &qwen::QUIRKS).refused.unwrap();
+            let refused = fault(400, text, quirks("qwen")).refused.unwrap();
             assert_eq!(refused.code.as_deref(), Some("context_length_exceeded"));
             assert_eq!(refused.param.as_deref(), Some("messages"));
         }
     }
 
     #[test]
+    fn anthropic_is_understood_in_its_own_words() {
+        use AttemptResult as R;
+        let said = |kind: &str, message: &str| {
+            format!(
+                r#"{{"type":"error","error":{{"type":"{kind}","message":"{message}"}},"request_id":"req_1"}}"#
+            )
+        };
+        let anthropic = quirks("anthropic");
+        for (status, kind, message, result) in [
+            (529, "overloaded_error", "Overloaded", R::ServerError),
+            (500, "api_error", "Internal server error", R::ServerError),
+            (504, "timeout_error", "timed out", R::TimedOut),
+            (401, "authentication_error", "invalid x-api-key", R::AuthFailed),
+            (403, "permission_error", "no", R::AuthFailed),
+            (402, "billing_error", "pay", R::OutOfFunds),
+            (
+                400,
+                "invalid_request_error",
+                "Your credit balance is too low to access the API.",
+                R::OutOfFunds,
+            ),
+            (
+                400,
+                "invalid_request_error",
+                "You have reached your specified API usage limits.",
+                R::OutOfFunds,
+            ),
+            (404, "not_found_error", "model: claude-x", R::Refused),
+            (400, "invalid_request_error", "tools.0.name: String should match pattern", R::Refused),
+        ] {
+            assert_eq!(fault(status, &said(kind, message), anthropic).result, result, "{kind}: {message}");
+        }
+        let long = said("invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum");
+        assert_eq!(
+            fault(400, &long, anthropic).refused.unwrap().code.as_deref(),
+            Some("context_length_exceeded")
+        );
+        // A limit says when to come back; a cap on what may be spent does not.
+        let mut headers = HeaderMap::new();
+        let limited = said("rate_limit_error", "slow down");
+        assert_eq!(fault(429, &limited, anthropic).alarm, Some("out_of_funds"));
+        headers.insert("retry-after", "7".parse().unwrap());
+        let fault = Fault::classify(429, &headers, limited.as_bytes(), anthropic, &Fixed);
+        assert_eq!((fault.result, fault.retry_after), (R::RateLimited, Some(Duration::from_secs(7))));
+        let inside = |kind: &str| {
+            let said = Said::read(said(kind, "x").as_bytes());
+            Fault::inside(&HeaderMap::new(), said, anthropic, &Fixed).result
+        };
+        assert_eq!(inside("overloaded_error"), R::ServerError);
+        assert_eq!(inside("rate_limit_error"), R::RateLimited);
+    }
+
+    #[test]
     fn an_error_inside_a_success_counts_as_what_it_says() {
-        let inside =
-            |body: &str| Fault::inside(&HeaderMap::new(), Said::read(body.as_bytes()), &qwen::QUIRKS, &Fixed);
+        let inside = |body: &str| {
+            Fault::inside(&HeaderMap::new(), Said::read(body.as_bytes()), quirks("qwen"), &Fixed)
+        };
         let throttled = inside(r#"{"code":"Throttling.RateQuota","message":"slow"}"#);
         assert_eq!((throttled.result, throttled.status), (AttemptResult::RateLimited, Some(200)));
         assert_eq!(inside(r#"{"error":"boom"}"#).result, AttemptResult::ServerError);

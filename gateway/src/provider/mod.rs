@@ -1,28 +1,31 @@
 //! Provider: how does this upstream say it?
 //!
-//! One [`Upstream`] per provider: its client, its key, its peculiarities ([`Quirks`], mostly data). A call goes out as the
-//! client's own bytes with a few members edited; what comes back is checked until nothing in it needs to be trusted.
+//! One [`Upstream`] per provider: its client, its key, its peculiarities ([`Quirks`](router_config::Quirks), data). A call
+//! goes out as the client's own bytes with a few members edited, or, to a provider with a wire of its own, in that wire's
+//! words ([`wire`]); what comes back is heard by an [`Ear`](ear::Ear) and checked until nothing in it needs to be trusted.
 
+mod anthropic;
 mod chunk;
 mod client;
-mod compatible;
-mod deepseek;
+mod collect;
+mod ear;
+mod embeddings;
 mod events;
 mod fault;
-mod mistral;
-mod openai;
-mod quirks;
-mod qwen;
+pub(crate) mod fuzzed;
+mod messages;
+mod repair;
 mod request;
+mod responses;
 mod retry_after;
 mod sse;
 mod upstream;
 mod usage;
 mod whole;
+mod wire;
 
 pub use events::Events;
 pub use fault::{Fault, Refused};
-pub use quirks::Quirks;
 pub use sse::{Event, EventTooLarge, Scanner};
-pub use upstream::{Answered, BadUpstream, Upstream, Upstreams};
+pub use upstream::{Adjusted, Answered, BadUpstream, Upstream, Upstreams};
 pub use whole::Whole;

@@ -3,17 +3,24 @@
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use router_config::{Provider, RouteTable};
+use router_config::{Auth, Provider, Quirks, RouteTable};
 use tokio::time::{Instant, timeout, timeout_at};
 use units::Clock;
 
-use super::{Events, Quirks, Whole, client, client::Client, fault::Fault, quirks, request};
+use super::{
+    Events, Whole,
+    client::{self, Client},
+    collect,
+    ear::{Ear, Heard},
+    fault::Fault,
+    wire::{self, Asked},
+};
 use crate::{
-    chat::{AttemptResult, Trail},
-    plan::Planned,
+    chat::{AttemptResult, HOPS_HEADER, Trail},
+    plan::{Candidate, Planned},
 };
 
 /// Of an error's body no more is read, nor longer waited for.
@@ -33,6 +40,9 @@ pub enum BadUpstream {
     /// The key holds characters no header may hold.
     #[error("provider `{0}`: its API key holds characters that no header can carry, such as a line break")]
     Key(String),
+    /// A header of its quirks, or the one its key goes into, cannot be one.
+    #[error("provider `{0}`: one of its headers is not a header")]
+    Header(String),
     /// TLS cannot be set up.
     #[error("TLS: {0}")]
     Tls(String),
@@ -67,16 +77,17 @@ impl Upstreams {
 /// One upstream.
 pub struct Upstream {
     provider: Arc<Provider>,
-    quirks: &'static Quirks,
-    uri: Uri,
-    authorization: Option<HeaderValue>,
+    headers: HeaderMap,
     client: Client,
     clock: Arc<dyn Clock>,
 }
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upstream").field("provider", &self.provider.id).field("uri", &self.uri).finish()
+        f.debug_struct("Upstream")
+            .field("provider", &self.provider.id)
+            .field("base_url", &self.provider.base_url)
+            .finish()
     }
 }
 
@@ -89,6 +100,9 @@ pub enum Answered {
     Stream(Box<Events>),
 }
 
+/// Which of the client's wishes an upstream was told otherwise.
+pub type Adjusted = Vec<&'static str>;
+
 impl Upstream {
     fn new(
         provider: Arc<Provider>,
@@ -96,28 +110,22 @@ impl Upstream {
         client: Client,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BadUpstream> {
-        let url = format!("{}/chat/completions", provider.base_url.trim_end_matches('/'));
         let bad_url = || BadUpstream::Url(provider.id.clone());
-        let uri: Uri = url.parse().map_err(|_| bad_url())?;
+        let uri: Uri = provider.base_url.parse().map_err(|_| bad_url())?;
         if uri.host().is_none() || uri.scheme().is_none() {
             return Err(bad_url());
         }
-        let authorization = key.map(|key| {
-            let mut value = HeaderValue::from_str(&format!("Bearer {key}"))
-                .map_err(|_| BadUpstream::Key(provider.id.clone()))?;
-            value.set_sensitive(true);
-            Ok(value)
-        });
-        let quirks = quirks::of(&provider.kind);
-        Ok(Self { quirks, uri, authorization: authorization.transpose()?, client, clock, provider })
+        let headers = headers(&provider, key)?;
+        Ok(Self { headers, client, clock, provider })
     }
 
     /// How it differs from others.
-    pub const fn quirks(&self) -> &'static Quirks {
-        self.quirks
+    pub fn quirks(&self) -> &Quirks {
+        &self.provider.quirks
     }
 
-    /// Sends the call as `upstream_model` and waits until there is an answer that can be shown to a client.
+    /// Puts the call to the candidate, which is this upstream, and waits until there is an answer that can be shown to a
+    /// client.
     ///
     /// A stream has to begin within the provider's `first_byte_max`; a whole answer comes when all of it is made, so
     /// only `total_max` bounds it.
@@ -127,18 +135,17 @@ impl Upstream {
     pub async fn ask(
         &self,
         planned: &Planned,
-        upstream_model: &str,
+        candidate: &Candidate,
         trail: &Trail,
-    ) -> Result<Answered, Fault> {
-        let stream = planned.call.stream;
+    ) -> Result<(Answered, Adjusted), Fault> {
+        let Asked { path, headers, body, stream, adjusted, mut ear } = wire::ask(planned, candidate)?;
         let first = if stream { self.provider.first_byte_max } else { self.provider.total_max };
         let begun = Instant::now();
         let silent = || {
             let ms = begun.elapsed().as_millis();
             Fault::of(AttemptResult::TimedOut, None, format!("nothing came within {ms} ms"))
         };
-        let body = request::body(&planned.call, upstream_model, self.quirks, planned.output_cap);
-        let sending = self.client.send(self.head(stream), body, trail);
+        let sending = self.client.send(self.head(&path, stream, headers, planned.call.hops)?, body, trail);
         let answer = timeout_at(begun + first, sending).await.map_err(|_| silent())??;
         if answer.status() != http::StatusCode::OK {
             return Err(self.read_fault(answer).await);
@@ -148,17 +155,22 @@ impl Upstream {
         match (stream, is_stream) {
             (true, true) => {
                 let ends = begun + self.provider.total_max;
-                let events = Events::new(body, &self.provider, ends);
-                let opening = events.open(&head.headers, self.quirks, self.clock.as_ref());
+                let events = Events::new(body, &self.provider, ear, ends);
+                let opening = events.open(&head.headers, self.quirks(), self.clock.as_ref());
                 let events = timeout_at(begun + first, opening).await.map_err(|_| silent())??;
-                Ok(Answered::Stream(Box::new(events)))
+                if planned.call.stream {
+                    return Ok((Answered::Stream(Box::new(events)), adjusted));
+                }
+                // The model only streams, and the client wants all of it at once; the events bound the time themselves.
+                Ok((Answered::Whole(collect::whole(events).await?), adjusted))
             }
             (false, false) => {
-                let reading = Whole::read(body, &head.headers, self.quirks, self.clock.as_ref());
+                let reading =
+                    Whole::read(body, &head.headers, ear.as_mut(), self.quirks(), self.clock.as_ref());
                 let whole = timeout_at(begun + first, reading).await.map_err(|_| silent())??;
-                Ok(Answered::Whole(whole))
+                Ok((Answered::Whole(whole), adjusted))
             }
-            (true, false) => Err(self.read_non_stream(head.headers, body).await),
+            (true, false) => Err(self.read_non_stream(head.headers, body, ear.as_mut()).await),
             (false, true) => {
                 let message = "the upstream streamed though it was not asked to";
                 Err(Fault::of(AttemptResult::Malformed, Some(200), message))
@@ -166,41 +178,63 @@ impl Upstream {
         }
     }
 
-    fn head(&self, stream: bool) -> Request<()> {
+    fn head(&self, path: &str, stream: bool, own: HeaderMap, hops: u32) -> Result<Request<()>, Fault> {
+        let url = format!("{}{path}", self.provider.base_url);
+        let uri = url.parse().map_err(|_| {
+            let message = format!("`{path}` makes no URL with the provider's base_url");
+            Fault::of(AttemptResult::Unreachable, None, message)
+        })?;
         let mut head = Request::new(());
         *head.method_mut() = http::Method::POST;
-        *head.uri_mut() = self.uri.clone();
-        let headers = head.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *head.uri_mut() = uri;
+        *head.headers_mut() = self.headers.clone();
+        head.headers_mut().extend(own);
         let accept = if stream { "text/event-stream" } else { "application/json" };
-        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        headers.insert(
-            header::USER_AGENT,
-            HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION"))),
-        );
-        if let Some(authorization) = &self.authorization {
-            headers.insert(header::AUTHORIZATION, authorization.clone());
-        }
-        head
+        head.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(accept));
+        head.headers_mut().insert(HOPS_HEADER, hops.saturating_add(1).into());
+        Ok(head)
     }
 
     async fn read_fault(&self, answer: Response<Incoming>) -> Fault {
         let (head, body) = answer.into_parts();
         let body = read_some(body).await;
-        Fault::classify(head.status.as_u16(), &head.headers, &body, self.quirks, self.clock.as_ref())
+        Fault::classify(head.status.as_u16(), &head.headers, &body, self.quirks(), self.clock.as_ref())
     }
 
     /// A stream was asked for and something else came: an error in a 200, most often.
-    async fn read_non_stream(&self, headers: HeaderMap, body: Incoming) -> Fault {
+    async fn read_non_stream(&self, headers: HeaderMap, body: Incoming, ear: &mut dyn Ear) -> Fault {
         let body = read_some(body).await;
-        match super::chunk::hear(body, false) {
-            super::chunk::Heard::Error(said) => {
-                Fault::inside(&headers, said, self.quirks, self.clock.as_ref())
-            }
+        match ear.whole(body) {
+            Heard::Error(said) => Fault::inside(&headers, said, self.quirks(), self.clock.as_ref()),
             _ => Fault::of(AttemptResult::Malformed, Some(200), "a stream was asked for and none came"),
         }
     }
+}
+
+/// What every request to this provider carries.
+fn headers(provider: &Provider, key: Option<&str>) -> Result<HeaderMap, BadUpstream> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let agent = HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION")));
+    headers.insert(header::USER_AGENT, agent);
+    let bad_header = || BadUpstream::Header(provider.id.clone());
+    for (name, value) in &provider.quirks.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad_header())?;
+        headers.insert(name, HeaderValue::from_str(value).map_err(|_| bad_header())?);
+    }
+    let Some(key) = key else { return Ok(headers) };
+    let (name, value) = match &provider.auth {
+        Auth::None => return Ok(headers),
+        Auth::Bearer => (header::AUTHORIZATION, format!("Bearer {key}")),
+        Auth::Header(name) => {
+            (HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad_header())?, key.to_owned())
+        }
+    };
+    let mut value = HeaderValue::from_str(&value).map_err(|_| BadUpstream::Key(provider.id.clone()))?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(headers)
 }
 
 async fn read_some(body: Incoming) -> Bytes {

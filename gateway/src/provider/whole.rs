@@ -4,16 +4,17 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
+use router_config::Quirks;
 use units::Clock;
 
 use super::{
-    Fault, Quirks,
-    chunk::{Heard, hear},
+    Fault,
+    ear::{Ear, Heard},
 };
 use crate::chat::{AttemptResult, Chunk};
 
 /// A larger answer is not one.
-const WHOLE_MAX_BYTES: usize = 64 * 1024 * 1024;
+pub(super) const WHOLE_MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// A whole answer, found to be one: JSON with choices in it.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ impl Whole {
     pub(super) async fn read(
         body: Incoming,
         headers: &HeaderMap,
+        ear: &mut dyn Ear,
         quirks: &Quirks,
         clock: &dyn Clock,
     ) -> Result<Self, Fault> {
@@ -39,16 +41,8 @@ impl Whole {
             }
         };
         let bare: Bytes = if body.starts_with(b"\xef\xbb\xbf") { body.slice(3..) } else { body };
-        match hear(bare.clone(), false) {
-            Heard::Chunk { mut chunk, .. } if chunk.has_choices => {
-                // Line breaks inside stay as they came; only what stands around the JSON goes.
-                let text = bare.trim_ascii();
-                let start = text.as_ptr() as usize - bare.as_ptr() as usize;
-                if std::str::from_utf8(text).is_ok() {
-                    chunk.json = bare.slice(start..start + text.len());
-                }
-                Ok(Self { chunk })
-            }
+        match ear.whole(bare.clone()) {
+            Heard::Chunk { chunk, .. } if chunk.has_choices => Ok(Self { chunk }),
             Heard::Error(said) => Err(Fault::inside(headers, said, quirks, clock)),
             Heard::Chunk { .. } => Err(malformed("the answer has no choices")),
             Heard::Done | Heard::Unreadable => Err(malformed("the answer is not JSON")),

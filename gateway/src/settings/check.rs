@@ -14,6 +14,8 @@ use super::{
 
 /// An hour: whoever drains longer has forgotten to stop.
 const DRAIN_MS_MAX: u64 = 3_600_000;
+/// Node's own HTTP client gives up on a body that is silent for five minutes.
+const KEEP_ALIVE_MS_MAX: u64 = 240_000;
 /// A week-old rate is no rate.
 const STALE_SECS_MAX: u64 = 604_800;
 
@@ -90,6 +92,7 @@ impl Checks<'_> {
             .filter_map(|(i, text)| self.problems.catch(blocks.index(i), text.parse::<Cidr>()))
             .collect();
         self.within(path.key("drain_ms_max"), raw.drain_ms_max, 0, DRAIN_MS_MAX);
+        self.within(path.key("keep_alive_ms"), raw.keep_alive_ms, 100, KEEP_ALIVE_MS_MAX);
         let key_secret = raw.key_secret.and_then(|text| {
             let path = path.key("key_secret");
             let secret = self.secret(&path, &text)?;
@@ -110,6 +113,7 @@ impl Checks<'_> {
             public_url,
             trusted_proxies,
             drain_max: Duration::from_millis(raw.drain_ms_max),
+            keep_alive: Duration::from_millis(raw.keep_alive_ms),
             ready_file: raw.ready_file,
             key_secret,
         })

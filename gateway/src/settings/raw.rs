@@ -63,6 +63,8 @@ pub(super) struct RawServer {
     pub(super) trusted_proxies: Vec<String>,
     /// Milliseconds that calls in flight may take to finish after a request to stop.
     pub(super) drain_ms_max: u64,
+    /// Milliseconds of silence after which a stream gets a comment, so that nobody takes the connection for dead.
+    pub(super) keep_alive_ms: u64,
     /// A file that is written once the listeners are bound, for scripts that wait.
     pub(super) ready_file: Option<PathBuf>,
     /// Where the secret that API keys are hashed with is kept: `env:NAME` or `file:PATH`. Generated into the file
@@ -77,6 +79,7 @@ impl Default for RawServer {
             public_url: None,
             trusted_proxies: Vec::new(),
             drain_ms_max: 30_000,
+            keep_alive_ms: 10_000,
             ready_file: None,
             key_secret: None,
         }

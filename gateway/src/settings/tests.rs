@@ -245,7 +245,7 @@ fn unknown_keys_do_not_hide_what_else_is_wrong() {
     refused(
         "[server]\nlisten = \"8080\"\ncolour = 1\n",
         "t.toml:2:10: server.listen: not an address and a port like `127.0.0.1:8080` or `[::]:8080`\n\
-         t.toml:3:1: unknown key `colour` — known here: `drain_ms_max`, `key_secret`, `listen`, `public_url`, \
+         t.toml:3:1: unknown key `colour` — known here: `drain_ms_max`, `keep_alive_ms`, `key_secret`, `listen`, `public_url`, \
          `ready_file`, `trusted_proxies`",
     );
 }

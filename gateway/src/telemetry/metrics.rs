@@ -12,6 +12,8 @@ const FIRST_TOKEN: &[f64] =
     &[0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0, 60.0];
 const OVERHEAD: &[f64] =
     &[0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
+/// The route whose series are shown from the start.
+const CHAT: &str = "chat";
 const BETWEEN_TOKENS: &[f64] = &[0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0];
 
 /// The metrics of the inference path, with the registry others may add theirs to.
@@ -206,7 +208,7 @@ impl Metrics {
         for limit_source in ["account_balance", "holds_in_flight"] {
             families.insufficient_funds_total.with_label_values(&[limit_source]);
         }
-        families.panics_total.with_label_values(&[super::CHAT]);
+        families.panics_total.with_label_values(&[CHAT]);
         Ok(Self(Arc::new(families)))
     }
 
@@ -219,7 +221,7 @@ impl Metrics {
     pub fn expect<'a>(&self, models: impl IntoIterator<Item = &'a str>) {
         for model in models.into_iter().chain(["other"]) {
             for outcome in super::OUTCOMES {
-                self.requests_total.with_label_values(&[super::CHAT, model, outcome]);
+                self.requests_total.with_label_values(&[CHAT, model, outcome]);
             }
             self.inflight_requests.with_label_values(&[model]);
         }

@@ -6,9 +6,6 @@ mod metrics;
 
 pub use metrics::Metrics;
 
-/// The `route` label of chat completions.
-pub const CHAT: &str = "chat";
-
 /// The values of the `outcome` label.
 pub const OUTCOMES: [&str; 7] = [
     "ok",

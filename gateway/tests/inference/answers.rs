@@ -183,7 +183,11 @@ async fn models_show_prices_and_only_to_whom_they_concern() {
     let world = World::open().await;
     let list = world.get("/v1/models").await.json();
     let ids: Vec<_> = list["data"].as_array().unwrap().iter().map(|m| m["id"].clone()).collect();
-    assert_eq!(ids, ["chatty", "unpriced/x"], "`real` costs real money");
+    assert_eq!(
+        ids,
+        ["chatty", "completer", "embedder", "responder", "unpriced/x"],
+        "`real` costs real money"
+    );
     let chatty = world.get("/v1/models/chatty").await.json();
     assert_eq!(chatty["pricing"]["output"], "2.00");
     assert_eq!(chatty["pricing"]["currency"], "CNY");

@@ -37,7 +37,7 @@ async fn hanging_up_on_a_provider_that_stops_billing_stops_it() {
 
 #[tokio::test]
 async fn hanging_up_on_one_that_bills_on_is_settled_by_its_own_usage() {
-    let world = of("dashscope").await;
+    let world = of("qwen").await;
     world.upstream().will(stream(vec![
         piece(&chunk("abcdefgh")),
         Piece::Gate,
@@ -71,7 +71,7 @@ async fn draining_has_an_end() {
 #[tokio::test]
 async fn hanging_up_before_a_whole_answer_follows_the_same_rule() {
     // Bills on: the answer is awaited, unseen.
-    let world = of("dashscope").await;
+    let world = of("qwen").await;
     let usage = r#","usage":{"prompt_tokens":11,"completion_tokens":7}"#;
     let late = whole("hi", usage);
     world.upstream().will(Script::Stream {
@@ -106,7 +106,7 @@ async fn hang_up_while_waiting(world: &World, rest: &str) {
 
 #[tokio::test]
 async fn nobody_else_is_asked_for_a_client_who_is_gone() {
-    let kinds = vec!["dashscope", "dashscope"];
+    let kinds = vec!["qwen", "qwen"];
     let world = World::with(Setup { kinds, ..Setup::default() }).await;
     world.upstream().will(Script::Stream {
         content_type: "application/json",
@@ -130,7 +130,7 @@ async fn every_call_ends_its_hold_exactly_once() {
     let mut random = fastrand::Rng::with_seed(seed);
     for round in 0..120 {
         let context = format!("seed {seed} round {round}");
-        let kind = *random.choice(["openai", "dashscope"].as_slice()).unwrap();
+        let kind = *random.choice(["openai", "qwen"].as_slice()).unwrap();
         let world = World::with(Setup {
             kinds: vec![kind, "mistral"],
             first_byte_max: Duration::from_millis(150),

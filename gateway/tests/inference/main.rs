@@ -2,8 +2,12 @@
 
 mod answers;
 mod endings;
+mod endpoints;
 mod failures;
+mod matrix;
+mod messages;
 mod refusals;
+mod responses;
 mod till;
 mod upstream;
 mod world;

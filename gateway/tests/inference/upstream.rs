@@ -90,6 +90,7 @@ pub(crate) fn whole(text: &str, usage: &str) -> String {
 /// One request as it arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
+    pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
     pub(crate) raw: String,
@@ -174,7 +175,8 @@ impl Upstream {
         let (head, body) = request.into_parts();
         let Ok(body) = body.collect().await else { return Err(std::io::Error::other("gone")) };
         let raw = String::from_utf8(body.to_bytes().to_vec()).unwrap();
-        let seen = Seen { headers: head.headers, body: serde_json::from_str(&raw).unwrap(), raw };
+        let path = head.uri.to_string();
+        let seen = Seen { path, headers: head.headers, body: serde_json::from_str(&raw).unwrap(), raw };
         self.seen.lock().unwrap().push(seen);
         self.arrived.notify_one();
         let script = self.scripts.lock().unwrap().pop_front().expect("an unexpected request");

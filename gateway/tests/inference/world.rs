@@ -1,7 +1,7 @@
 //! Everything around the path: keys, prices, upstreams, a till, and a client with a socket.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     convert::Infallible,
     sync::{
         Arc,
@@ -86,6 +86,9 @@ pub(crate) struct Setup {
     pub(crate) key_limits: KeyLimits,
     pub(crate) attempts_max: u32,
     pub(crate) drain_max: Duration,
+    pub(crate) keep_alive: Duration,
+    /// What the upstreams call the models; `up-0` and so on where empty.
+    pub(crate) upstream_model: &'static str,
 }
 
 impl Default for Setup {
@@ -98,6 +101,8 @@ impl Default for Setup {
             key_limits: KeyLimits::default(),
             attempts_max: 3,
             drain_max: Duration::from_secs(20),
+            keep_alive: Duration::from_secs(10),
+            upstream_model: "",
         }
     }
 }
@@ -167,8 +172,8 @@ impl World {
             let facts = catalog().provider(kind).unwrap();
             let provider = Arc::new(Provider {
                 id: format!("p{i}"),
-                kind: facts.id.clone(),
-                region: facts.region,
+                kind: (*kind).to_owned(),
+                region: None,
                 wire: facts.wire,
                 auth: facts.auth.clone(),
                 quirks: Arc::clone(&facts.quirks),
@@ -180,7 +185,10 @@ impl World {
                 idle_max: setup.idle_max,
                 total_max: setup.first_byte_max.max(setup.idle_max),
             });
-            let upstream_model = format!("up-{i}");
+            let upstream_model = match setup.upstream_model {
+                "" => format!("up-{i}"),
+                named => named.to_owned(),
+            };
             targets.push(Target { provider: Arc::clone(&provider), upstream_model, facts: None });
             providers.insert(provider.id.clone(), provider);
             upstreams.push(upstream);
@@ -193,12 +201,12 @@ impl World {
             cache_write: None,
             output: price(2_000_000),
         };
-        let model = |id: &str, livemode| {
+        let model = |id: &str, kind, livemode| {
             Arc::new(Model {
                 id: id.to_owned(),
                 owned_by: "sim".to_owned(),
-                kind: ModelKind::Chat,
-                caps: Default::default(),
+                kind,
+                caps: BTreeSet::new(),
                 livemode,
                 context: Tokens(100_000),
                 output_max: Tokens(8_000),
@@ -206,9 +214,12 @@ impl World {
             })
         };
         let models = [
-            model("chatty", Livemode::Demo),
-            model("unpriced/x", Livemode::Demo),
-            model("real", Livemode::Live),
+            model("chatty", ModelKind::Chat, Livemode::Demo),
+            model("embedder", ModelKind::Embedding, Livemode::Demo),
+            model("completer", ModelKind::Completion, Livemode::Demo),
+            model("responder", ModelKind::Responses, Livemode::Demo),
+            model("unpriced/x", ModelKind::Chat, Livemode::Demo),
+            model("real", ModelKind::Chat, Livemode::Live),
         ];
         let route = |model: &Arc<Model>| Route {
             model: Arc::clone(model),
@@ -224,7 +235,9 @@ impl World {
         });
         let row = r#"{"input": "1.00", "cached_input": "0.10", "output": "2.00"}"#;
         let dollars = r#"{"currency": "USD", "input": "1.00", "output": "2.00"}"#;
-        let sheet = format!(r#"{{"models": {{"chatty": {row}, "real": {row}, "unpriced/x": {dollars}}}}}"#);
+        let sheet = format!(
+            r#"{{"models": {{"chatty": {row}, "real": {row}, "embedder": {row}, "completer": {row}, "responder": {row}, "unpriced/x": {dollars}}}}}"#
+        );
         let version = Published {
             list: "standard".to_owned(),
             number: 7,
@@ -274,6 +287,7 @@ impl World {
             tails: tails.clone(),
             metrics: metrics.clone(),
             topup_url: "https://tollgate.example/topup".into(),
+            keep_alive: setup.keep_alive,
         };
         let fallback = tower::service_fn(|_| async {
             Ok::<_, Infallible>(
@@ -320,6 +334,12 @@ impl World {
 
     pub(crate) async fn chat(&self, body: impl Into<Bytes>) -> Read {
         self.read(self.chat_request(body)).await
+    }
+
+    /// Posts to any endpoint and reads the answer to its end.
+    pub(crate) async fn post(&self, path: &str, body: impl Into<Bytes>) -> Read {
+        let request = self.request("POST", path).header("authorization", format!("Bearer {KEY}"));
+        self.read(request.body(Full::new(body.into())).unwrap()).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Read {

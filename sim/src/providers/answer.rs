@@ -10,6 +10,8 @@ use crate::random::Dice;
 
 /// Longest piece of the question that comes back, characters.
 const ECHO_MAX: usize = 40;
+/// How many braces of a prompt are looked at for the beginning of a schema.
+const BRACES_MAX: usize = 50;
 
 /// A whole answer, in tokens.
 #[derive(Debug)]
@@ -126,13 +128,26 @@ fn choose(ask: &Ask, thinks: bool, tool_id: fn(&mut Dice) -> String, dice: &mut 
     }
     let text = match &ask.format {
         Format::Text => prose(ask, &echo, dice),
-        Format::Json => {
-            json!({"answer": format!("你好 👋 {echo}"), "score": 7, "sure": true, "tags": ["模拟", "sim"]})
-                .to_string()
-        }
+        // A model that is only told to write JSON follows a schema that stands in its prompt.
+        Format::Json => match schema_in(&ask.text) {
+            Some(schema) => fill(&schema, &echo).to_string(),
+            None => {
+                json!({"answer": format!("你好 👋 {echo}"), "score": 7, "sure": true, "tags": ["模拟", "sim"]})
+                    .to_string()
+            }
+        },
         Format::Schema(schema) => fill(schema, &echo).to_string(),
     };
     Choice { reasoning, words: tokens(&text), calls: Vec::new(), finish: "stop".into(), stopped_by: None }
+}
+
+/// The first JSON schema of an object that a text quotes.
+fn schema_in(text: &str) -> Option<Value> {
+    let begun = text.match_indices('{').take(BRACES_MAX);
+    let values = begun.filter_map(|(at, _)| {
+        serde_json::Deserializer::from_str(&text[at..]).into_iter::<Value>().next()?.ok()
+    });
+    values.into_iter().find(|value| value["properties"].is_object())
 }
 
 fn prose(ask: &Ask, echo: &str, dice: &mut Dice) -> String {
@@ -239,6 +254,14 @@ mod tests {
         let text = "Hello，你好！👋 a rather-long incomprehensibilities word  two blanks\nend";
         assert_eq!(tokens(text).concat(), text);
         assert_eq!(tokens("one two 三"), ["one", " two", " ", "三"]);
+    }
+
+    #[test]
+    fn a_schema_is_found_in_a_prompt() {
+        let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}}});
+        let text = format!("systemAnswer as {{this}} says: {schema}. No more.");
+        assert_eq!(schema_in(&text), Some(schema));
+        assert_eq!(schema_in("{ {} {\"a\": 1}"), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Choice, Count};
 use super::ask::Ask;
-use super::dialect::{Dialect, Refusal, Trouble, UsageAt, fingerprint, messages, role_at};
+use super::dialect::{Dialect, Refusal, Trouble, UsageAt, fingerprint, json_unnamed, messages, role_at};
 use super::endpoint::Endpoint;
 use super::model::Manner;
 use crate::random;
@@ -30,6 +30,14 @@ impl Dialect for DeepSeek {
                 "Failed to deserialize the JSON body into the target type: messages[{at}].role: unknown variant \
                  `{role}`, expected one of {expected}"
             )));
+        }
+        if body.get("response_format").is_some_and(|format| format["type"] == "json_schema") {
+            return Some(invalid("This response_format type is unavailable now"));
+        }
+        if json_unnamed(body) {
+            return Some(invalid(
+                "Prompt must contain the word 'json' in some form to use 'response_format' of type 'json_object'.",
+            ));
         }
         let model = body.get("model").and_then(Value::as_str).unwrap_or_default();
         let thoughtless = |message: &Value| {

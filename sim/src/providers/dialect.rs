@@ -227,6 +227,12 @@ pub(super) fn messages(body: &Map<String, Value>) -> &[Value] {
     body.get("messages").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
+/// Whether JSON is asked for without a word of it in the messages.
+pub(super) fn json_unnamed(body: &Map<String, Value>) -> bool {
+    body.get("response_format").is_some_and(|format| format["type"] == "json_object")
+        && !Value::from(messages(body)).to_string().to_ascii_lowercase().contains("json")
+}
+
 /// `fp_` and ten digits, as builds of a model are named.
 pub(super) fn fingerprint() -> Value {
     "fp_51b0c0ffee".into()

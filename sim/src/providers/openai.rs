@@ -3,7 +3,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Choice, Count};
 use super::ask::Ask;
-use super::dialect::{Dialect, Refusal, Trouble, UsageAt, fingerprint, messages};
+use super::dialect::{Dialect, Refusal, Trouble, UsageAt, fingerprint, json_unnamed, messages};
 use super::endpoint::Endpoint;
 use super::model::{Kind, Manner};
 use crate::random;
@@ -37,8 +37,7 @@ impl Dialect for OpenAi {
             let message = "Invalid 'stop': array too long. Expected an array with maximum length 4.";
             return Some(invalid("stop", "array_above_max_length", message));
         }
-        let wants_json = body.get("response_format").is_some_and(|format| format["type"] == "json_object");
-        if wants_json && !Value::from(messages(body)).to_string().to_ascii_lowercase().contains("json") {
+        if json_unnamed(body) {
             let message = "'messages' must contain the word 'json' in some form, to use 'response_format' of type \
                            'json_object'.";
             return Some(invalid("messages", "", message));

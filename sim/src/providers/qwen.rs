@@ -3,7 +3,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Call, Count};
 use super::ask::Ask;
-use super::dialect::{Dialect, Refusal, Trouble, UsageAt};
+use super::dialect::{Dialect, Refusal, Trouble, UsageAt, json_unnamed};
 use super::endpoint::Endpoint;
 use super::model::Manner;
 use crate::random;
@@ -23,6 +23,17 @@ impl Dialect for Qwen {
         let request_id = random::uuid();
         if endpoint == Endpoint::Chat && manner.stream_only && !streamed {
             let message = "This model only support stream mode, please enable the stream parameter to access the model. ";
+            return Some(refusal(
+                400,
+                "invalid_parameter_error",
+                "invalid_request_error",
+                message,
+                &request_id,
+            ));
+        }
+        if endpoint == Endpoint::Chat && json_unnamed(body) {
+            let message = "'messages' must contain the word 'json' in some form, to use 'response_format' of type \
+                           'json_object'.";
             return Some(refusal(
                 400,
                 "invalid_parameter_error",

@@ -48,8 +48,10 @@ async fn openai_wants_every_call_answered_and_json_named() {
             "{messages}"
         );
     }
-    let format = json!({"response_format": {"type": "json_object"}});
-    assert_eq!(far.json_at(at, &ask("sim-fast", format)).await.0, 400);
+    for at in [at, "/deepseek/v1/chat/completions", "/qwen/compatible-mode/v1/chat/completions"] {
+        let format = json!({"response_format": {"type": "json_object"}});
+        assert_eq!(far.json_at(at, &ask("sim-fast", format)).await.0, 400, "{at}");
+    }
 }
 
 #[tokio::test]

@@ -154,7 +154,7 @@ fn anothers_catalog_is_proposed_and_taken_over_by_hand() {
 async fn a_model_without_a_price_is_not_sold_and_says_what_it_is() {
     let world = World::serve(|config| {
         config.replacen(
-            "price = { currency = \"CNY\", input = \"4.00\", cached_input = \"1.00\", output = \"16.00\" }",
+            "price = { currency = \"CNY\", input = \"2.00\", cached_input = \"0.50\", output = \"16.00\" }",
             "",
             1,
         )

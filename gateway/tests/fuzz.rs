@@ -1,8 +1,8 @@
 //! Do the parsers keep their promises when they are fed anything? Each is fed inputs that were good until they were bent:
 //! bytes changed, cut out, doubled, put in from elsewhere. The seed is printed, and `TOLLGATE_SEED` repeats a run.
 //!
-//! How much: `TOLLGATE_FUZZ` inputs for each parser (40,000 by default; fewer where one is dear). `scripts/test` feeds them for about
-//! twenty seconds each, `scripts/long` far longer.
+//! How much: `TOLLGATE_FUZZ` inputs for each parser (40,000 by default; fewer where one is dear). `scripts/test` feeds them for up to
+//! half a minute each, `scripts/long` far longer.
 
 use gateway::fuzzing::{TARGETS, Target};
 

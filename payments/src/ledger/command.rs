@@ -880,6 +880,8 @@ impl Command {
             }
             Body::Adjust(change) => {
                 into.wallet(change.account, &change.asset);
+                // What tokens that are taken away were paid with is a line in yuan.
+                into.balance(change.account, &Cny);
                 into.terms_of(&change.asset);
                 into.lots.insert(change.lot());
             }

@@ -503,3 +503,31 @@ async fn memory_knows_that_nothing_is_left_of_an_account_that_was_closed() {
     world.store.submit(closing).await.unwrap();
     assert_eq!(world.admission.available(account, &Asset::Cny), Some(0));
 }
+
+#[tokio::test]
+async fn tokens_taken_by_hand_leave_the_yuan_beside_them_as_they_are() {
+    let world = World::new();
+    let account = world.account().await;
+    world.pay(account, 1_000).await;
+    world.pay_for(account, 5_000, token_kind(1_000_000, 50_000)).await;
+    // What a process keeps in memory is gone.
+    let world = world.reopened().await;
+    let balances = world.store.balances(account).await.unwrap();
+    let tokens = balances.iter().find(|balance| balance.wallet.asset != Asset::Cny).unwrap();
+    let change = Adjustment {
+        account,
+        asset: tokens.wallet.asset.clone(),
+        amount: -1_000_000,
+        ticket: "t".to_owned(),
+    };
+    let operator = |id: &str| Actor { id: id.to_owned(), role: Role::Operator };
+    let command = Command {
+        actor: operator("ann"),
+        reason: Some("a ticket".to_owned()),
+        approver: Some(operator("bob")),
+        ..command("adj:t", START, Body::Adjust(change))
+    };
+    world.store.submit(command).await.unwrap();
+    assert_eq!(world.wallet(account, &Asset::Cny).await.posted, yuan("10").get());
+    world.assert_sound().await;
+}

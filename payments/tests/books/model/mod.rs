@@ -30,7 +30,7 @@
 //! | 22 | a refusal changes nothing | `invariants/words` | `RefusalWrites` |
 //! | 23 | acknowledged is there after a crash | `crash`, on the files of a running store | `Spoiled::OldFiles` |
 //! | 24 | recovery is idempotent, also when it crashes | `crash` | `Spoiled::BetweenRecoveries` |
-//! | 25 | memory = SQLite = PostgreSQL | `replay`, after each batch | a lost command |
+//! | 25 | memory = SQLite = PostgreSQL | `replay`, after each batch; `invariants/needs` | a lost command, `WritesUnseen` |
 //! | 26 | no gap, a chain, copy + tail = whole | `invariants/books`; chain and copies in `replay` | `NumbersTwice`, a lost command |
 //! | 27 | nothing wraps, use never credits | `invariants/books` | `Wraps` |
 //! | 28 | only legal edges | `invariants/edges` | `EndMoves` |
@@ -177,6 +177,7 @@ fn each_invariant_finds_the_mistake_it_is_there_for() {
         (20, Mutation::RateForgotten),
         (21, Mutation::ForgetsKeys),
         (22, Mutation::RefusalWrites),
+        (25, Mutation::WritesUnseen),
         (26, Mutation::NumbersTwice),
         (27, Mutation::Wraps),
         (28, Mutation::EndMoves),

@@ -58,6 +58,8 @@ pub enum Mutation {
     ForgetsKeys,
     /// 22: a refusal leaves a row.
     RefusalWrites,
+    /// 25: a balance is written that nobody looked up.
+    WritesUnseen,
     /// 26: a line of the journal is numbered twice.
     NumbersTwice,
     /// 27: a balance is cut to 32 bits.
@@ -206,6 +208,14 @@ fn tampered(mutation: Mutation, before: &Rows, command: &Command, applied: &mut 
             wallets.sort_by_key(|wallet| (wallet.account, wallet.asset.clone()));
             let wallet = (*wallets.first()?).clone();
             ops.push(RowOp::Wallet(payments::ledger::Wallet { version: wallet.version + 1, ..wallet }));
+        }
+        Mutation::WritesUnseen => {
+            let mut needs = payments::ledger::Needs::default();
+            command.needs(&mut needs);
+            let mut wallets: Vec<_> = before.wallets().collect();
+            wallets.sort_by_key(|wallet| (wallet.account, wallet.asset.clone()));
+            wallets.retain(|wallet| !needs.wallets.contains_key(&(wallet.account, wallet.asset.clone())));
+            ops.push(RowOp::Wallet((*wallets.first()?).clone()));
         }
         Mutation::NumbersTwice => entry(ops, |line| line.account.is_some() && line.n > 1)?.n -= 1,
         Mutation::Wraps => {

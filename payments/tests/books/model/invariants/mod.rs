@@ -5,6 +5,7 @@ mod books;
 mod calls;
 mod edges;
 mod lending;
+mod needs;
 mod orders;
 mod refunds;
 mod words;
@@ -16,6 +17,7 @@ pub use self::{
     calls::*,
     edges::{LEGAL, n28_only_legal_edges, taken},
     lending::*,
+    needs::*,
     orders::*,
     refunds::*,
     words::*,
@@ -26,7 +28,7 @@ use super::world::World;
 pub type Check = fn(&World) -> Result<(), String>;
 
 /// Those of the thirty that one run in memory can show.
-pub const CHECKS: [(u8, Check); 26] = [
+pub const CHECKS: [(u8, Check); 27] = [
     (1, n01_debits_equal_credits),
     (2, n02_lots_add_up),
     (3, n03_balances_are_their_lots_and_holds),
@@ -49,6 +51,7 @@ pub const CHECKS: [(u8, Check); 26] = [
     (20, n20_a_foreign_price_names_its_rate),
     (21, n21_a_repeat_changes_nothing),
     (22, n22_a_refusal_changes_nothing),
+    (25, n25_what_is_changed_was_named),
     (26, n26_lines_are_numbered_without_a_gap),
     (27, n27_nothing_wraps),
     (28, n28_only_legal_edges),

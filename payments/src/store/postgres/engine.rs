@@ -503,14 +503,16 @@ impl Line {
         let by: Vec<String> = kinds
             .clone()
             .enumerate()
-            .map(|(i, column)| format!("{} = (${})[1]", column.name, i + 1))
+            .map(|(i, column)| format!("{} = ANY(${})", column.name, i + 1))
             .collect();
         let sql = format!("DELETE FROM {} WHERE {}", table.name, by.join(" AND "));
         let statement = self.prepared(&sql).await?;
         let rows = [key];
         let arrays: Vec<Array> = kinds.enumerate().map(|(place, of)| column(&rows, place, of.kind)).collect();
-        self.client.execute(&statement, &params(&arrays)).await?;
-        Ok(())
+        match self.client.execute(&statement, &params(&arrays)).await? {
+            1 => Ok(()),
+            rows => Err(Trouble::Fatal(format!("{rows} rows went from {} in place of one", table.name))),
+        }
     }
 
     /// Puts rows into their tables: see [`Line::write`].

@@ -469,7 +469,10 @@ mod tests {
         let tool = |tool: &str, finish: &str| delta(&format!(r#"{{"tool_calls":[{tool}]}}"#), finish);
         let chunks = mended(
             &[
-                &tool(r#"{"id":"a","type":"function","function":{"name":"f","arguments":"{"}}"#, "null"),
+                &tool(
+                    r#"{"id":"a","type":"function","function":{"name":"f","arguments":"{"},"extra_content":{"google":{}}}"#,
+                    "null",
+                ),
                 &tool(r#"{"id":"","type":null,"function":{"name":"","arguments":"}"}}"#, "null"),
                 &tool(r#"{"index":3,"id":"b","function":{"name":"g","arguments":{"x":1.0}}}"#, "null"),
                 &tool(
@@ -483,7 +486,8 @@ mod tests {
             chunks.iter().map(|chunk| chunk["choices"][0]["delta"]["tool_calls"][0].clone()).collect();
         assert_eq!(
             calls[0],
-            serde_json::json!({"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{"}})
+            serde_json::json!({"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{"},
+                "extra_content": {"google": {}}})
         );
         assert_eq!(calls[1], serde_json::json!({"index": 0, "function": {"arguments": "}"}}));
         assert_eq!(

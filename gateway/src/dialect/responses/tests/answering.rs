@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use serde_json::{Value, json};
 
-use super::{asked, bill, chunk, events, kinds, lost};
+use super::{asked, bill, chunk, events, kinds, lost, made, wanted};
 use crate::{
     chat::TextSize,
     dialect::{responses::ResponsesVoice, voice::Voice},
@@ -251,6 +251,29 @@ fn sloppy_calls_are_put_right() {
         output.iter().map(|c| (c["name"].as_str().unwrap(), c["arguments"].as_str().unwrap())).collect();
     assert_eq!(said, [("f", "{\"x\":1}"), ("g", "{}"), ("h", "{}")]);
     assert!(output[2]["call_id"].as_str().unwrap().starts_with("call_"));
+}
+
+/// Gemini signs its calls, and wants the signature back with them.
+#[test]
+fn what_else_stands_in_a_call_goes_out_with_it_and_comes_back() {
+    let signed = json!({ "google": { "thought_signature": "s==" } });
+    let call = |call: Value| delta(&json!({ "tool_calls": [call] }));
+    let events = streamed(
+        PLAIN,
+        &[
+            call(
+                json!({ "index": 0, "id": "a", "type": "function", "extra_content": signed, "function": { "name": "f", "arguments": "" } }),
+            ),
+            call(json!({ "index": 0, "function": { "arguments": "{}" } })),
+            finish("stop"),
+        ],
+    );
+    let item = &events.last().unwrap()["response"]["output"][0];
+    assert_eq!(item["extra_content"], signed);
+    let back = json!({ "model": "m", "input": [item, { "type": "function_call_output", "call_id": "a", "output": "x" }] });
+    let form = made(wanted(&back.to_string()).chat).unwrap();
+    let said: Value = serde_json::from_slice(&form.body).unwrap();
+    assert_eq!(said["messages"][0]["tool_calls"][0]["extra_content"], signed);
 }
 
 #[test]

@@ -465,6 +465,25 @@ mod tests {
     }
 
     #[test]
+    fn a_call_of_free_text_stays_one_when_it_is_mended() {
+        let tool = |tool: &str| delta(&format!(r#"{{"tool_calls":[{tool}]}}"#), "null");
+        let chunks = mended(
+            &[
+                &tool(r#"{"id":"a","type":"custom","custom":{"name":"f","input":"x"}}"#),
+                &tool(r#"{"type":"custom","custom":{"input":"y"}}"#),
+            ],
+            "gemini",
+        );
+        let calls: Vec<_> =
+            chunks.iter().map(|chunk| chunk["choices"][0]["delta"]["tool_calls"][0].clone()).collect();
+        assert_eq!(
+            calls[0],
+            serde_json::json!({"index": 0, "id": "a", "type": "custom", "custom": {"name": "f", "input": "x"}})
+        );
+        assert_eq!(calls[1], serde_json::json!({"index": 0, "custom": {"input": "y"}}));
+    }
+
+    #[test]
     fn a_tool_call_is_named_once_and_counted_densely() {
         let tool = |tool: &str, finish: &str| delta(&format!(r#"{{"tool_calls":[{tool}]}}"#), finish);
         let chunks = mended(

@@ -39,6 +39,8 @@ struct Tool {
     index: Option<u64>,
     id: String,
     name: String,
+    /// One of free text: what is called stands in `custom`, as it came, in place of `function`.
+    custom: bool,
 }
 
 #[derive(Deserialize)]
@@ -216,12 +218,13 @@ fn mend_tools(message: &RawMessage<'_>, said: &mut Said, streaming: bool, mended
         let arguments_are_text =
             arguments.is_none_or(|raw| raw.get().starts_with('"') || raw.get() == "null");
         dirty |= !arguments_are_text;
+        let custom = call.kind.as_deref() == Some("custom");
         if is_new {
-            dirty |= call.kind.as_deref() != Some("function") && call.kind.as_deref() != Some("custom");
+            dirty |= call.kind.as_deref() != Some("function") && !custom;
             dirty |= id.is_none();
             let made = || format!("call_{place}");
             let (id, name) = (id.unwrap_or_else(made), name.unwrap_or_default());
-            said.tools.push(Tool { index: call.index, id, name });
+            said.tools.push(Tool { index: call.index, id, name, custom });
         } else {
             dirty |= call.id.is_some() || call.kind.is_some();
             dirty |= call.function.as_ref().is_some_and(|function| function.name.is_some());
@@ -289,9 +292,11 @@ fn write_tool(
         call.count("index", index as u64);
     }
     if is_new {
-        call.text("id", &tool.id).text("type", "function");
+        call.text("id", &tool.id).text("type", if tool.custom { "custom" } else { "function" });
     }
-    call.raw("function", &function.finish());
+    if !tool.custom {
+        call.raw("function", &function.finish());
+    }
     // Whatever else a call holds, its provider may want back: Gemini signs calls in `extra_content`.
     for (name, value) in json::members(raw.get().as_bytes()).unwrap_or_default() {
         if !matches!(name.as_ref(), "index" | "id" | "type" | "function") {

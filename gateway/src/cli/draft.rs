@@ -265,8 +265,11 @@ fn needs_all_decimals(row: &RawModel, scale: u32) -> bool {
     let percent = row.markup_percent.as_deref().unwrap_or("0");
     let factor = Decimal::ONE + number(percent) / Decimal::ONE_HUNDRED;
     texts(row).map(|text| number(text)).any(|figure| {
-        let small = row.currency != CNY && !figure.is_zero() && figure < Decimal::ONE;
-        small || (figure * factor).normalize().scale() > scale
+        if row.currency == CNY {
+            (figure * factor).normalize().scale() > scale
+        } else {
+            !figure.is_zero() && figure < Decimal::ONE
+        }
     })
 }
 

@@ -357,14 +357,12 @@ mod tests {
 
     #[test]
     fn text_is_counted_as_it_will_be_read() {
-        assert_eq!(
-            chunk(r#"{"choices":[{"delta":{"content":"你好"}}]}"#).text_size,
-            TextSize { ascii: 0, wide: 6 }
-        );
-        assert_eq!(
-            chunk(r#"{"choices":[{"delta":{"content":"\u4f60\n"}}]}"#).text_size,
-            TextSize { ascii: 1, wide: 3 }
-        );
+        let bytes = |text: &str| {
+            let size = chunk(text).text_size;
+            (size.ascii, size.wide)
+        };
+        assert_eq!(bytes(r#"{"choices":[{"delta":{"content":"你好"}}]}"#), (0, 6));
+        assert_eq!(bytes(r#"{"choices":[{"delta":{"content":"\u4f60\n"}}]}"#), (1, 3));
         assert_eq!(
             chunk(r#"{"choices":[{"delta":{"reasoning_content":"abc","content":null}}]}"#).text_size.bytes(),
             3

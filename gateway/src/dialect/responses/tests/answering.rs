@@ -339,7 +339,7 @@ fn an_answer_without_end_is_cut_where_memory_would_be() {
     let mut out = BytesMut::new();
     for text_bytes in [1, 64 * 1024 * 1024, 1] {
         let mut more = chunk(delta(&json!({ "content": "a" })), None, false);
-        more.text_size = TextSize::ascii(text_bytes);
+        more.text_size = TextSize::bytes_of(text_bytes, 0);
         voice.chunk(more, &mut out);
     }
     voice.end(&bill(Some((10, 5)), None), &mut out);

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use units::Livemode;
 
 use crate::{
-    Currency, Limits, ModelKind, RawAlias, RawCondition, RawQuirks, Region, Strategy, catalog,
+    Currency, Limits, ModelKind, RawAlias, RawCondition, RawQuirks, Region, Strategy, WhenShort, catalog,
     target::RawTarget,
 };
 
@@ -126,6 +126,9 @@ pub struct RawRoute {
     /// Output tokens set aside for a call that names no `max_tokens`: 4096 where absent, or the model's `output_max`
     /// if that is less.
     pub hold_output_tokens: Option<u64>,
+    /// What becomes of a call whose ceiling the balance, a budget or the caller's own maximum does not cover.
+    #[serde(default)]
+    pub when_short: WhenShort,
     /// Attempts in all, the first included: 1 to 10.
     #[serde(default = "three")]
     pub attempts_max: u32,

@@ -34,6 +34,17 @@ impl Strategy {
     }
 }
 
+/// What becomes of a call whose ceiling the balance, a budget or the caller's own maximum does not cover.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenShort {
+    /// It is refused, and told what would do.
+    #[default]
+    Refuse,
+    /// Its answer may be only as long as there is money for, which `x-tollgate-max-tokens` says.
+    Clamp,
+}
+
 /// What is known of a target at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {

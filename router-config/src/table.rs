@@ -14,7 +14,7 @@ use units::{Livemode, Tokens};
 
 use crate::{
     Alias, Auth, Capability, CatalogModel, Circumstances, Condition, ModelKind, Quirks, Region, Strategy,
-    Unfit, Wire, alias,
+    Unfit, WhenShort, Wire, alias,
 };
 
 /// Everything routing needs, as one immutable snapshot.
@@ -287,6 +287,8 @@ pub struct Route {
     pub strategy: Strategy,
     /// Output tokens held for a call that names no `max_tokens`.
     pub hold_output_tokens: Tokens,
+    /// What becomes of a call that is not covered.
+    pub when_short: WhenShort,
     /// Attempts in all, the first included.
     pub attempts_max: u32,
 }

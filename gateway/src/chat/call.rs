@@ -30,6 +30,8 @@ pub struct Call {
     pub caller: Caller,
     /// The model asked for.
     pub model: String,
+    /// Models that may serve it instead, in this order (`models` in the body).
+    pub instead: Vec<String>,
     /// Whether the answer is to come as server-sent events.
     pub stream: bool,
     /// Whether the client asked for usage in the stream (`stream_options.include_usage`).

@@ -1,5 +1,7 @@
 //! What does a caller say about a call beside its body?
 
+use units::NanoCny;
+
 /// The caller's own words on what a call is and how it may be served, from `x-tollgate-…` headers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wishes {
@@ -11,4 +13,6 @@ pub struct Wishes {
     pub route: Option<String>,
     /// Where the caller is: `x-tollgate-region`.
     pub region: Option<String>,
+    /// The most it may cost: `x-tollgate-max-cost-cny`.
+    pub max_cost: Option<NanoCny>,
 }

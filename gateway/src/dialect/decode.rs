@@ -18,6 +18,10 @@ use crate::{
 const DEPTH_MAX: usize = 127;
 /// Most messages, or input items, of one call: more than any conversation, few enough to be walked through.
 pub(super) const ENTRIES_MAX: usize = 10_000;
+/// The member that names models which may serve a call instead.
+const MODELS: &str = "models";
+/// Most models that it may name.
+const MODELS_MAX: usize = 8;
 /// Largest maximum of output that makes any sense.
 const OUTPUT_MAX: u64 = 10_000_000;
 
@@ -97,6 +101,8 @@ pub enum DecodeError {
 pub struct Wanted {
     /// The model.
     pub model: String,
+    /// Models that may serve it instead, in this order.
+    pub instead: Vec<String>,
     /// Whether the answer is to come in pieces.
     pub stream: bool,
     /// Whether a chat client asked for usage in the stream (`stream_options.include_usage`).
@@ -118,14 +124,18 @@ pub struct Wanted {
 pub(super) struct Fields<'a> {
     body: &'a Bytes,
     members: json::Members<'a>,
+    /// `models`, as OpenRouter's clients say it: it is for us, and no upstream sees it.
+    models: Vec<&'a RawValue>,
 }
 
 impl<'a> Fields<'a> {
     /// Reads a body as one JSON object. The content type plays no part: `curl -d` sends JSON as a form.
     pub(super) fn read(body: &'a Bytes) -> Result<Self, DecodeError> {
-        let members = json::members(body).map_err(|e| DecodeError::Syntax(explain(body, &e)))?;
+        let mut members = json::members(body).map_err(|e| DecodeError::Syntax(explain(body, &e)))?;
         inspect(body)?;
-        Ok(Self { body, members })
+        let models = members.iter().filter(|(name, _)| name == MODELS).map(|(_, value)| *value).collect();
+        members.retain(|(name, _)| name != MODELS);
+        Ok(Self { body, members, models })
     }
 
     /// A member's value; null is absent. Given twice, it is an error: which one would count?
@@ -156,6 +166,29 @@ impl<'a> Fields<'a> {
     ) -> Result<Option<T>, DecodeError> {
         let value = self.find(name)?;
         value.map(|value| serde_json::from_str(value.get()).map_err(|_| wrong(name, expected))).transpose()
+    }
+
+    /// Models that may serve the call instead of `model`: those of `models`, each once, in their order.
+    pub(super) fn instead(&self, model: &str) -> Result<Vec<String>, DecodeError> {
+        let raw = match self.models.as_slice() {
+            [] => return Ok(Vec::new()),
+            [raw] => raw,
+            _ => return Err(DecodeError::Duplicate(MODELS.into())),
+        };
+        let named: Option<Vec<String>> =
+            serde_json::from_str(raw.get()).map_err(|_| wrong(MODELS, "an array of models' names"))?;
+        let named = named.unwrap_or_default();
+        if named.len() > MODELS_MAX {
+            let expected = format!("expected at most {MODELS_MAX} models");
+            return Err(DecodeError::BadValue { param: MODELS.into(), expected });
+        }
+        let mut models: Vec<String> = Vec::with_capacity(named.len());
+        for name in named {
+            if name != model && !models.contains(&name) {
+                models.push(name);
+            }
+        }
+        Ok(models)
     }
 
     /// `model`, which nobody may leave out.

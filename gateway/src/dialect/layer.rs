@@ -135,6 +135,7 @@ where
         hops,
         caller,
         model: wanted.model,
+        instead: wanted.instead,
         stream: wanted.stream,
         wants_usage: wanted.wants_usage,
         output_max: wanted.output_max,
@@ -216,6 +217,7 @@ fn encode(reply: Reply, requests: Standing, voices: Voices, keep_alive: Duration
             headers.insert(unbuffered, HeaderValue::from_static("no"));
         }
     }
+    put(headers, HeaderName::from_static("x-request-id"), &head.request.to_string());
     put(headers, HeaderName::from_static("x-tollgate-provider"), &head.provider);
     put(headers, HeaderName::from_static("x-tollgate-model"), &head.model);
     put(headers, HeaderName::from_static("x-tollgate-price-version"), &head.price_version);

@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 use router_config::is_word;
+use units::NanoCny;
 
 use super::DecodeError;
 use crate::chat::Wishes;
@@ -10,7 +11,7 @@ use crate::chat::Wishes;
 const TAGS_MAX: usize = 16;
 const WORD: &str = "expected 1 to 64 letters, digits, `-`, `_`, `.` or `:`";
 
-/// Reads `x-tollgate-task`, `-tags`, `-route` and `-region`; an empty header is none.
+/// Reads `x-tollgate-task`, `-tags`, `-route`, `-region` and `-max-cost-cny`; an empty header is none.
 ///
 /// # Errors
 /// [`DecodeError::BadValue`], which names the header.
@@ -20,6 +21,7 @@ pub(super) fn wishes(headers: &HeaderMap) -> Result<Wishes, DecodeError> {
         tags: tags(headers)?,
         route: word(headers, "x-tollgate-route")?,
         region: word(headers, "x-tollgate-region")?,
+        max_cost: yuan(headers, "x-tollgate-max-cost-cny")?,
     })
 }
 
@@ -27,18 +29,34 @@ fn bad(header: &'static str, expected: impl Into<String>) -> DecodeError {
     DecodeError::BadValue { param: header.into(), expected: expected.into() }
 }
 
-fn word(headers: &HeaderMap, header: &'static str) -> Result<Option<String>, DecodeError> {
+/// The one value of a header, if it says anything.
+fn text<'a>(
+    headers: &'a HeaderMap,
+    header: &'static str,
+    expected: &str,
+) -> Result<Option<&'a str>, DecodeError> {
     let mut values = headers.get_all(header).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(DecodeError::Duplicate(header.into()));
     }
-    let text = value.to_str().map_err(|_| bad(header, WORD))?.trim();
-    match text {
-        "" => Ok(None),
-        word if is_word(word) => Ok(Some(word.to_owned())),
-        _ => Err(bad(header, WORD)),
+    let text = value.to_str().map_err(|_| bad(header, expected))?.trim();
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+fn word(headers: &HeaderMap, header: &'static str) -> Result<Option<String>, DecodeError> {
+    match text(headers, header, WORD)? {
+        Some(word) if is_word(word) => Ok(Some(word.to_owned())),
+        Some(_) => Err(bad(header, WORD)),
+        None => Ok(None),
     }
+}
+
+fn yuan(headers: &HeaderMap, header: &'static str) -> Result<Option<NanoCny>, DecodeError> {
+    let expected = "expected yuan with at most nine decimals, such as `0.05`";
+    let Some(text) = text(headers, header, expected)? else { return Ok(None) };
+    let amount: NanoCny = text.parse().map_err(|_| bad(header, expected))?;
+    if amount < NanoCny::ZERO { Err(bad(header, expected)) } else { Ok(Some(amount)) }
 }
 
 fn tags(headers: &HeaderMap) -> Result<Vec<String>, DecodeError> {
@@ -82,8 +100,10 @@ mod tests {
             ("x-tollgate-tags", "team:a, beta"),
             ("x-tollgate-tags", "b2"),
             ("x-tollgate-region", "apac"),
+            ("x-tollgate-max-cost-cny", "0.05"),
         ])
         .unwrap();
+        assert_eq!(said.max_cost, Some(NanoCny::new(50_000_000)));
         assert_eq!((said.task.as_deref(), said.region.as_deref()), (Some("payment-intent"), Some("apac")));
         assert_eq!(said.tags, ["team:a", "beta", "b2"]);
     }
@@ -95,6 +115,9 @@ mod tests {
             other => panic!("{other}"),
         };
         assert_eq!(param(&[("x-tollgate-task", "two words")]), "x-tollgate-task");
+        for amount in ["-1", "1e3", "0.0000000001", "a", "99999999999"] {
+            assert_eq!(param(&[("x-tollgate-max-cost-cny", amount)]), "x-tollgate-max-cost-cny", "{amount}");
+        }
         assert_eq!(param(&[("x-tollgate-route", "a"), ("x-tollgate-route", "b")]), "x-tollgate-route");
         assert_eq!(param(&[("x-tollgate-tags", "a,b c")]), "x-tollgate-tags");
         assert_eq!(param(&[("x-tollgate-tags", "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q")]), "x-tollgate-tags");

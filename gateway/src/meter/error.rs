@@ -1,6 +1,6 @@
 //! Why a call was not served.
 
-use super::{HoldLost, Refusal};
+use super::{HoldLost, Refusal, Short};
 use crate::{chat::TooFast, dispatch::DispatchError};
 
 /// No answer, and nothing charged.
@@ -12,6 +12,9 @@ pub enum MeterError {
     /// No money was set aside.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The balance covers none of the models allowed.
+    #[error(transparent)]
+    Short(Box<Short>),
     /// Money was set aside and could not be written down.
     #[error(transparent)]
     HoldLost(#[from] HoldLost),

@@ -20,6 +20,8 @@ pub struct Reply {
 /// What the answer's headers tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplyHead {
+    /// The call, as its hold and its receipt are called.
+    pub request: RequestId,
     /// In whose words the answer is.
     pub spoken: Spoken,
     /// Which of the client's wishes were said otherwise to whoever served it.

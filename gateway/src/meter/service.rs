@@ -12,9 +12,12 @@ use std::{
 use futures_util::{FutureExt, TryFutureExt, future::try_join};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
-use units::Tokens;
+use units::{RequestId, Timestamp, Tokens};
 
-use super::{HoldAsk, MeterError, MeterLayer, Metered, Reply, ReplyBody, ReplyHead, Tails, tab::Tab};
+use super::{
+    HoldAsk, MeterError, MeterLayer, Metered, Refusal, Reply, ReplyBody, ReplyHead, Short, Tails,
+    short::clamped, tab::Tab,
+};
 use crate::{
     chat::{Ending, Reservation, Trail},
     dispatch::{Answer, DispatchError},
@@ -90,7 +93,59 @@ impl Drop for Calling {
     }
 }
 
+/// One plan after another: the next where money does not cover one, or nobody answers it.
 async fn serve<S>(
+    layer: MeterLayer,
+    ready: S,
+    mut planned: Planned,
+    trail: Trail,
+    gone: CancellationToken,
+) -> Result<Reply, MeterError>
+where
+    S: Service<Covered, Response = Answer, Error = DispatchError> + Clone + Send,
+    S::Future: Send,
+{
+    let (mut rest, mut cheapest) = (std::mem::take(&mut planned.instead).into_iter(), None::<Short>);
+    loop {
+        let seen = planned.call.seen.clone();
+        let error =
+            match serve_one(layer.clone(), ready.clone(), planned.clone(), trail.clone(), gone.clone()).await
+            {
+                Ok(reply) => return Ok(reply),
+                Err(error) => error,
+            };
+        let failed = match &error {
+            MeterError::Refused(refusal @ Refusal::InsufficientFunds { .. }) => {
+                let short = Short::of(&planned, refusal);
+                cheapest = [cheapest, short].into_iter().flatten().min_by_key(|short| short.required);
+                false
+            }
+            MeterError::Refused(Refusal::OverBudget(budget)) if !budget.will_do() => false,
+            MeterError::Dispatch(DispatchError::Exhausted { .. }) if !gone.is_cancelled() => true,
+            _ => return Err(error),
+        };
+        let Some(mut next) = rest.next() else {
+            return Err(match (&error, cheapest) {
+                (MeterError::Refused(_), Some(short)) => MeterError::Short(Box::new(short)),
+                _ => error,
+            });
+        };
+        if failed {
+            // The hold of this id has ended without a charge: what comes now has one of its own.
+            next.call.id = RequestId::new(born(&next.call.id));
+        }
+        seen.note(&next.route.model.id);
+        planned = next;
+    }
+}
+
+/// When a call was made, to the millisecond: its id, a UUID of version 7, begins with it.
+fn born(id: &RequestId) -> Timestamp {
+    let millis = id.as_bytes().iter().take(6).fold(0_i64, |sum, byte| (sum << 8) | i64::from(*byte));
+    Timestamp(millis.saturating_mul(1_000))
+}
+
+async fn serve_one<S>(
     layer: MeterLayer,
     mut ready: S,
     planned: Planned,
@@ -102,13 +157,21 @@ where
     S::Future: Send,
 {
     let MeterLayer { till, pace, tails, metrics } = layer;
-    let planned = Arc::new(planned);
-    let call = &planned.call;
-    let estimate = call.input_estimate.saturating_plus(planned.output_bound);
-    let reserved = pace.take(&call.caller, estimate)?;
+    let mut planned = planned;
+    let estimate = planned.call.input_estimate.saturating_plus(planned.output_bound);
+    let reserved = pace.take(&planned.call.caller, estimate)?;
     let begun = Instant::now();
     // No money: no upstream call.
-    let hold = match till.admit(ask(&planned)).await {
+    let mut admitted = till.admit(ask(&planned)).await;
+    if let Err(refusal) = &admitted
+        && let Some(shorter) = clamped(&planned, refusal)
+    {
+        planned = shorter;
+        admitted = till.admit(ask(&planned)).await;
+    }
+    let planned = Arc::new(planned);
+    let call = &planned.call;
+    let hold = match admitted {
         Ok(hold) => hold,
         Err(refusal) => {
             pace.correct(&call.caller, reserved.taken, Tokens(0));
@@ -190,6 +253,7 @@ fn ask(planned: &Planned) -> HoldAsk {
 
 fn head(planned: &Planned, answer: &Answer, trail: &Trail, reserved: &Reservation) -> ReplyHead {
     ReplyHead {
+        request: planned.call.id,
         spoken: answer.spoken,
         adjusted: answer.adjusted.clone(),
         provider: answer.target.provider.id.clone(),

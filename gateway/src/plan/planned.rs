@@ -3,16 +3,19 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use payments::prices::{PriceError, Quote};
-use router_config::{Circumstances, Modality, Route, Standing, Strategy, Target, order};
-use units::{Timestamp, Tokens};
+use router_config::{Circumstances, Modality, Route, Standing, Strategy, Target, WhenShort, order};
+use units::{NanoCny, Timestamp, Tokens};
 
 use super::{
     Snapshot,
+    ceiling::{affordable, ceiling},
     cost::cost,
     spoken::{Unspoken, spoken},
 };
 use crate::chat::{Call, Endpoint, Spoken, Trail};
 
+/// An answer is not cut shorter than this for money: it would say nothing, and be paid for all the same.
+pub const CLAMPED_MIN: Tokens = Tokens(64);
 /// Names offered for one that is unknown.
 const SUGGESTIONS_MAX: usize = 3;
 
@@ -31,8 +34,10 @@ pub struct Planned {
     pub output_bound: Tokens,
     /// Where the caller is, if anybody knows.
     pub region: Option<String>,
-    /// What the upstream is told when the client named no maximum: for each answer.
+    /// What the upstream is told: for each answer. `None` where the client named a maximum, and there is money for it.
     pub output_cap: Option<Tokens>,
+    /// The same call for other models that the caller allows, in the order in which they are tried.
+    pub instead: Vec<Self>,
 }
 
 /// A target that can take a call.
@@ -90,6 +95,18 @@ pub enum PlanError {
         /// What may have been meant.
         nearest: Vec<String>,
     },
+    /// It may cost more than the caller allows.
+    #[error("{}", too_dear(.model, *.ceiling, *.max, *.output_fits))]
+    TooDear {
+        /// The model that comes nearest.
+        model: String,
+        /// What the call may cost.
+        ceiling: NanoCny,
+        /// What it is allowed to.
+        max: NanoCny,
+        /// An answer of so many tokens would fit.
+        output_fits: Option<Tokens>,
+    },
     /// It has no price now.
     #[error(
         "The model `{model}` cannot be priced at the moment: {reason}. Nothing was charged; try again soon."
@@ -114,6 +131,16 @@ pub enum PlanError {
     /// The table has a model that nobody serves: a broken snapshot.
     #[error("The model `{0}` has no route.")]
     NoRoute(String),
+}
+
+fn too_dear(model: &str, ceiling: NanoCny, max: NanoCny, output_fits: Option<Tokens>) -> String {
+    let what = format!(
+        "This request may cost up to {ceiling} yuan with `{model}`, more than the {max} yuan of `x-tollgate-max-cost-cny`."
+    );
+    match output_fits {
+        Some(output) => format!("{what} With `max_tokens` of {} or less it would fit.", output.0),
+        None => format!("{what} The prompt alone costs more."),
+    }
 }
 
 fn unknown(model: &str, nearest: &[String]) -> String {
@@ -147,11 +174,49 @@ impl Snapshot {
     }
 }
 
-/// Decides who serves `call`, at which price of the `moment`, and how much is to be set aside for it.
+/// Decides who serves `call`, at which price of the `moment`, and how much is to be set aside for it. Of the models that
+/// the caller names, those that have a plan stay, in their order.
 ///
 /// # Errors
-/// [`PlanError`].
+/// [`PlanError`]: of the first model, or of the one that is nearest to the caller's maximum.
 pub fn plan(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<Planned, PlanError> {
+    let instead = std::mem::take(&mut call.instead);
+    if instead.is_empty() {
+        return plan_one(call, snapshot, moment);
+    }
+    let (mut plans, mut failed): (Vec<Planned>, Option<PlanError>) = (Vec::new(), None);
+    for name in std::iter::once(call.model.clone()).chain(instead) {
+        match plan_one(Call { model: name, ..call.clone() }, snapshot, moment) {
+            // Two names may mean one model.
+            Ok(plan) if plans.iter().any(|other| Arc::ptr_eq(&other.route, &plan.route)) => {}
+            Ok(plan) => plans.push(plan),
+            Err(error) => failed = Some(failed.map_or_else(|| error.clone(), |first| nearer(first, &error))),
+        }
+    }
+    let mut plans = plans.into_iter();
+    match (plans.next(), failed) {
+        (Some(first), _) => {
+            call.seen.note(&first.route.model.id);
+            Ok(Planned { instead: plans.collect(), ..first })
+        }
+        (None, Some(error)) => Err(error),
+        (None, None) => Err(PlanError::NoRoute(call.model)),
+    }
+}
+
+/// The one whose ceiling is lower, where both are about money; else the first.
+fn nearer(first: PlanError, other: &PlanError) -> PlanError {
+    match (&first, other) {
+        (PlanError::TooDear { ceiling: mine, .. }, PlanError::TooDear { ceiling: theirs, .. })
+            if theirs < mine =>
+        {
+            other.clone()
+        }
+        _ => first,
+    }
+}
+
+fn plan_one(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<Planned, PlanError> {
     let Moment { now, health, .. } = *moment;
     // A name longer than any of ours is not worth comparing.
     let near = |model: &str| if model.len() <= 128 { snapshot.nearest(model) } else { Vec::new() };
@@ -182,8 +247,24 @@ pub fn plan(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<
     let quote = snapshot.prices.quote(call.caller.account, &model.id, now, call.input_bound);
     let quote = quote.map_err(|reason| PlanError::PriceUnavailable { model: call.model.clone(), reason })?;
     let each = call.output_max.unwrap_or_else(|| model.output_max.min(route.hold_output_tokens));
-    let output_bound = Tokens(each.0.saturating_mul(u64::from(call.n)));
-    let output_cap = call.output_max.is_none().then_some(each);
+    let all = |each: Tokens| Tokens(each.0.saturating_mul(u64::from(call.n)));
+    let (mut output_bound, mut output_cap) = (all(each), call.output_max.is_none().then_some(each));
+    if let Some(max) = wishes.max_cost {
+        // What cannot be expressed is refused where it would be set aside.
+        let most = ceiling(&quote, call.input_bound, output_bound).unwrap_or(max);
+        if most > max {
+            let fits = affordable(&quote, call.input_bound, max)
+                .map(|output| Tokens(output.0 / u64::from(call.n.max(1))));
+            match fits.filter(|fits| route.when_short == WhenShort::Clamp && *fits >= CLAMPED_MIN) {
+                Some(fits) => (output_bound, output_cap) = (all(fits), Some(fits)),
+                None => {
+                    let (model, ceiling) = (model.id.clone(), most);
+                    let output_fits = fits.filter(|fits| fits.0 > 0);
+                    return Err(PlanError::TooDear { model, ceiling, max, output_fits });
+                }
+            }
+        }
+    }
     let (mut unspoken, mut unfit) = (None, None);
     let mut candidates = Vec::with_capacity(route.targets.len());
     let mut standings = Vec::with_capacity(route.targets.len());
@@ -228,7 +309,8 @@ pub fn plan(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<
         in_order.partition(|candidate| health.is_well(&candidate.target));
     targets.extend(resting);
     let region = circumstances.region.map(str::to_owned);
-    Ok(Planned { route: Arc::clone(route), quote, targets, output_bound, region, output_cap, call })
+    let instead = Vec::new();
+    Ok(Planned { route: Arc::clone(route), quote, targets, output_bound, region, output_cap, instead, call })
 }
 
 /// What the call holds, and what it wants.

@@ -117,7 +117,7 @@ fn messages(planned: &Planned, candidate: &Candidate) -> Result<Asked, Fault> {
     Ok(Asked {
         path: offered(target.provider.quirks.messages_path.as_deref(), &target.upstream_model, call)?,
         headers: call.forward.clone(),
-        body: anthropic::native(&call.native, &target.upstream_model),
+        body: anthropic::native(&call.native, &target.upstream_model, planned.output_cap),
         stream: call.stream,
         adjusted: Vec::new(),
         ear: Box::new(MessagesEar::default()),
@@ -129,7 +129,7 @@ fn chat_as_messages(planned: &Planned, candidate: &Candidate) -> Result<Asked, F
     let (call, target) = (&planned.call, &candidate.target);
     let form = call.as_chat().map_err(|what| Fault::inexpressible(&what))?;
     // One of the two is there: where the client sets no maximum, the plan does.
-    let output_max = call.output_max.or(planned.output_cap).unwrap_or(planned.output_bound);
+    let output_max = planned.output_cap.or(call.output_max).unwrap_or(planned.output_bound);
     let able = Able(target.facts.as_ref().map(|facts| &facts.caps));
     let written = anthropic::request(form, &target.upstream_model, call.stream, output_max, able);
     let Written { body, adjusted } = written.map_err(|what| Fault::inexpressible(&what))?;

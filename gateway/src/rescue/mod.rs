@@ -26,7 +26,7 @@ use crate::{
     dispatch::DispatchError,
     edge::{Incoming, Shed},
     keys::AuthError,
-    meter::{BudgetSpent, HoldLost, MeterError, Refusal},
+    meter::{BudgetSpent, HoldLost, MeterError, Refusal, Short},
     plan::{PlanError, Unspoken},
     telemetry::Metrics,
 };
@@ -60,6 +60,9 @@ pub enum Failure {
     /// No money was set aside.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The balance covers none of the models allowed.
+    #[error(transparent)]
+    Short(Box<Short>),
     /// Money was set aside and could not be written down.
     #[error(transparent)]
     HoldLost(#[from] HoldLost),
@@ -82,6 +85,7 @@ impl From<MeterError> for Failure {
         match error {
             MeterError::TooFast(e) => Self::TooFast(e),
             MeterError::Refused(e) => Self::Refused(e),
+            MeterError::Short(e) => Self::Short(e),
             MeterError::HoldLost(e) => Self::HoldLost(e),
             MeterError::Dispatch(e) => Self::Dispatch(e),
             MeterError::Gone => Self::Gone,
@@ -156,9 +160,10 @@ pub fn error_response(
     response
 }
 
+/// Where an answer has an id already, it was served under that.
 fn stamp(headers: &mut HeaderMap, id: &str) {
     if let Ok(id) = HeaderValue::from_str(id) {
-        headers.insert(HeaderName::from_static("x-request-id"), id);
+        headers.entry(HeaderName::from_static("x-request-id")).or_insert(id);
     }
 }
 
@@ -177,6 +182,7 @@ impl Failure {
             Self::Decode(e) => decode(e),
             Self::Plan(e) => plan(e),
             Self::Refused(e) => refused(e, topup_url),
+            Self::Short(e) => short(e, topup_url),
             Self::HoldLost(_) => ledger_unavailable(),
             Self::Dispatch(e) => dispatch(e),
             Self::NotKept(e) => {
@@ -264,6 +270,17 @@ fn plan(error: &PlanError) -> Rescued {
         }
         PlanError::Unspoken(Unspoken::WrongEndpoint { .. } | Unspoken::NotOffered { .. }) => {
             Rescued::invalid(StatusCode::BAD_REQUEST, "wrong_endpoint", error).about("model")
+        }
+        PlanError::TooDear { ceiling, max, output_fits, .. } => {
+            let mut body = ErrorBody::new("insufficient_quota", "max_cost_exceeded", error.to_string())
+                .with("required", ceiling.to_string())
+                .with("max_cost", max.to_string())
+                .with("currency", "CNY")
+                .with("limit_source", "x-tollgate-max-cost-cny");
+            if let Some(output) = output_fits {
+                body = body.with("max_tokens_that_fit", output.0);
+            }
+            Rescued::new(StatusCode::PAYMENT_REQUIRED, "insufficient_funds", body).should_retry(false)
         }
         PlanError::NoneFits { .. } => {
             Rescued::invalid(StatusCode::BAD_REQUEST, "no_route_fits", error).about("model")
@@ -357,6 +374,17 @@ fn out_of_money(available: NanoCny, required: NanoCny, topup_url: &str) -> Rescu
         .with("topup_url", topup_url)
         .with("limit_source", "account_balance");
     Rescued::new(StatusCode::PAYMENT_REQUIRED, "insufficient_funds", body).should_retry(false)
+}
+
+/// The same with the cheapest way on: which of the models allowed, and how long an answer.
+fn short(short: &Short, topup_url: &str) -> Rescued {
+    let mut rescued = out_of_money(short.available, short.required, topup_url);
+    let mut way = serde_json::json!({ "model": short.model, "required": short.required.to_string() });
+    if let Some(output) = short.output_fits {
+        way["max_tokens_that_fit"] = output.0.into();
+    }
+    rescued.error = rescued.error.with("cheapest", way);
+    rescued
 }
 
 fn dispatch(error: &DispatchError) -> Rescued {
@@ -461,7 +489,7 @@ impl RescueLayer {
             Failure::TooFast(e) => {
                 metrics.rate_limited_total.with_label_values(&["key", e.kind.as_str()]).inc()
             }
-            Failure::Refused(Refusal::InsufficientFunds { .. }) => {
+            Failure::Short(_) | Failure::Refused(Refusal::InsufficientFunds { .. }) => {
                 metrics.insufficient_funds_total.with_label_values(&["account_balance"]).inc();
             }
             Failure::Refused(Refusal::TooMuchInFlight { .. }) => {

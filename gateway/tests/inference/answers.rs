@@ -185,7 +185,7 @@ async fn models_show_prices_and_only_to_whom_they_concern() {
     let ids: Vec<_> = list["data"].as_array().unwrap().iter().map(|m| m["id"].clone()).collect();
     assert_eq!(
         ids,
-        ["chatty", "completer", "embedder", "responder", "unpriced/x"],
+        ["chatty", "cheap", "completer", "embedder", "responder", "unpriced/x"],
         "`real` costs real money"
     );
     let chatty = world.get("/v1/models/chatty").await.json();

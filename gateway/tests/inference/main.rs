@@ -6,6 +6,7 @@ mod endpoints;
 mod failures;
 mod matrix;
 mod messages;
+mod money;
 mod refusals;
 mod responses;
 mod routing;

@@ -12,6 +12,7 @@ use std::{
 use gateway::{
     chat::Outcome,
     meter::{Hold, HoldAsk, HoldLost, Later, Refusal, Settled, Till},
+    plan::ceiling,
 };
 use tokio::sync::{Notify, Semaphore};
 use units::{NanoCny, RequestId, Usage};
@@ -24,6 +25,8 @@ pub(crate) struct Books {
     pub(crate) progressed: Vec<Usage>,
     pub(crate) balance: i64,
     pub(crate) refuse: Option<Refusal>,
+    /// What may be set aside for one call; anything, where absent.
+    pub(crate) purse: Option<NanoCny>,
 }
 
 #[derive(Debug)]
@@ -88,6 +91,10 @@ impl Till for SharedTill {
             let mut books = till.books.lock().unwrap();
             if let Some(refusal) = books.refuse.clone() {
                 return Err(refusal);
+            }
+            let required = ceiling(&ask.quote, ask.input_bound, ask.output_bound).unwrap();
+            if let Some(available) = books.purse.filter(|purse| required > *purse) {
+                return Err(Refusal::InsufficientFunds { available, required });
             }
             books.asks.push(ask.clone());
             drop(books);

@@ -33,7 +33,7 @@ use payments::prices::{Book, Published, Sheet};
 use prometheus::Registry;
 use router_config::{
     Alias, Condition, Currency, Limits, ListPrice, MicroPerMillion, Model, ModelKind, Provider, Route,
-    RouteTable, Routes, Strategy, Target, catalog,
+    RouteTable, Routes, Strategy, Target, WhenShort, catalog,
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -231,6 +231,7 @@ impl World {
         };
         let models = [
             model("chatty", ModelKind::Chat, Livemode::Demo),
+            model("cheap", ModelKind::Chat, Livemode::Demo),
             model("embedder", ModelKind::Embedding, Livemode::Demo),
             model("completer", ModelKind::Completion, Livemode::Demo),
             model("responder", ModelKind::Responses, Livemode::Demo),
@@ -242,6 +243,7 @@ impl World {
             name: None,
             when: Condition::default(),
             strategy: Strategy::default(),
+            when_short: WhenShort::default(),
             targets: targets.clone(),
             hold_output_tokens: Tokens(4_096),
             attempts_max: setup.attempts_max,
@@ -257,9 +259,10 @@ impl World {
             aliases: setup.aliases.clone(),
         });
         let row = r#"{"input": "1.00", "cached_input": "0.10", "output": "2.00"}"#;
+        let little = r#"{"input": "0.10", "output": "0.20"}"#;
         let dollars = r#"{"currency": "USD", "input": "1.00", "output": "2.00"}"#;
         let sheet = format!(
-            r#"{{"models": {{"chatty": {row}, "real": {row}, "embedder": {row}, "completer": {row}, "responder": {row}, "unpriced/x": {dollars}}}}}"#
+            r#"{{"models": {{"chatty": {row}, "cheap": {little}, "real": {row}, "embedder": {row}, "completer": {row}, "responder": {row}, "unpriced/x": {dollars}}}}}"#
         );
         let version = Published {
             list: "standard".to_owned(),

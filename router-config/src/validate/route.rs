@@ -10,7 +10,7 @@ use units::{Livemode, Tokens};
 use super::{model, unknown};
 use crate::{
     Catalog, Condition, KeyPath, Model, Problems, Provider, RawRoute, RawTables, RawTarget, RawTargetTable,
-    Route, Strategy, Target, is_word, names::check_name,
+    Route, Strategy, Target, WhenShort, is_word, names::check_name,
 };
 
 /// More attempts than this only multiply an outage.
@@ -53,6 +53,7 @@ pub(super) struct Served {
     name: Option<String>,
     when: Condition,
     strategy: Strategy,
+    when_short: WhenShort,
     pub(super) targets: Vec<Target>,
     pub(super) hold_output_tokens: Tokens,
     attempts_max: u32,
@@ -65,6 +66,7 @@ impl Served {
             name: self.name.clone(),
             when: self.when.clone(),
             strategy: self.strategy,
+            when_short: self.when_short,
             targets: self.targets.clone(),
             hold_output_tokens: self.hold_output_tokens,
             attempts_max: self.attempts_max,
@@ -116,6 +118,7 @@ impl Tables<'_> {
             name: raw.name.clone(),
             when,
             strategy: raw.strategy,
+            when_short: raw.when_short,
             targets,
             hold_output_tokens: Tokens(raw.hold_output_tokens.unwrap_or(HOLD_OUTPUT_TOKENS.min(output_max))),
             attempts_max: raw.attempts_max,

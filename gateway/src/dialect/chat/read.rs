@@ -43,6 +43,7 @@ pub fn read(body: &Bytes) -> Result<Wanted, DecodeError> {
     no_sound(&fields, messages)?;
     let has_tools = fields.find("tools")?.or(fields.find("functions")?).is_some();
     Ok(Wanted {
+        instead: fields.instead(&model)?,
         model,
         stream,
         wants_usage: stream && options.is_some_and(|options| options.include_usage.unwrap_or(false)),

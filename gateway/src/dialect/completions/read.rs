@@ -60,6 +60,7 @@ pub fn read(body: &Bytes) -> Result<Wanted, DecodeError> {
     };
     let output_max = fields.output_max("max_tokens")?.unwrap_or(OUTPUT_DEFAULT);
     Ok(Wanted {
+        instead: fields.instead(&model)?,
         model,
         stream,
         wants_usage: stream && options.is_some_and(|options| options.include_usage.unwrap_or(false)),

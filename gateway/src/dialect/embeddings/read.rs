@@ -38,6 +38,7 @@ pub fn read(body: &Bytes) -> Result<Wanted, DecodeError> {
         return Err(bad("stream", "embeddings come in one piece"));
     }
     Ok(Wanted {
+        instead: fields.instead(&model)?,
         model,
         stream: false,
         wants_usage: false,

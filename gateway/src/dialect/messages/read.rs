@@ -36,6 +36,7 @@ pub fn read(body: &Bytes) -> Result<Wanted, DecodeError> {
         Err(Trouble::Wordless(what)) => ChatForm::Inexpressible(what),
     };
     Ok(Wanted {
+        instead: fields.instead(&model)?,
         model,
         stream,
         wants_usage: true,

@@ -98,6 +98,7 @@ pub fn read(body: &Bytes) -> Result<Wanted, DecodeError> {
     let output_max = fields.output_max("max_output_tokens")?;
     let chat = chat_form::made(&fields, input)?;
     Ok(Wanted {
+        instead: fields.instead(&model)?,
         model,
         stream,
         wants_usage: stream,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
+use units::Tokens;
 
 use crate::{
     chat::Form,
@@ -12,12 +13,17 @@ use crate::{
 
 /// The client's bytes with another model in them, and without thoughts that were not Anthropic's: those of other models,
 /// which we have told as thoughts, have no signature, and Anthropic refuses them.
-pub(in crate::provider) fn native(form: &Form, upstream_model: &str) -> Bytes {
+/// `cap` is the maximum of output that there is money for, where that is less than the client's.
+pub(in crate::provider) fn native(form: &Form, upstream_model: &str, cap: Option<Tokens>) -> Bytes {
     let mut out = ObjectWriter::new(form.body.len() + 64);
     for member in form.members.iter() {
         let raw = form.raw(member);
         match &*member.name {
             "model" => out.text("model", upstream_model),
+            "max_tokens" => match cap {
+                Some(cap) => out.count("max_tokens", cap.0),
+                None => out.raw("max_tokens", raw),
+            },
             "messages" => out.raw("messages", &signed(raw)),
             name => out.raw(name, raw),
         };
@@ -78,7 +84,7 @@ mod tests {
 
     fn sent(body: &str) -> String {
         let wanted = read(&Bytes::copy_from_slice(body.as_bytes())).unwrap();
-        String::from_utf8(native(&wanted.native, "up").to_vec()).unwrap()
+        String::from_utf8(native(&wanted.native, "up", None).to_vec()).unwrap()
     }
 
     #[test]

@@ -109,7 +109,7 @@ fn said(
 ) -> Result<Written, Unsaid> {
     let members = json::members(&form.body).map_err(|_| Unsaid::new("messages", "cannot be read"))?;
     let mut call = Object::body(members);
-    call.pass_over(&["model", "stream", "max_tokens", "max_completion_tokens"]);
+    call.pass_over(&["model", "models", "stream", "max_tokens", "max_completion_tokens"]);
     call.pass_over(&HINTS);
     refuse(&mut call)?;
     let conversation = Conversation::read(call.need("messages")?)?;

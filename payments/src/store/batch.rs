@@ -100,7 +100,6 @@ fn add_up(rows: &Rows, mut decision: Decision, floor: Timestamp) -> Result<Decis
         written.moved_at = reckoned.moved_at;
         // The last writing of a balance counts: what the journal says is compared with it below.
         reckoned.held = written.held;
-        reckoned.version = written.version;
     }
     for ((account, asset), reckoned) in wallets {
         let own = |op: &&RowOp| matches!(op, RowOp::Wallet(wallet) if wallet.account == account && wallet.asset == asset);
@@ -111,17 +110,40 @@ fn add_up(rows: &Rows, mut decision: Decision, floor: Timestamp) -> Result<Decis
                     reckoned.posted, written.posted
                 )));
             }
+            Some(RowOp::Wallet(written)) if !(0..=written.posted).contains(&written.held) => {
+                return Err(Refusal::DoesNotAddUp(format!(
+                    "of {} {asset} of {account} it holds {}",
+                    written.posted, written.held
+                )));
+            }
             Some(_) => {}
             None if reckoned.posted != rows.wallet(account, &asset).posted => {
                 return Err(Refusal::DoesNotAddUp(format!("{asset} of {account} moves without its balance")));
             }
-            None => {
-                let version = reckoned.version + 1;
-                decision.ops.push(RowOp::Wallet(Wallet { version, ..reckoned }));
-            }
+            None => decision.ops.push(RowOp::Wallet(reckoned)),
         }
     }
+    spare(rows, &mut decision.ops);
     Ok(decision)
+}
+
+/// Says of each balance that is to be written as it stands that no row of it need be: opening a hold changes no more
+/// than what is held, which the hold's own row says. A balance without a row gets its first.
+fn spare(rows: &Rows, ops: &mut [RowOp]) {
+    let mut last: BTreeMap<(AccountId, Asset), bool> = BTreeMap::new();
+    for op in &*ops {
+        let RowOp::Wallet(written) = op else { continue };
+        let stands = rows.has_wallet(written.account, &written.asset)
+            && rows.wallet(written.account, &written.asset).stands_as(written);
+        last.insert((written.account, written.asset.clone()), stands);
+    }
+    for op in ops {
+        if let RowOp::Wallet(written) = op
+            && last.get(&(written.account, written.asset.clone())) == Some(&true)
+        {
+            *op = RowOp::Held(written.clone());
+        }
+    }
 }
 
 /// Writes one line into its balance; `None` where that does not fit.

@@ -11,6 +11,7 @@ mod canonical;
 mod examine;
 mod fetch;
 mod handle;
+mod held;
 mod lane;
 pub mod memory;
 mod postgres;

@@ -44,16 +44,22 @@ const TAMPERINGS: &[(&str, &str)] = &[
         "a balance is the sum of its lots: not so for",
     ),
     (
-        "UPDATE wallet SET held = held - 1 WHERE asset = 'CNY'",
-        "what is held is the sum of the open holds: not so for",
+        "UPDATE hold SET money = (SELECT posted + 1 FROM wallet WHERE asset = 'CNY') WHERE state = 'open'",
+        "no more is held of a balance than is posted: not so for",
     ),
+    (
+        // Two such holds are beyond what an amount can say, and have to be found all the same.
+        "UPDATE hold SET state = 'orphan', money = 9223372036854775807",
+        "no more is held of a balance than is posted: not so for",
+    ),
+    (
+        "UPDATE wallet SET posted = 0 WHERE asset <> 'CNY'",
+        "no more is held of a balance than is posted: not so for",
+    ),
+    ("DELETE FROM wallet WHERE asset <> 'CNY'", "no more is held of a balance than is posted: not so for"),
     (
         "UPDATE hold SET tokens_milli = tokens_milli + 1 WHERE state = 'open'",
-        "what is held in tokens is the sum of the open holds: not so for",
-    ),
-    (
-        "UPDATE wallet SET held = held - 1 WHERE asset <> 'CNY'",
-        "each token balance holds what the open holds' legs say: not so for",
+        "the tokens that a hold sets aside are those of its legs: not so for",
     ),
     (
         "UPDATE wallet SET posted = posted + 7 WHERE asset = 'CNY';

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use tokio::{runtime::Runtime, time::Instant};
 use tokio_postgres::{Client, Config, Statement, error::SqlState, types::ToSql};
 use units::{AccountId, RequestId, Usage};
@@ -17,6 +17,7 @@ use crate::{
     store::{
         batch::{Applied, Remembered, apply},
         fetch::{self, Fetch},
+        held::{self, Held},
         lane::{Committed, Engine, EngineError, Receipt},
         tables::{
             ACCOUNT, CHAIN, COMMAND, ENTRY, Kind, Link, Place, Table, columns_of, command_columns, gone,
@@ -245,7 +246,10 @@ impl Engine for Postgres {
         needs.wallets.insert((account, asset.clone()), false);
         self.insist(async |line, _, _| {
             let mut rows = Rows::default();
+            // The balance and its holds from one snapshot: no lock keeps others from writing in between.
+            line.client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
             line.fetch(&fetch::plan(&needs, &rows), &mut rows, &mut Seen::new()).await?;
+            line.client.batch_execute("COMMIT").await?;
             Ok(rows.wallet(account, asset).available())
         })
     }
@@ -403,7 +407,8 @@ impl Line {
         self.remembered(commands).await
     }
 
-    /// Carries the look-ups out, one statement each, all on their way at once.
+    /// Carries the look-ups out, one statement each, all on their way at once; with balances goes what their accounts'
+    /// open holds set aside.
     async fn fetch(&mut self, fetches: &[Fetch], rows: &mut Rows, seen: &mut Seen) -> Result<(), Trouble> {
         let mut prepared = Vec::with_capacity(fetches.len());
         for fetch in fetches {
@@ -411,14 +416,27 @@ impl Line {
             let keys = (0..fetch.by.len()).map(|place| column(&fetch.keys, place, Kind::Text));
             prepared.push((statement, keys.collect::<Vec<_>>()));
         }
+        let accounts: Vec<&str> = fetch::whose_balances(fetches).into_iter().collect();
+        let sums = if accounts.is_empty() { None } else { Some(self.prepared(&sums()).await?) };
         let client = &self.client;
         let running = prepared
             .iter()
             .map(|(statement, arrays)| async move { client.query(statement, &params(arrays)).await });
-        for (fetch, found) in fetches.iter().zip(try_join_all(running).await?) {
+        let sum = async {
+            match &sums {
+                Some(sums) => client.query(sums, &[&accounts]).await,
+                None => Ok(Vec::new()),
+            }
+        };
+        let (found, sums) = try_join(try_join_all(running), sum).await?;
+        let mut held = Held::default();
+        for row in sums {
+            held.add(&values(&row)?)?;
+        }
+        for (fetch, found) in fetches.iter().zip(found) {
             for row in found {
                 let row = values(&row)?;
-                rows.put(&fetch.table.read(&row)?);
+                rows.put(&held.filled(fetch.table.read(&row)?)?);
                 seen.entry(fetch.table.name).or_default().insert(fetch.table.key_of(&row));
             }
         }
@@ -630,6 +648,11 @@ fn select(fetch: &Fetch) -> String {
         order.join(", "),
         if fetch.table.stands_alone() { " FOR NO KEY UPDATE OF t" } else { "" },
     )
+}
+
+/// What the open holds of any number of accounts set aside, in one statement. What is read is after the accounts' locks.
+fn sums() -> String {
+    held::sums("UNNEST($1::text[]) AS k (account) JOIN hold h ON h.account = k.account WHERE TRUE")
 }
 
 /// Any number of rows at once: see the embedded engine's for what a second writing changes.

@@ -98,3 +98,79 @@ pub(super) fn of_account(db: &mut dyn Query, account: AccountId) -> Result<Held,
     }
     Ok(held)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::store::{
+        read::watched::Watched,
+        scripted::{Caller, MONEY},
+        sqlite::books_in_memory,
+    };
+
+    fn held(db: &Connection, account: AccountId) -> (Held, i64) {
+        let taken = RefCell::default();
+        let held = of_account(&mut Watched::new(db, &taken), account).unwrap();
+        let taken = taken.into_inner();
+        (held, taken.iter().map(|taken| taken.steps).sum())
+    }
+
+    #[test]
+    fn the_sum_costs_the_open_holds_of_the_account_and_nothing_of_its_history() {
+        let of = |calls: usize| {
+            let caller = Caller::new();
+            let mut commands = caller.history(calls);
+            commands.extend((0..10).map(|_| caller.call()).map(|[open, _]| open));
+            let (held, steps) = held(&books_in_memory(&commands), caller.account);
+            assert_eq!(held.sums[&(caller.account, Asset::Cny)], 10 * i128::from(MONEY));
+            steps
+        };
+        assert_eq!(of(10), of(1_000), "steps of SQLite's machine");
+    }
+
+    #[test]
+    fn legs_are_summed_by_balance_as_each_schema_wrote_them() {
+        let caller = Caller::new();
+        let mut commands: Vec<_> = caller.opening().into();
+        commands.extend((0..5).map(|_| caller.call()).map(|[open, _]| open));
+        let db = books_in_memory(&commands);
+        let leg = |asset: &str, milli: i64| {
+            let weights = crate::ledger::Weights::PLAIN;
+            TokenLeg { asset: asset.parse().unwrap(), milli, weights }
+        };
+        let of = |hold: i64, legs: Option<&[TokenLeg]>, milli: i64| {
+            let legs = legs.map(|legs| serde_json::to_string(legs).unwrap());
+            let one = "UPDATE hold SET legs = ?1, tokens_milli = ?2 WHERE id = (SELECT id FROM hold ORDER BY id LIMIT 1 OFFSET ?3)";
+            assert_eq!(db.execute(one, rusqlite::params![legs, milli, hold]).unwrap(), 1);
+        };
+        let two = [leg("TOK:t", 5), leg("TOK:u", 2)];
+        of(0, Some(&two), 7);
+        of(1, Some(&two), 7);
+        of(2, Some(&[leg("TOK:t", 1)]), 1);
+        // Schema 1: of the model's own balance.
+        of(3, None, 100);
+        let (sums, _) = held(&db, caller.account);
+        let of_asset = |asset: &str| sums.sums[&(caller.account, asset.parse().unwrap())];
+        assert_eq!(["CNY", "TOK:t", "TOK:u", "TOK:m"].map(of_asset), [5 * i128::from(MONEY), 11, 4, 100]);
+        assert!(sums.uneven.is_empty());
+        of(2, Some(&two), 8);
+        assert!(held(&db, caller.account).0.uneven.contains(&caller.account), "8 are not 5 and 2");
+    }
+
+    #[test]
+    fn a_sum_beyond_an_amount_is_refused() {
+        let caller = Caller::new();
+        let mut commands: Vec<_> = caller.opening().into();
+        commands.extend((0..2).map(|_| caller.call()).map(|[open, _]| open));
+        let db = books_in_memory(&commands);
+        db.execute("UPDATE hold SET money = 9223372036854775807", []).unwrap();
+        let (held, _) = held(&db, caller.account);
+        let mut wallet = Wallet::empty(caller.account, Asset::Cny);
+        let said = held.fill(&mut wallet).unwrap_err().to_string();
+        assert!(said.contains("18446744073709551614"), "{said}");
+    }
+}

@@ -17,6 +17,8 @@ pub mod memory;
 mod postgres;
 mod query;
 mod read;
+#[cfg(test)]
+mod scripted;
 mod sqlite;
 mod tables;
 mod transfer;

@@ -15,6 +15,8 @@ async fn some_trade() -> World {
     spent.settle(Some((usage(1_200, 300), false)), |_| {
         receipt(units::RequestId::new(crate::support::START), account)
     });
+    // The first were used up: of these the open call is promised some.
+    world.pay_for(account, 100, token_kind(500, 2_000_000)).await;
     let open = call(&world.holds, &world, account).await;
     // Stays open: what a running call looks like to whoever verifies meanwhile.
     std::mem::forget(open);

@@ -288,69 +288,16 @@ impl Lines {
 mod tests {
     use std::cell::RefCell;
 
-    use units::{KeyId, Livemode, NanoCny, Rate, Rates, RequestId, Timestamp, Tokens, Usage};
-
     use super::*;
-    use crate::{
-        ledger::{AccountRole, Actor, Body, Command, HoldQuote, NewHold, SettleEnd, SettledBy},
-        store::{
-            read::watched::Watched,
-            sqlite::{books_in_memory, on_snapshot},
-        },
+    use crate::store::{
+        read::watched::Watched,
+        scripted::Caller,
+        sqlite::{books_in_memory, on_snapshot},
     };
 
     /// Books of one account with so many calls, and what looking at all of them took: each statement's steps, summed.
     fn steps_for(calls: usize) -> (i64, Vec<(String, i64)>) {
-        let account = AccountId::new(Timestamp(1));
-        let key = KeyId::new(Timestamp(1));
-        let rate = Rate::new(2_000).unwrap();
-        let rates = Rates { input: rate, cached_input: rate, cache_write: rate, output: rate };
-        let command = |key: String, body| Command {
-            key,
-            actor: Actor::system("test"),
-            reason: None,
-            approver: None,
-            at: Timestamp(2),
-            body,
-        };
-        let (livemode, name, role) = (Livemode::Demo, "hot".to_owned(), AccountRole::Customer);
-        let mut commands = vec![
-            command("open".to_owned(), Body::OpenAccount { id: account, livemode, name, role }),
-            command(
-                "promo".to_owned(),
-                Body::GrantPromo { account, amount: NanoCny::from_yuan(1_000), expires_at: None },
-            ),
-        ];
-        for _ in 0..calls {
-            let id = RequestId::new(Timestamp(2));
-            let quote = HoldQuote {
-                price_version: "p".to_owned(),
-                fx_id: None,
-                rates,
-                input_estimate: Tokens(1),
-                window: None,
-                tiers: Vec::new(),
-            };
-            let usage = Usage { input: Tokens(5), ..Usage::default() };
-            let hold = NewHold {
-                id,
-                account,
-                key,
-                model: "m".to_owned(),
-                money: NanoCny::new(20_000),
-                legs: Vec::new(),
-                quote,
-                epoch: 1,
-                dispatched: true,
-                deadline: Timestamp(1_000_000),
-            };
-            commands.push(command(format!("hold:{id}"), Body::Hold(hold)));
-            let end = SettleEnd::Charge { usage, estimated: false, extra: NanoCny::ZERO };
-            let by = SettledBy::Owner { epoch: 1 };
-            let settle = Body::Settle { id, account, key, tokens: Vec::new(), by, end };
-            commands.push(command(format!("settle:{id}"), settle));
-        }
-        let db = books_in_memory(&commands);
+        let db = books_in_memory(&Caller::new().history(calls));
         let taken = RefCell::default();
         let (findings, lanes) = on_snapshot(&db, |_| examine(&mut Watched::new(&db, &taken))).unwrap();
         assert_eq!(findings.0, Vec::<String>::new());

@@ -49,8 +49,8 @@ pub(super) fn next_epoch(db: &mut Connection) -> rusqlite::Result<i64> {
 
 /// The files, and what of them is kept in memory: nobody else writes them, so what was committed is what is there.
 pub(super) struct Sqlite {
-    ledger: Connection,
-    receipts: Connection,
+    pub(super) ledger: Connection,
+    pub(super) receipts: Connection,
     link: Link,
     kept: Rows,
     recent: BTreeSet<AccountId>,

@@ -1,8 +1,10 @@
 //! Do the parsers keep their promises when they are fed anything? Each is fed inputs that were good until they were bent:
 //! bytes changed, cut out, doubled, put in from elsewhere. The seed is printed, and `TOLLGATE_SEED` repeats a run.
 //!
-//! How much: `TOLLGATE_FUZZ` inputs for each parser (40,000 by default; fewer where one is dear). `scripts/test` feeds them for up to
-//! half a minute each, `scripts/long` far longer.
+//! How much: 40,000 inputs for each parser, fewer where one is dear; or as many as go into `TOLLGATE_FUZZ_SECONDS`, which is 20 in
+//! `scripts/test`. In `scripts/long` coverage guides them (src/bin/fuzz.rs).
+
+use std::time::{Duration, Instant};
 
 use gateway::fuzzing::{TARGETS, Target};
 
@@ -100,7 +102,11 @@ fn feed(name: &str) {
         (target.run)(whole.as_bytes());
     }
     let mut random = fastrand::Rng::with_seed(seed);
-    for _ in 0..number("TOLLGATE_FUZZ").unwrap_or(40_000) / target.dearer {
+    let until = number("TOLLGATE_FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let enough = |fed: u64| until.map_or(fed >= 40_000 / target.dearer, |until| Instant::now() >= until);
+    let mut fed = 0;
+    while !enough(fed) {
+        fed += 1;
         let input = bent(&mut random, target);
         let run = std::panic::AssertUnwindSafe(|| (target.run)(&input));
         if let Err(panic) = std::panic::catch_unwind(run) {
@@ -108,6 +114,7 @@ fn feed(name: &str) {
             std::panic::resume_unwind(panic);
         }
     }
+    println!("{fed} inputs");
 }
 
 macro_rules! parsers {

@@ -12,6 +12,7 @@ mod hops;
 mod limit;
 mod text;
 mod trail;
+mod vocabulary;
 
 pub use call::{Call, ChatForm, Form, Inexpressible, Member, Seen};
 pub use caller::{Caller, KeyLimits};

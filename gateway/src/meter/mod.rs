@@ -7,6 +7,7 @@ mod error;
 mod family;
 mod layer;
 mod metered;
+mod prompt;
 mod reply;
 mod service;
 mod tab;

@@ -8,7 +8,7 @@ use std::{
 use router_config::Target;
 use units::{NanoCny, Tokens};
 
-use super::{Bill, Hold, HoldLost, Settled, family::Family, tally::Tally};
+use super::{Bill, Hold, HoldLost, Settled, family::Family, prompt, tally::Tally};
 use crate::{
     chat::{Chunk, Ending, Outcome, Reservation, TokenPace, Trail},
     plan::Planned,
@@ -110,7 +110,8 @@ impl Tab {
         let planned = Arc::clone(&self.planned);
         let call = &planned.call;
         let sent = self.trail.was_sent();
-        let verdict = self.tally.verdict(ending, sent, call.input_estimate, self.output_covered);
+        let input = || prompt::tokens(self.tally.family(), call).unwrap_or(call.input_estimate);
+        let verdict = self.tally.verdict(ending, sent, input, self.output_covered);
         let attempts = self.trail.attempts();
         let outcome = Outcome { usage: verdict.usage, estimated: verdict.estimated, ending, attempts };
         let settled = match self.hold.take() {

@@ -50,6 +50,11 @@ impl Tally {
         }
     }
 
+    /// Whose vocabulary it is.
+    pub(super) const fn family(&self) -> Family {
+        self.family
+    }
+
     /// Output so far, reckoned from the text.
     pub(super) fn output_estimate(&self) -> Tokens {
         self.family.tokens(self.text)
@@ -63,8 +68,15 @@ impl Tally {
         Usage { output, reasoning: Tokens(0), ..prompt }
     }
 
-    /// What is charged at this `ending`; `sent` says whether an upstream was given the request and has not refused it.
-    pub(super) fn verdict(&self, ending: Ending, sent: bool, input: Tokens, output_max: Tokens) -> Verdict {
+    /// What is charged at this `ending`; `sent` says whether an upstream was given the request and has not refused it. The
+    /// `input` is asked for only where nobody counted it.
+    pub(super) fn verdict(
+        &self,
+        ending: Ending,
+        sent: bool,
+        input: impl FnOnce() -> Tokens,
+        output_max: Tokens,
+    ) -> Verdict {
         // Zeros beside text are a placeholder, zeros beside nothing are a count.
         let counted =
             self.usage.as_ref().filter(|(usage, _)| self.text.is_empty() || usage.total() != Tokens(0));
@@ -77,7 +89,7 @@ impl Tally {
         match counted {
             Some((usage, raw)) => Verdict { usage: Some(*usage), estimated: false, raw: Some(raw.clone()) },
             None if produced => {
-                Verdict { usage: Some(self.estimate(input, output_max)), estimated: true, raw: None }
+                Verdict { usage: Some(self.estimate(input(), output_max)), estimated: true, raw: None }
             }
             None => Verdict { usage: None, estimated: false, raw: None },
         }
@@ -92,7 +104,7 @@ mod tests {
         Chunk {
             json: Bytes::new(),
             event: None,
-            text_size: TextSize::ascii(text_bytes),
+            text_size: TextSize::bytes_of(text_bytes, 0),
             finish: false,
             has_choices: true,
             has_usage_member: true,
@@ -110,7 +122,7 @@ mod tests {
         for chunk in chunks {
             tally.add(chunk);
         }
-        let verdict = tally.verdict(ending, true, Tokens(7), Tokens(100));
+        let verdict = tally.verdict(ending, true, || Tokens(7), Tokens(100));
         (verdict.usage.map(|u| (u.input.0, u.output.0)), verdict.estimated)
     }
 

@@ -357,14 +357,12 @@ mod tests {
 
     #[test]
     fn text_is_counted_as_it_will_be_read() {
-        assert_eq!(
-            chunk(r#"{"choices":[{"delta":{"content":"你好"}}]}"#).text_size,
-            TextSize { ascii: 0, wide: 6 }
-        );
-        assert_eq!(
-            chunk(r#"{"choices":[{"delta":{"content":"\u4f60\n"}}]}"#).text_size,
-            TextSize { ascii: 1, wide: 3 }
-        );
+        let bytes = |text: &str| {
+            let size = chunk(text).text_size;
+            (size.ascii, size.wide)
+        };
+        assert_eq!(bytes(r#"{"choices":[{"delta":{"content":"你好"}}]}"#), (0, 6));
+        assert_eq!(bytes(r#"{"choices":[{"delta":{"content":"\u4f60\n"}}]}"#), (1, 3));
         assert_eq!(
             chunk(r#"{"choices":[{"delta":{"reasoning_content":"abc","content":null}}]}"#).text_size.bytes(),
             3
@@ -465,11 +463,33 @@ mod tests {
     }
 
     #[test]
+    fn a_call_of_free_text_stays_one_when_it_is_mended() {
+        let tool = |tool: &str| delta(&format!(r#"{{"tool_calls":[{tool}]}}"#), "null");
+        let chunks = mended(
+            &[
+                &tool(r#"{"id":"a","type":"custom","custom":{"name":"f","input":"x"}}"#),
+                &tool(r#"{"type":"custom","custom":{"input":"y"}}"#),
+            ],
+            "gemini",
+        );
+        let calls: Vec<_> =
+            chunks.iter().map(|chunk| chunk["choices"][0]["delta"]["tool_calls"][0].clone()).collect();
+        assert_eq!(
+            calls[0],
+            serde_json::json!({"index": 0, "id": "a", "type": "custom", "custom": {"name": "f", "input": "x"}})
+        );
+        assert_eq!(calls[1], serde_json::json!({"index": 0, "custom": {"input": "y"}}));
+    }
+
+    #[test]
     fn a_tool_call_is_named_once_and_counted_densely() {
         let tool = |tool: &str, finish: &str| delta(&format!(r#"{{"tool_calls":[{tool}]}}"#), finish);
         let chunks = mended(
             &[
-                &tool(r#"{"id":"a","type":"function","function":{"name":"f","arguments":"{"}}"#, "null"),
+                &tool(
+                    r#"{"id":"a","type":"function","function":{"name":"f","arguments":"{"},"extra_content":{"google":{}}}"#,
+                    "null",
+                ),
                 &tool(r#"{"id":"","type":null,"function":{"name":"","arguments":"}"}}"#, "null"),
                 &tool(r#"{"index":3,"id":"b","function":{"name":"g","arguments":{"x":1.0}}}"#, "null"),
                 &tool(
@@ -483,7 +503,8 @@ mod tests {
             chunks.iter().map(|chunk| chunk["choices"][0]["delta"]["tool_calls"][0].clone()).collect();
         assert_eq!(
             calls[0],
-            serde_json::json!({"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{"}})
+            serde_json::json!({"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{"},
+                "extra_content": {"google": {}}})
         );
         assert_eq!(calls[1], serde_json::json!({"index": 0, "function": {"arguments": "}"}}));
         assert_eq!(

@@ -39,6 +39,8 @@ struct Tool {
     index: Option<u64>,
     id: String,
     name: String,
+    /// One of free text: what is called stands in `custom`, as it came, in place of `function`.
+    custom: bool,
 }
 
 #[derive(Deserialize)]
@@ -201,9 +203,10 @@ fn flattened(parts: &RawValue) -> (String, String) {
 fn mend_tools(message: &RawMessage<'_>, said: &mut Said, streaming: bool, mended: &mut Mended) {
     let Some(raw) = message.tool_calls.filter(|raw| raw.get() != "null") else { return };
     let Ok(calls) = serde_json::from_str::<Vec<RawTool<'_>>>(raw.get()) else { return };
+    let Ok(raws) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) else { return };
     let mut dirty = false;
     let mut out = Vec::with_capacity(raw.get().len() + 32);
-    for call in &calls {
+    for (call, raw) in calls.iter().zip(raws) {
         let named =
             |text: &Option<Cow<'_, str>>| text.as_deref().filter(|text| !text.is_empty()).map(str::to_owned);
         let id = named(&call.id);
@@ -215,18 +218,19 @@ fn mend_tools(message: &RawMessage<'_>, said: &mut Said, streaming: bool, mended
         let arguments_are_text =
             arguments.is_none_or(|raw| raw.get().starts_with('"') || raw.get() == "null");
         dirty |= !arguments_are_text;
+        let custom = call.kind.as_deref() == Some("custom");
         if is_new {
-            dirty |= call.kind.as_deref() != Some("function") && call.kind.as_deref() != Some("custom");
+            dirty |= call.kind.as_deref() != Some("function") && !custom;
             dirty |= id.is_none();
             let made = || format!("call_{place}");
             let (id, name) = (id.unwrap_or_else(made), name.unwrap_or_default());
-            said.tools.push(Tool { index: call.index, id, name });
+            said.tools.push(Tool { index: call.index, id, name, custom });
         } else {
             dirty |= call.id.is_some() || call.kind.is_some();
             dirty |= call.function.as_ref().is_some_and(|function| function.name.is_some());
         }
         out.push(if out.is_empty() { b'[' } else { b',' });
-        write_tool(&said.tools[place], streaming.then_some(place), is_new, arguments, &mut out);
+        write_tool(&said.tools[place], streaming.then_some(place), is_new, arguments, raw, &mut out);
     }
     if dirty {
         out.push(b']');
@@ -269,6 +273,7 @@ fn write_tool(
     index: Option<usize>,
     is_new: bool,
     arguments: Option<&RawValue>,
+    raw: &RawValue,
     out: &mut Vec<u8>,
 ) {
     let mut function = ObjectWriter::new(64);
@@ -287,9 +292,17 @@ fn write_tool(
         call.count("index", index as u64);
     }
     if is_new {
-        call.text("id", &tool.id).text("type", "function");
+        call.text("id", &tool.id).text("type", if tool.custom { "custom" } else { "function" });
     }
-    call.raw("function", &function.finish());
+    if !tool.custom {
+        call.raw("function", &function.finish());
+    }
+    // Whatever else a call holds, its provider may want back: Gemini signs calls in `extra_content`.
+    for (name, value) in json::members(raw.get().as_bytes()).unwrap_or_default() {
+        if !matches!(name.as_ref(), "index" | "id" | "type" | "function") {
+            call.raw(&name, value.get().as_bytes());
+        }
+    }
     out.extend_from_slice(&call.finish());
 }
 

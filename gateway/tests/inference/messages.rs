@@ -470,7 +470,7 @@ async fn every_refusal_has_anthropics_shape() {
             post("/v1/messages", &said(r#","speed":"fast""#)),
             400,
             "invalid_request_error",
-            "invalid_value",
+            "unsupported_parameter",
             Some("speed"),
         ),
         (

@@ -24,7 +24,7 @@ const ONCE: [&str; 7] = ["model", "prompt", "stream", "stream_options", "max_tok
 /// What has no word in a chat.
 const WORDLESS: [&str; 3] = ["suffix", "logprobs", "echo"];
 /// What has a meaning in a chat that it does not have here.
-const CHATS_OWN: [&str; 2] = ["messages", "max_completion_tokens"];
+const CHATS_OWN: [&str; 4] = ["messages", "max_completion_tokens", "modalities", "audio"];
 
 #[derive(Deserialize)]
 struct RawStreamOptions {
@@ -184,6 +184,8 @@ mod tests {
             (r#""prompt":"a","best_of":2"#, "best_of"),
             (r#""prompt":"a","messages":3"#, "messages"),
             (r#""prompt":"a","max_completion_tokens":7"#, "max_completion_tokens"),
+            (r#""prompt":"a","modalities":["text","audio"]"#, "modalities"),
+            (r#""prompt":"a","audio":{"voice":"x"}"#, "audio"),
         ] {
             assert_eq!(chat(rest).unwrap_err(), param, "{rest}");
         }

@@ -49,22 +49,25 @@ pub fn read(body: &Bytes) -> Result<Wanted, DecodeError> {
 
 /// What costs extra is refused: it is not in the price that the customer was told.
 fn priced(fields: &Fields<'_>) -> Result<(), DecodeError> {
-    let bad = |param: String, expected: &str| {
-        Err(DecodeError::BadValue { param: param.into(), expected: expected.to_owned() })
+    let unpriced = |param: String, why: &'static str| {
+        Err(DecodeError::Unsupported { param: param.into(), why: why.into() })
     };
     let word = |name| fields.typed::<String>(name, "a string");
     if word("speed")?.is_some_and(|speed| speed != "standard") {
-        return bad("speed".to_owned(), "only `standard` has a price here");
+        return unpriced("speed".to_owned(), "is only priced here as `standard`");
     }
     if word("inference_geo")?.is_some_and(|geo| geo != "global") {
-        return bad("inference_geo".to_owned(), "only `global` has a price here");
+        return unpriced("inference_geo".to_owned(), "is only priced here as `global`");
     }
     let Some(tools) = fields.find("tools")? else { return Ok(()) };
     let tools = items(tools, "tools").map_err(|_| wrong("tools", "an array of tools"))?;
     for (path, tool) in tools {
         let kind = kind(tool);
         if BILLED_BY_USE.iter().any(|billed| kind.starts_with(billed)) {
-            return bad(format!("{path}.type"), "tools that are billed by the use have no price here");
+            return unpriced(
+                format!("{path}.type"),
+                "is a tool that is billed by the use, which no price list has a rate for",
+            );
         }
     }
     Ok(())

@@ -53,16 +53,25 @@ pub(super) struct Message<'a> {
     #[serde(borrow, default)]
     pub(super) annotations: Option<Vec<&'a RawValue>>,
     #[serde(borrow, default)]
-    pub(super) tool_calls: Option<Vec<ToolCall<'a>>>,
+    tool_calls: Option<Vec<&'a RawValue>>,
 }
 
 /// A call of a tool, or a piece of one.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) struct ToolCall<'a> {
-    #[serde(default)]
     pub(super) index: Option<u64>,
-    #[serde(default)]
     pub(super) id: Option<String>,
+    function: Option<Function<'a>>,
+    /// What else stands there and has to come back with the call: Gemini's `extra_content` with its signature.
+    pub(super) others: json::Members<'a>,
+}
+
+#[derive(Deserialize)]
+struct RawToolCall<'a> {
+    #[serde(default)]
+    index: Option<u64>,
+    #[serde(default)]
+    id: Option<String>,
     #[serde(borrow, default)]
     function: Option<Function<'a>>,
 }
@@ -94,12 +103,26 @@ impl<'a> Message<'a> {
         said(self.refusal)
     }
 
+    pub(super) fn tool_calls(&self) -> impl Iterator<Item = ToolCall<'a>> + '_ {
+        self.tool_calls.iter().flatten().filter_map(|raw| ToolCall::read(raw))
+    }
+
     pub(super) fn reasoning(&self) -> Cow<'a, str> {
         said(self.reasoning_content.filter(|raw| raw.get() != "null").or(self.reasoning))
     }
 }
 
+/// Members of a chat's call, and those that its item has itself.
+const KNOWN: [&str; 8] = ["index", "id", "type", "function", "status", "call_id", "name", "arguments"];
+
 impl<'a> ToolCall<'a> {
+    fn read(raw: &'a RawValue) -> Option<Self> {
+        let RawToolCall { index, id, function } = serde_json::from_str(raw.get()).ok()?;
+        let mut others = json::members(raw.get().as_bytes()).ok()?;
+        others.retain(|(name, value)| !KNOWN.contains(&name.as_ref()) && value.get() != "null");
+        Some(Self { index, id, function, others })
+    }
+
     pub(super) fn name(&self) -> &str {
         self.function.as_ref().and_then(|function| function.name.as_deref()).unwrap_or_default()
     }

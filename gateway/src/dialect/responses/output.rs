@@ -40,12 +40,17 @@ pub(super) enum ItemKind {
     Message {
         parts: Vec<Part>,
     },
+    /// `others` are members that nobody here knows, as they stand in the chat's call.
     FunctionCall {
         call_id: String,
         name: String,
         arguments: String,
+        others: Others,
     },
 }
+
+/// Members by name, raw.
+pub(super) type Others = Vec<(String, Vec<u8>)>;
 
 /// One part of a message.
 #[derive(Debug)]
@@ -116,12 +121,15 @@ impl Item {
                     .raw("content", &array(&parts))
                     .text("role", "assistant");
             }
-            ItemKind::FunctionCall { call_id, name, arguments } => {
+            ItemKind::FunctionCall { call_id, name, arguments, others } => {
                 out.text("type", "function_call")
                     .text("status", self.status.as_str())
                     .text("arguments", arguments)
                     .text("call_id", call_id)
                     .text("name", name);
+                for (name, value) in others {
+                    out.raw(name, value);
+                }
             }
         }
         out.finish()

@@ -151,14 +151,15 @@ impl Asked {
     }
 }
 
-/// The members of a Response object that somebody else made, one of them replaced or added.
-pub(super) fn with_members(response: &[u8], replaced: &[(&str, &[u8])]) -> Vec<u8> {
-    let members = json::members(response).unwrap_or_default();
-    let mut out = ObjectWriter::new(response.len() + 256);
-    for (name, value) in members.iter().filter(|(name, _)| !replaced.iter().any(|(known, _)| known == name)) {
-        out.raw(name, value.get().as_bytes());
+/// An object that somebody else made, with these members replaced where they stand, or added.
+pub(super) fn with_members(object: &[u8], replaced: &[(&str, &[u8])]) -> Vec<u8> {
+    let members = json::members(object).unwrap_or_default();
+    let new = |name: &str| replaced.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+    let mut out = ObjectWriter::new(object.len() + 256);
+    for (name, value) in &members {
+        out.raw(name, new(name).unwrap_or(value.get().as_bytes()));
     }
-    for (name, value) in replaced {
+    for (name, value) in replaced.iter().filter(|(name, _)| !members.iter().any(|(known, _)| known == name)) {
         out.raw(name, value);
     }
     out.finish()

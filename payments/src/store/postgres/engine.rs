@@ -521,12 +521,13 @@ impl Line {
         let by: Vec<String> = kinds
             .clone()
             .enumerate()
-            .map(|(i, column)| format!("{} = (${})[1]", column.name, i + 1))
+            .map(|(i, column)| format!("{} = ANY(${})", column.name, i + 1))
             .collect();
         let sql = format!("DELETE FROM {} WHERE {}", table.name, by.join(" AND "));
         let statement = self.prepared(&sql).await?;
         let rows = [key];
         let arrays: Vec<Array> = kinds.enumerate().map(|(place, of)| column(&rows, place, of.kind)).collect();
+        // None goes where the batch itself had put it.
         self.client.execute(&statement, &params(&arrays)).await?;
         Ok(())
     }

@@ -30,7 +30,7 @@
 //! | 22 | a refusal changes nothing | `invariants/words` | `RefusalWrites` |
 //! | 23 | acknowledged is there after a crash | `crash`, on the files of a running store | `Spoiled::OldFiles` |
 //! | 24 | recovery is idempotent, also when it crashes | `crash` | `Spoiled::BetweenRecoveries` |
-//! | 25 | memory = SQLite = PostgreSQL | `replay`, after each batch; `invariants/needs` | a lost command, `WritesUnseen` |
+//! | 25 | memory = SQLite = PostgreSQL | `replay`, after each batch; every command on PostgreSQL in `reach`; `invariants/needs` | a lost command, `WritesUnseen` |
 //! | 26 | no gap, a chain, copy + tail = whole | `invariants/books`; chain and copies in `replay` | `NumbersTwice`, a lost command |
 //! | 27 | nothing wraps, use never credits | `invariants/books` | `Wraps` |
 //! | 28 | only legal edges | `invariants/edges` | `EndMoves` |
@@ -114,7 +114,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(5))]
+    #![proptest_config(config(12))]
 
     #[test]
     fn memory_and_postgres_say_the_same(steps in steps(200), together in 1..40_usize) {

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use payments::ledger::{Body, EntryKind};
 
 use super::{
-    fixed,
+    blocking, fixed,
     invariants::{LEGAL, taken},
+    replay,
     world::{Edges, run},
 };
 
@@ -146,4 +147,25 @@ fn the_random_steps_reach_every_command_both_ways_every_edge_and_every_kind_of_l
         missing.0.is_empty() && missing.1.is_empty() && missing.2.is_empty() && missing.3.is_empty(),
         "never accepted, never refused, no line, no edge: {missing:#?}"
     );
+}
+
+/// Nothing is kept in memory between two batches there, so what a command does not name it does not have.
+#[test]
+fn postgres_carries_out_every_command_both_ways() {
+    let mut reached = BTreeSet::new();
+    for steps in fixed(120, 250) {
+        let world = run(&steps, None, |_| Ok(())).unwrap();
+        let of_run: BTreeSet<_> =
+            world.log.iter().map(|said| (kind(&said.command.body), said.outcome.is_ok())).collect();
+        if !of_run.is_subset(&reached) {
+            blocking(replay::on_postgres(&world, 25)).unwrap_or_else(|what| panic!("{what}"));
+            reached.extend(of_run);
+        }
+    }
+    let missing: Vec<_> = KINDS
+        .iter()
+        .flat_map(|kind| [(*kind, true), (*kind, false)])
+        .filter(|one| !reached.contains(one))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

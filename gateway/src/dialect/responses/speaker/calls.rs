@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use super::Speaker;
 use crate::dialect::responses::{
     answer::ToolCall,
-    output::{Item, ItemKind, Status},
+    output::{Item, ItemKind, Others, Status},
 };
 
 /// A call by its place in the chat's answer.
@@ -15,8 +15,19 @@ pub(super) struct Slot {
     id: String,
     /// Its item, once its name is known.
     item: Option<usize>,
-    /// Arguments that came before the name.
+    /// Arguments that came before the name, ...
     early: String,
+    /// ... and members that nobody here knows.
+    others: Others,
+}
+
+/// Keeps what else stands in a call, once.
+fn note(call: &ToolCall<'_>, others: &mut Others) {
+    for (name, value) in &call.others {
+        if !others.iter().any(|(known, _)| known == name) {
+            others.push((name.as_ref().to_owned(), value.get().as_bytes().to_vec()));
+        }
+    }
 }
 
 impl Speaker {
@@ -32,17 +43,31 @@ impl Speaker {
         let slot = known.unwrap_or_else(|| {
             let next = self.calls.iter().map(|slot| slot.index.saturating_add(1)).max().unwrap_or(at as u64);
             let index = call.index.unwrap_or(next);
-            self.calls.push(Slot { index, id: String::new(), item: None, early: String::new() });
+            self.calls.push(Slot {
+                index,
+                id: String::new(),
+                item: None,
+                early: String::new(),
+                others: Vec::new(),
+            });
             self.calls.len() - 1
         });
         let arguments = call.arguments();
-        let Some(Slot { id, item, early, .. }) = self.calls.get_mut(slot) else { return };
+        let Some(Slot { id, item, early, others, .. }) = self.calls.get_mut(slot) else { return };
         if id.is_empty() {
             given.clone_into(id);
         }
         match *item {
-            Some(item) => self.arguments(item, &arguments, out),
+            Some(item) => {
+                if let Some(Item { kind: ItemKind::FunctionCall { others, .. }, .. }) =
+                    self.items.get_mut(item)
+                {
+                    note(call, others);
+                }
+                self.arguments(item, &arguments, out);
+            }
             None => {
+                note(call, others);
                 early.push_str(&arguments);
                 if !call.name().is_empty() {
                     self.open_call(slot, call.name(), out);
@@ -54,12 +79,13 @@ impl Speaker {
     fn open_call(&mut self, slot: usize, name: &str, out: &mut BytesMut) {
         self.close_open(Status::Completed, out);
         let made_up = self.asked.id("call", Some(slot));
-        let Some(Slot { id, early, .. }) = self.calls.get_mut(slot) else { return };
+        let Some(Slot { id, early, others, .. }) = self.calls.get_mut(slot) else { return };
         if id.is_empty() {
             *id = made_up;
         }
-        let (call_id, early) = (id.clone(), std::mem::take(early));
-        let kind = ItemKind::FunctionCall { call_id, name: name.to_owned(), arguments: String::new() };
+        let (call_id, early, others) = (id.clone(), std::mem::take(early), std::mem::take(others));
+        let (name, arguments) = (name.to_owned(), String::new());
+        let kind = ItemKind::FunctionCall { call_id, name, arguments, others };
         let item = self.add("fc", kind, out);
         if let Some(slot) = self.calls.get_mut(slot) {
             slot.item = Some(item);

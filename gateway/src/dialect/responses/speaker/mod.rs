@@ -103,8 +103,8 @@ impl Speaker {
             for annotation in said.annotations.iter().flatten() {
                 self.annotation(flat_annotation(annotation), out);
             }
-            for (at, call) in said.tool_calls.iter().flatten().enumerate() {
-                self.call(at, call, out);
+            for (at, call) in said.tool_calls().enumerate() {
+                self.call(at, &call, out);
             }
         }
         let stage = match choice.finish_reason.as_deref() {

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use serde_json::{Value, json};
 
-use super::{asked, bill, chunk, events, kinds, lost};
+use super::{asked, bill, chunk, events, kinds, lost, made, wanted};
 use crate::{
     chat::TextSize,
     dialect::{responses::ResponsesVoice, voice::Voice},
@@ -253,6 +253,29 @@ fn sloppy_calls_are_put_right() {
     assert!(output[2]["call_id"].as_str().unwrap().starts_with("call_"));
 }
 
+/// Gemini signs its calls, and wants the signature back with them.
+#[test]
+fn what_else_stands_in_a_call_goes_out_with_it_and_comes_back() {
+    let signed = json!({ "google": { "thought_signature": "s==" } });
+    let call = |call: Value| delta(&json!({ "tool_calls": [call] }));
+    let events = streamed(
+        PLAIN,
+        &[
+            call(
+                json!({ "index": 0, "id": "a", "type": "function", "extra_content": signed, "function": { "name": "f", "arguments": "" } }),
+            ),
+            call(json!({ "index": 0, "function": { "arguments": "{}" } })),
+            finish("stop"),
+        ],
+    );
+    let item = &events.last().unwrap()["response"]["output"][0];
+    assert_eq!(item["extra_content"], signed);
+    let back = json!({ "model": "m", "input": [item, { "type": "function_call_output", "call_id": "a", "output": "x" }] });
+    let form = made(wanted(&back.to_string()).chat).unwrap();
+    let said: Value = serde_json::from_slice(&form.body).unwrap();
+    assert_eq!(said["messages"][0]["tool_calls"][0]["extra_content"], signed);
+}
+
 #[test]
 fn an_answer_without_a_word_is_a_message_without_one() {
     let events = streamed(PLAIN, &[finish("stop")]);
@@ -316,7 +339,7 @@ fn an_answer_without_end_is_cut_where_memory_would_be() {
     let mut out = BytesMut::new();
     for text_bytes in [1, 64 * 1024 * 1024, 1] {
         let mut more = chunk(delta(&json!({ "content": "a" })), None, false);
-        more.text_size = TextSize::ascii(text_bytes);
+        more.text_size = TextSize::bytes_of(text_bytes, 0);
         voice.chunk(more, &mut out);
     }
     voice.end(&bill(Some((10, 5)), None), &mut out);

@@ -1,10 +1,13 @@
 //! A Response's own events, passed on.
 
 use bytes::BytesMut;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{bill, chunk, events, kinds, lost};
-use crate::dialect::{responses::NativeResponsesVoice, voice::Voice};
+use crate::{
+    dialect::{responses::NativeResponsesVoice, voice::Voice},
+    meter::Bill,
+};
 
 const CREATED: &str = r#"{"type":"response.created","sequence_number":0,"response":{"id":"resp_1","status":"in_progress","x":1e-7,"output":[],"usage":null}}"#;
 const DELTA: &str = r#"{"type":"response.output_text.delta","sequence_number":1,"delta":"a","odd":1.0}"#;
@@ -39,6 +42,17 @@ fn events_pass_as_they_came_and_the_last_waits_for_its_price() {
         ": tollgate cost-cny=0.00002 balance-cny=9.50\n\nevent: response.completed\ndata: \
          {\"type\":\"response.completed\",\"sequence_number\":2,\"response\":{\"id\":\"resp_1\",\"status\":\"completed\",\"x\":1e-7,\"usage\":{\"input_tokens\":10,\"output_tokens\":5,\"odd\":{\"a\":1.0},\"cost\":\"0.00002\",\"cost_currency\":\"CNY\"}}}\n\n"
     );
+}
+
+#[test]
+fn a_whole_answer_passes_as_it_came_unless_something_else_was_charged() {
+    let whole = r#"{"id":"resp_1","usage":{"input_tokens":10,"output_tokens":5},"x":1e-7}"#;
+    let say = |bill: &_| NativeResponsesVoice::default().whole(whole.into(), bill);
+    let own = r#"{"input_tokens":10,"output_tokens":5}"#;
+    assert_eq!(say(&bill(Some((10, 5)), Some(own))), whole);
+    let reckoned = Bill { estimated: true, ..bill(Some((7, 2)), None) };
+    let said: Value = serde_json::from_slice(&say(&reckoned)).unwrap();
+    assert_eq!((&said["usage"]["input_tokens"], &said["usage"]["estimated"]), (&json!(7), &json!(true)));
 }
 
 #[test]

@@ -79,11 +79,15 @@ impl From<Broken> for Trouble {
     }
 }
 
-/// A connection for writing. Where the way to the server breaks unseen, the server would keep a batch's locks until it
+/// A connection for writing, which looks rows up by their keys. Where the way to the server breaks unseen, the server would keep a batch's locks until it
 /// notices, and whoever connects anew would wait for them.
 async fn connect_to_write(config: &Config) -> Result<Client, tokio_postgres::Error> {
     let client = connect(config).await?;
     client.batch_execute("SET idle_in_transaction_session_timeout = '10s'").await?;
+    // A plan is kept: one made while a table was small would read all of it for ever. And the index of open holds is full
+    // of those that have ended since it was last cleaned: a plain scan passes each of them once and marks it, one that makes
+    // a bitmap marks none and passes all of them each time.
+    client.batch_execute("SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off").await?;
     Ok(client)
 }
 
@@ -651,9 +655,11 @@ fn select(fetch: &Fetch) -> String {
     )
 }
 
-/// What the open holds of any number of accounts set aside, in one statement. What is read is after the accounts' locks.
+/// What the open holds of any number of accounts set aside, in one statement. Account by account: how many holds are open
+/// the server does not know, and takes them for few, which it would all compare with each account.
 fn sums() -> String {
-    held::sums("UNNEST($1::text[]) AS k (account) JOIN hold h ON h.account = k.account WHERE TRUE")
+    let of_each = held::sums("hold h WHERE h.account = k.account");
+    format!("SELECT s.* FROM UNNEST($1::text[]) AS k (account) CROSS JOIN LATERAL ({of_each}) AS s")
 }
 
 /// Any number of rows at once: see the embedded engine's for what a second writing changes.

@@ -264,9 +264,9 @@ impl Rows {
         found.cloned().unwrap_or_else(|| Wallet::empty(account, asset.clone()))
     }
 
-    /// True if the balance has a row.
-    pub(crate) fn has_wallet(&self, account: AccountId, asset: &Asset) -> bool {
-        self.wallets.contains_key(&(account, asset.clone()))
+    /// The balance's row, if it has one.
+    pub(crate) fn wallet_row(&self, account: AccountId, asset: &Asset) -> Option<&Wallet> {
+        self.wallets.get(&(account, asset.clone()))
     }
 
     /// Notes that these balances were looked up, found or not.

@@ -81,7 +81,9 @@ fn apply_one(
 }
 
 /// Numbers the decision's lines of the journal, says what the balance came to after each, and turns away a decision
-/// whose lines do not lead to the balances it wants to write.
+/// whose lines do not lead to the balances it wants to write, or that promises more than there is. A balance that would be
+/// written as it stands needs no writing: opening a hold changes no more than what is held, which the hold's own row says.
+/// One without a row gets its first.
 fn add_up(rows: &Rows, mut decision: Decision, floor: Timestamp) -> Result<Decision, Refusal> {
     let mut wallets: BTreeMap<(AccountId, Asset), Wallet> = BTreeMap::new();
     for op in &mut decision.ops {
@@ -120,30 +122,17 @@ fn add_up(rows: &Rows, mut decision: Decision, floor: Timestamp) -> Result<Decis
             None if reckoned.posted != rows.wallet(account, &asset).posted => {
                 return Err(Refusal::DoesNotAddUp(format!("{asset} of {account} moves without its balance")));
             }
-            None => decision.ops.push(RowOp::Wallet(reckoned)),
+            None => decision.ops.push(RowOp::Wallet(reckoned.clone())),
+        }
+        if rows.wallet_row(account, &asset).is_some_and(|row| row.stands_as(&reckoned)) {
+            for op in decision.ops.iter_mut().filter(|op| own(&&**op)) {
+                if let RowOp::Wallet(written) = op {
+                    *op = RowOp::Held(written.clone());
+                }
+            }
         }
     }
-    spare(rows, &mut decision.ops);
     Ok(decision)
-}
-
-/// Says of each balance that is to be written as it stands that no row of it need be: opening a hold changes no more
-/// than what is held, which the hold's own row says. A balance without a row gets its first.
-fn spare(rows: &Rows, ops: &mut [RowOp]) {
-    let mut last: BTreeMap<(AccountId, Asset), bool> = BTreeMap::new();
-    for op in &*ops {
-        let RowOp::Wallet(written) = op else { continue };
-        let stands = rows.has_wallet(written.account, &written.asset)
-            && rows.wallet(written.account, &written.asset).stands_as(written);
-        last.insert((written.account, written.asset.clone()), stands);
-    }
-    for op in ops {
-        if let RowOp::Wallet(written) = op
-            && last.get(&(written.account, written.asset.clone())) == Some(&true)
-        {
-            *op = RowOp::Held(written.clone());
-        }
-    }
 }
 
 /// Writes one line into its balance; `None` where that does not fit.

@@ -18,6 +18,7 @@ pub mod responses;
 mod stream;
 mod usage;
 mod voice;
+mod wishes;
 
 use std::time::Instant;
 

@@ -8,6 +8,7 @@ mod matrix;
 mod messages;
 mod refusals;
 mod responses;
+mod routing;
 mod till;
 mod upstream;
 mod world;

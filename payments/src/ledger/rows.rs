@@ -87,10 +87,8 @@ pub struct Wallet {
     pub asset: Asset,
     /// The sum of its lots' `rem`.
     pub posted: i64,
-    /// The sum of its open holds.
+    /// The sum of its open holds: reckoned from them when the row is loaded, never stored.
     pub held: i64,
-    /// Grows by one with each change.
-    pub version: i64,
     /// How many lines of the journal there are of this account and asset.
     pub lines: i64,
     /// When the last of them was written.
@@ -100,7 +98,14 @@ pub struct Wallet {
 impl Wallet {
     /// A balance nobody touched yet.
     pub const fn empty(account: AccountId, asset: Asset) -> Self {
-        Self { account, asset, posted: 0, held: 0, version: 0, lines: 0, moved_at: Timestamp(0) }
+        Self { account, asset, posted: 0, held: 0, lines: 0, moved_at: Timestamp(0) }
+    }
+
+    /// True where the other row stands in a table as this one does: no more than what is held of it differs.
+    pub fn stands_as(&self, other: &Self) -> bool {
+        let Self { account, asset, posted, held: _, lines, moved_at } = other;
+        (self.account, self.posted, self.lines, self.moved_at) == (*account, *posted, *lines, *moved_at)
+            && self.asset == *asset
     }
 
     /// What may still be set aside.

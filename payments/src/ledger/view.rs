@@ -129,6 +129,8 @@ pub enum RowOp {
     Account(Account),
     Key(ApiKey),
     Wallet(Wallet),
+    /// A balance of which no more changes than what is held of it: its holds say so, and no row is written.
+    Held(Wallet),
     Lot(Lot),
     Hold(Box<Hold>),
     Order(Box<Order>),
@@ -141,7 +143,10 @@ pub enum RowOp {
     PriceAssignment(PriceAssignment),
     FxPair(Box<FxPair>),
     FxRate(FxRate),
-    FxGone { pair: String, number: i64 },
+    FxGone {
+        pair: String,
+        number: i64,
+    },
     Terms(TokenTerms),
     Budget(Box<Budget>),
     Grant(Grant),
@@ -205,7 +210,9 @@ impl Rows {
         match op {
             RowOp::Account(row) => drop(self.accounts.insert(row.id, row.clone())),
             RowOp::Key(row) => drop(self.keys.insert(row.id, row.clone())),
-            RowOp::Wallet(row) => drop(self.wallets.insert((row.account, row.asset.clone()), row.clone())),
+            RowOp::Wallet(row) | RowOp::Held(row) => {
+                drop(self.wallets.insert((row.account, row.asset.clone()), row.clone()))
+            }
             RowOp::Lot(row) => {
                 if self.touched.watched {
                     self.touched.lots.push(row.id.clone());
@@ -255,6 +262,11 @@ impl Rows {
     pub fn wallet(&self, account: AccountId, asset: &Asset) -> Wallet {
         let found = self.wallets.get(&(account, asset.clone()));
         found.cloned().unwrap_or_else(|| Wallet::empty(account, asset.clone()))
+    }
+
+    /// The balance's row, if it has one.
+    pub(crate) fn wallet_row(&self, account: AccountId, asset: &Asset) -> Option<&Wallet> {
+        self.wallets.get(&(account, asset.clone()))
     }
 
     /// Notes that these balances were looked up, found or not.

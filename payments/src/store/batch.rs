@@ -81,7 +81,9 @@ fn apply_one(
 }
 
 /// Numbers the decision's lines of the journal, says what the balance came to after each, and turns away a decision
-/// whose lines do not lead to the balances it wants to write.
+/// whose lines do not lead to the balances it wants to write, or that promises more than there is. A balance that would be
+/// written as it stands needs no writing: opening a hold changes no more than what is held, which the hold's own row says.
+/// One without a row gets its first.
 fn add_up(rows: &Rows, mut decision: Decision, floor: Timestamp) -> Result<Decision, Refusal> {
     let mut wallets: BTreeMap<(AccountId, Asset), Wallet> = BTreeMap::new();
     for op in &mut decision.ops {
@@ -100,7 +102,6 @@ fn add_up(rows: &Rows, mut decision: Decision, floor: Timestamp) -> Result<Decis
         written.moved_at = reckoned.moved_at;
         // The last writing of a balance counts: what the journal says is compared with it below.
         reckoned.held = written.held;
-        reckoned.version = written.version;
     }
     for ((account, asset), reckoned) in wallets {
         let own = |op: &&RowOp| matches!(op, RowOp::Wallet(wallet) if wallet.account == account && wallet.asset == asset);
@@ -111,13 +112,23 @@ fn add_up(rows: &Rows, mut decision: Decision, floor: Timestamp) -> Result<Decis
                     reckoned.posted, written.posted
                 )));
             }
+            Some(RowOp::Wallet(written)) if !(0..=written.posted).contains(&written.held) => {
+                return Err(Refusal::DoesNotAddUp(format!(
+                    "of {} {asset} of {account} it holds {}",
+                    written.posted, written.held
+                )));
+            }
             Some(_) => {}
             None if reckoned.posted != rows.wallet(account, &asset).posted => {
                 return Err(Refusal::DoesNotAddUp(format!("{asset} of {account} moves without its balance")));
             }
-            None => {
-                let version = reckoned.version + 1;
-                decision.ops.push(RowOp::Wallet(Wallet { version, ..reckoned }));
+            None => decision.ops.push(RowOp::Wallet(reckoned.clone())),
+        }
+        if rows.wallet_row(account, &asset).is_some_and(|row| row.stands_as(&reckoned)) {
+            for op in decision.ops.iter_mut().filter(|op| own(&&**op)) {
+                if let RowOp::Wallet(written) = op {
+                    *op = RowOp::Held(written.clone());
+                }
             }
         }
     }

@@ -89,6 +89,15 @@ pub(super) fn plan(needs: &Needs, kept: &Rows) -> Vec<Fetch> {
     fetches.into_iter().filter(|fetch| !fetch.keys.is_empty()).collect()
 }
 
+/// Whose balances are looked up: what is held of those is reckoned from their holds.
+pub(super) fn whose_balances(fetches: &[Fetch]) -> BTreeSet<&str> {
+    let balances = fetches.iter().filter(|fetch| std::ptr::eq(fetch.table, &raw const WALLET));
+    let accounts = balances.flat_map(|fetch| &fetch.keys).filter_map(|key| key.first());
+    accounts
+        .filter_map(|account| if let Value::Text(id) = account { Some(id.as_str()) } else { None })
+        .collect()
+}
+
 /// What the rows that were found name in turn: the lots of refund items, and the bonuses of payments.
 pub(super) fn plan_further(needs: &Needs, found: &Rows) -> Vec<Fetch> {
     let items = needs.batches.iter().flat_map(|batch| found.items_of(*batch));

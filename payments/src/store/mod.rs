@@ -11,11 +11,14 @@ mod canonical;
 mod examine;
 mod fetch;
 mod handle;
+mod held;
 mod lane;
 pub mod memory;
 mod postgres;
 mod query;
 mod read;
+#[cfg(test)]
+mod scripted;
 mod sqlite;
 mod tables;
 mod transfer;

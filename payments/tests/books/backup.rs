@@ -90,7 +90,7 @@ async fn a_backup_that_was_touched_is_not_restored() {
     let refused = restore(&copy, &place.path().join("back"));
     assert!(matches!(refused, Err(BackupError::NotWhole { .. })), "{refused:?}");
     assert!(matches!(examine_backup(&copy), Err(BackupError::NotWhole { .. })));
-    touch("UPDATE wallet SET held = held - 1 WHERE asset = 'CNY' AND held > 0");
+    touch("UPDATE hold SET money = money + 10000000000000 WHERE state = 'open'");
     let refused = restore(&copy, &place.path().join("back"));
     assert!(matches!(refused, Err(BackupError::Unsound { .. })), "{refused:?}");
     assert!(!examine_backup(&copy).unwrap().findings.0.is_empty());

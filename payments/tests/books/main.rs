@@ -24,6 +24,7 @@ mod orders;
 mod prices;
 mod recovery;
 mod review;
+mod rows;
 mod sales;
 mod support;
 mod sweeps;

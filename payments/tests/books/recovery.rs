@@ -205,7 +205,7 @@ async fn the_file_is_kept_as_money_needs_it() {
         "DELETE FROM entry",
         "UPDATE chain SET entries = 0",
         "DELETE FROM chain",
-        "UPDATE wallet SET held = posted + 1",
+        "UPDATE wallet SET posted = -1",
         "UPDATE lot SET consumed = consumed + 1",
     ] {
         assert!(db.execute(forbidden, []).is_err(), "{forbidden}");
@@ -245,7 +245,7 @@ async fn what_somebody_changed_in_the_file_is_found() {
     };
     for statement in [
         "UPDATE wallet SET posted = posted + 1",
-        "UPDATE wallet SET held = 1",
+        "UPDATE hold SET state = 'open', money = 6000000000",
         "UPDATE lot SET rem = rem + 1",
         "UPDATE entry SET amount = amount + 1 WHERE kind = 'settle'",
         "UPDATE entry SET at = at + 1 WHERE seq = 1",

@@ -15,6 +15,8 @@ async fn some_trade() -> World {
     spent.settle(Some((usage(1_200, 300), false)), |_| {
         receipt(units::RequestId::new(crate::support::START), account)
     });
+    // The first were used up: of these the open call is promised some.
+    world.pay_for(account, 100, token_kind(500, 2_000_000)).await;
     let open = call(&world.holds, &world, account).await;
     // Stays open: what a running call looks like to whoever verifies meanwhile.
     std::mem::forget(open);
@@ -44,16 +46,22 @@ const TAMPERINGS: &[(&str, &str)] = &[
         "a balance is the sum of its lots: not so for",
     ),
     (
-        "UPDATE wallet SET held = held - 1 WHERE asset = 'CNY'",
-        "what is held is the sum of the open holds: not so for",
+        "UPDATE hold SET money = (SELECT posted + 1 FROM wallet WHERE asset = 'CNY') WHERE state = 'open'",
+        "no more is held of a balance than is posted: not so for",
     ),
+    (
+        // Two such holds are beyond what an amount can say, and have to be found all the same.
+        "UPDATE hold SET state = 'orphan', money = 9223372036854775807",
+        "no more is held of a balance than is posted: not so for",
+    ),
+    (
+        "UPDATE wallet SET posted = 0 WHERE asset <> 'CNY'",
+        "no more is held of a balance than is posted: not so for",
+    ),
+    ("DELETE FROM wallet WHERE asset <> 'CNY'", "no more is held of a balance than is posted: not so for"),
     (
         "UPDATE hold SET tokens_milli = tokens_milli + 1 WHERE state = 'open'",
-        "what is held in tokens is the sum of the open holds: not so for",
-    ),
-    (
-        "UPDATE wallet SET held = held - 1 WHERE asset <> 'CNY'",
-        "each token balance holds what the open holds' legs say: not so for",
+        "the tokens that a hold sets aside are those of its legs: not so for",
     ),
     (
         "UPDATE wallet SET posted = posted + 7 WHERE asset = 'CNY';

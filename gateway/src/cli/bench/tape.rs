@@ -178,9 +178,8 @@ impl Tape {
         while let Some(line) = lines.next()? {
             batch.entries.push(values(line)?);
         }
-        accounts.extend(
-            batch.settled.iter().chain(&batch.opened).map(|row| (bytes(&row[account]), &row[account])),
-        );
+        // What is opened is written in its hold alone.
+        accounts.extend(batch.settled.iter().map(|row| (bytes(&row[account]), &row[account])));
         for account in accounts.values() {
             batch.wallets.extend(self.rows("SELECT * FROM wallet WHERE account = ?1", account)?);
         }

@@ -337,8 +337,7 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    fn put_wallet(&mut self, mut wallet: Wallet) {
-        wallet.version += 1;
+    fn put_wallet(&mut self, wallet: Wallet) {
         self.ops.push(RowOp::Wallet(wallet));
     }
 

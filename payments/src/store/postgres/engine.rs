@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use tokio::{runtime::Runtime, time::Instant};
 use tokio_postgres::{Client, Config, Statement, error::SqlState, types::ToSql};
 use units::{AccountId, RequestId, Usage};
@@ -17,6 +17,7 @@ use crate::{
     store::{
         batch::{Applied, Remembered, apply},
         fetch::{self, Fetch},
+        held::{self, Held},
         lane::{Committed, Engine, EngineError, Receipt},
         tables::{
             ACCOUNT, CHAIN, COMMAND, ENTRY, Kind, Link, Place, Table, columns_of, command_columns, gone,
@@ -78,11 +79,15 @@ impl From<Broken> for Trouble {
     }
 }
 
-/// A connection for writing. Where the way to the server breaks unseen, the server would keep a batch's locks until it
+/// A connection for writing, which looks rows up by their keys. Where the way to the server breaks unseen, the server would keep a batch's locks until it
 /// notices, and whoever connects anew would wait for them.
 async fn connect_to_write(config: &Config) -> Result<Client, tokio_postgres::Error> {
     let client = connect(config).await?;
     client.batch_execute("SET idle_in_transaction_session_timeout = '10s'").await?;
+    // A plan is kept: one made while a table was small would read all of it for ever. And the index of open holds is full
+    // of those that have ended since it was last cleaned: a plain scan passes each of them once and marks it, one that makes
+    // a bitmap marks none and passes all of them each time.
+    client.batch_execute("SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off").await?;
     Ok(client)
 }
 
@@ -245,7 +250,10 @@ impl Engine for Postgres {
         needs.wallets.insert((account, asset.clone()), false);
         self.insist(async |line, _, _| {
             let mut rows = Rows::default();
+            // The balance and its holds from one snapshot: no lock keeps others from writing in between.
+            line.client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
             line.fetch(&fetch::plan(&needs, &rows), &mut rows, &mut Seen::new()).await?;
+            line.client.batch_execute("COMMIT").await?;
             Ok(rows.wallet(account, asset).available())
         })
     }
@@ -403,7 +411,8 @@ impl Line {
         self.remembered(commands).await
     }
 
-    /// Carries the look-ups out, one statement each, all on their way at once.
+    /// Carries the look-ups out, one statement each, all on their way at once; with balances goes what their accounts'
+    /// open holds set aside.
     async fn fetch(&mut self, fetches: &[Fetch], rows: &mut Rows, seen: &mut Seen) -> Result<(), Trouble> {
         let mut prepared = Vec::with_capacity(fetches.len());
         for fetch in fetches {
@@ -411,14 +420,27 @@ impl Line {
             let keys = (0..fetch.by.len()).map(|place| column(&fetch.keys, place, Kind::Text));
             prepared.push((statement, keys.collect::<Vec<_>>()));
         }
+        let accounts: Vec<&str> = fetch::whose_balances(fetches).into_iter().collect();
+        let sums = if accounts.is_empty() { None } else { Some(self.prepared(&sums()).await?) };
         let client = &self.client;
         let running = prepared
             .iter()
             .map(|(statement, arrays)| async move { client.query(statement, &params(arrays)).await });
-        for (fetch, found) in fetches.iter().zip(try_join_all(running).await?) {
+        let sum = async {
+            match &sums {
+                Some(sums) => client.query(sums, &[&accounts]).await,
+                None => Ok(Vec::new()),
+            }
+        };
+        let (found, sums) = try_join(try_join_all(running), sum).await?;
+        let mut held = Held::default();
+        for row in sums {
+            held.add(&values(&row)?)?;
+        }
+        for (fetch, found) in fetches.iter().zip(found) {
             for row in found {
                 let row = values(&row)?;
-                rows.put(&fetch.table.read(&row)?);
+                rows.put(&held.filled(fetch.table.read(&row)?)?);
                 seen.entry(fetch.table.name).or_default().insert(fetch.table.key_of(&row));
             }
         }
@@ -631,6 +653,13 @@ fn select(fetch: &Fetch) -> String {
         order.join(", "),
         if fetch.table.stands_alone() { " FOR NO KEY UPDATE OF t" } else { "" },
     )
+}
+
+/// What the open holds of any number of accounts set aside, in one statement. Account by account: how many holds are open
+/// the server does not know, and takes them for few, which it would all compare with each account.
+fn sums() -> String {
+    let of_each = held::sums("hold h WHERE h.account = k.account");
+    format!("SELECT s.* FROM UNNEST($1::text[]) AS k (account) CROSS JOIN LATERAL ({of_each}) AS s")
 }
 
 /// Any number of rows at once: see the embedded engine's for what a second writing changes.

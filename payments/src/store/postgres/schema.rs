@@ -10,6 +10,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (3, include_str!("v3.sql")),
     (4, include_str!("v4.sql")),
     (5, include_str!("v5.sql")),
+    (6, include_str!("v6.sql")),
 ];
 
 /// Everybody who migrates takes this lock.
@@ -54,4 +55,37 @@ pub(super) async fn migrate(client: &mut Client) -> Result<(), OpenError> {
     }
     tx.commit().await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use testbed::Database;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn books_of_schema_5_keep_their_balances_and_what_is_held_stays_with_the_holds() {
+        let database = Database::fresh().await;
+        let mut client = database.connect().await;
+        for (_, step) in MIGRATIONS.iter().filter(|(version, _)| *version <= 5) {
+            client.batch_execute(step).await.unwrap();
+        }
+        client
+            .batch_execute(
+                "INSERT INTO meta (name, value) VALUES ('schema', 5);
+                 INSERT INTO wallet (account, asset, posted, held, version, lines, moved_at)
+                 VALUES ('a', 'CNY', 90, 30, 7, 3, 11), ('a', 'TOK:t', 8, 0, 1, 2, 12), ('b', 'CNY', 0, 0, 0, 0, 0)",
+            )
+            .await
+            .unwrap();
+        migrate(&mut client).await.unwrap();
+        must_be_current(&client).await.unwrap();
+        let rows = client.query("SELECT * FROM wallet ORDER BY account, asset", &[]).await.unwrap();
+        let rows: Vec<(String, String, [i64; 3])> =
+            rows.iter().map(|row| (row.get(0), row.get(1), [row.get(2), row.get(3), row.get(4)])).collect();
+        let expected = [("a", "CNY", [90, 3, 11]), ("a", "TOK:t", [8, 2, 12]), ("b", "CNY", [0, 0, 0])];
+        assert_eq!(rows, expected.map(|(account, asset, is)| (account.to_owned(), asset.to_owned(), is)));
+        let wrong = client.execute("UPDATE wallet SET posted = -1 WHERE account = 'b'", &[]).await;
+        assert!(wrong.is_err(), "a balance is never below zero");
+    }
 }

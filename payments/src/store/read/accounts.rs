@@ -6,7 +6,8 @@ use super::{PAGE, Unboxed, nothing_to_read, reader, select};
 use crate::{
     ledger::{Account, ApiKey, Asset, Lot, RowOp, Wallet},
     store::{
-        Store, SubmitError,
+        Store, SubmitError, held,
+        query::{Query, ReadError},
         tables::{ACCOUNT, API_KEY, LOT, WALLET},
         value::{Broken, Cells, Value},
     },
@@ -24,6 +25,14 @@ pub struct Balance {
     pub wallet: Wallet,
     /// Every lot there ever was, oldest first.
     pub lots: Vec<Lot>,
+}
+
+/// An account's balances, with what its open holds set aside of each.
+fn balances(db: &mut dyn Query, account: AccountId, query: &str) -> Result<Vec<Wallet>, ReadError> {
+    let held = held::of_account(db, account)?;
+    let mut wallets = db.many(query, &[Value::word(account)], wallet)?;
+    wallets.iter_mut().try_for_each(|wallet| held.fill(wallet))?;
+    Ok(wallets)
 }
 
 impl Store {
@@ -82,7 +91,7 @@ impl Store {
             let id = Value::word(account);
             let wallets = format!("{} WHERE account = ?1 ORDER BY asset", select(&WALLET));
             let lots = format!("{} WHERE account = ?1 ORDER BY created_at, id", select(&LOT));
-            let wallets = db.many(&wallets, std::slice::from_ref(&id), wallet)?;
+            let wallets = balances(db, account, &wallets)?;
             let lots = db.many(&lots, &[id], lot)?;
             let with_lots = |wallet: Wallet| {
                 let lots = lots.iter().filter(|lot| lot.asset == wallet.asset).cloned().collect();
@@ -99,7 +108,7 @@ impl Store {
     /// See [`Store::account`].
     pub async fn wallets(&self, account: AccountId) -> Result<Vec<Wallet>, SubmitError> {
         let query = format!("{} WHERE account = ?1 ORDER BY asset", select(&WALLET));
-        self.read(move |db| db.many(&query, &[Value::word(account)], wallet)).await
+        self.read(move |db| balances(db, account, &query)).await
     }
 
     /// The assets an account has a balance of.

@@ -11,7 +11,7 @@ mod prices;
 mod statement;
 mod verify;
 #[cfg(test)]
-mod watched;
+pub(super) mod watched;
 
 use super::{tables::Table, value::Broken};
 

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use units::AccountId;
 
-use super::{nothing_to_read, select};
+use super::select;
 use crate::{
-    ledger::{Book, RowOp},
+    ledger::{Asset, Book},
     store::{
         Store, SubmitError,
+        held::{self, Held},
         query::{Query, ReadError},
-        tables::{CHAIN, ENTRY, HOLD, JournalLine, canonical},
+        tables::{CHAIN, ENTRY, JournalLine, canonical},
         value::{Cells, Value},
     },
 };
@@ -57,19 +59,6 @@ pub(super) const RULES: &[(&str, &str)] = &[
         "WITH lots AS (SELECT account, asset, sum(rem) AS rem FROM lot WHERE rem > 0 GROUP BY account, asset)
          SELECT w.account || ' ' || w.asset FROM wallet w LEFT JOIN lots l ON l.account = w.account AND l.asset = w.asset
          WHERE w.posted <> coalesce(l.rem, 0)",
-    ),
-    (
-        "what is held is the sum of the open holds",
-        "WITH sums AS (SELECT account, sum(money) AS amount FROM hold WHERE state IN ('open', 'orphan') GROUP BY account)
-         SELECT w.account || ' ' || w.asset FROM wallet w LEFT JOIN sums s ON s.account = w.account
-         WHERE w.asset = 'CNY' AND w.held <> coalesce(s.amount, 0)",
-    ),
-    (
-        "what is held in tokens is the sum of the open holds",
-        "WITH sums AS (SELECT account, sum(tokens_milli) AS amount FROM hold WHERE state IN ('open', 'orphan') GROUP BY account),
-         balances AS (SELECT account, sum(held) AS amount FROM wallet WHERE asset <> 'CNY' GROUP BY account)
-         SELECT a.id FROM account a LEFT JOIN sums s ON s.account = a.id LEFT JOIN balances b ON b.account = a.id
-         WHERE coalesce(s.amount, 0) <> coalesce(b.amount, 0)",
     ),
     (
         "the journal gives the balance and what is being refunded",
@@ -177,7 +166,7 @@ pub(in crate::store) fn examine(db: &mut dyn Query) -> Result<(Findings, Vec<Lan
             findings.push(format!("{rule}: not so for {culprit}"));
         }
     }
-    verify_legs(db, &mut findings)?;
+    verify_held(db, &mut findings)?;
     // That debits equal credits needs no look: each line of the journal is both, of one amount.
     let lanes = verify_chain(db, &mut findings)?;
     Ok((Findings(findings), lanes))
@@ -190,26 +179,25 @@ fn asked(query: &str) -> String {
     format!("{} LIMIT {CULPRITS}", query.replace("{spendable}", &spendable.join(", ")))
 }
 
-/// Each token balance holds what the open holds' legs say: by balance, which their sum alone does not tell.
-fn verify_legs(db: &mut dyn Query, findings: &mut Vec<String>) -> Result<(), ReadError> {
-    let held = format!("{} WHERE state IN ('open', 'orphan') AND tokens_milli > 0", select(&HOLD));
-    let mut sums: BTreeMap<(String, String), i128> = BTreeMap::new();
-    for row in db.rows(&held, &[])? {
-        let read = HOLD.row.ok_or_else(nothing_to_read)?;
-        let RowOp::Hold(hold) = read(&mut Cells::new(&row))? else { continue };
-        for leg in &hold.legs {
-            let balance = (hold.account.to_string(), leg.asset.to_string());
-            *sums.entry(balance).or_default() += i128::from(leg.milli);
-        }
+/// No open hold was promised what is not there: what those of a balance set aside together is at most what is posted. That
+/// it is their sum needs no look, since no row says it beside them; that a hold's own sum of tokens is its legs' does.
+fn verify_held(db: &mut dyn Query, findings: &mut Vec<String>) -> Result<(), ReadError> {
+    let mut held = Held::default();
+    for row in db.rows(&held::sums_of_all(), &[])? {
+        held.add(&row)?;
     }
-    let wallets = "SELECT account, asset, held FROM wallet WHERE asset <> 'CNY' AND held <> 0";
-    let wallets = db.many(wallets, &[], |cells| Ok((cells.text()?, cells.text()?, cells.int()?)))?;
-    for (account, asset, held) in wallets {
-        *sums.entry((account, asset)).or_default() -= i128::from(held);
-    }
-    let wrong = sums.into_iter().filter(|(_, left)| *left != 0);
-    findings.extend(wrong.map(|((account, asset), _)| {
-        format!("each token balance holds what the open holds' legs say: not so for {account} {asset}")
+    let uneven = held.uneven.iter().take(CULPRITS);
+    findings.extend(uneven.map(|account| {
+        format!("the tokens that a hold sets aside are those of its legs: not so for {account}")
+    }));
+    let posted = "SELECT account, asset, posted FROM wallet
+                  WHERE account IN (SELECT account FROM hold WHERE state IN ('open', 'orphan'))";
+    let posted = db.many(posted, &[], |cells| Ok(((cells.word()?, cells.word()?), cells.int()?)))?;
+    let posted: BTreeMap<(AccountId, Asset), i64> = posted.into_iter().collect();
+    let there = |balance| i128::from(posted.get(balance).copied().unwrap_or(0));
+    let wrong = held.sums.iter().filter(|(balance, sum)| **sum < 0 || **sum > there(balance));
+    findings.extend(wrong.take(CULPRITS).map(|((account, asset), _)| {
+        format!("no more is held of a balance than is posted: not so for {account} {asset}")
     }));
     Ok(())
 }
@@ -300,69 +288,16 @@ impl Lines {
 mod tests {
     use std::cell::RefCell;
 
-    use units::{AccountId, KeyId, Livemode, NanoCny, Rate, Rates, RequestId, Timestamp, Tokens, Usage};
-
     use super::*;
-    use crate::{
-        ledger::{AccountRole, Actor, Body, Command, HoldQuote, NewHold, SettleEnd, SettledBy},
-        store::{
-            read::watched::Watched,
-            sqlite::{books_in_memory, on_snapshot},
-        },
+    use crate::store::{
+        read::watched::Watched,
+        scripted::Caller,
+        sqlite::{books_in_memory, on_snapshot},
     };
 
     /// Books of one account with so many calls, and what looking at all of them took: each statement's steps, summed.
     fn steps_for(calls: usize) -> (i64, Vec<(String, i64)>) {
-        let account = AccountId::new(Timestamp(1));
-        let key = KeyId::new(Timestamp(1));
-        let rate = Rate::new(2_000).unwrap();
-        let rates = Rates { input: rate, cached_input: rate, cache_write: rate, output: rate };
-        let command = |key: String, body| Command {
-            key,
-            actor: Actor::system("test"),
-            reason: None,
-            approver: None,
-            at: Timestamp(2),
-            body,
-        };
-        let (livemode, name, role) = (Livemode::Demo, "hot".to_owned(), AccountRole::Customer);
-        let mut commands = vec![
-            command("open".to_owned(), Body::OpenAccount { id: account, livemode, name, role }),
-            command(
-                "promo".to_owned(),
-                Body::GrantPromo { account, amount: NanoCny::from_yuan(1_000), expires_at: None },
-            ),
-        ];
-        for _ in 0..calls {
-            let id = RequestId::new(Timestamp(2));
-            let quote = HoldQuote {
-                price_version: "p".to_owned(),
-                fx_id: None,
-                rates,
-                input_estimate: Tokens(1),
-                window: None,
-                tiers: Vec::new(),
-            };
-            let usage = Usage { input: Tokens(5), ..Usage::default() };
-            let hold = NewHold {
-                id,
-                account,
-                key,
-                model: "m".to_owned(),
-                money: NanoCny::new(20_000),
-                legs: Vec::new(),
-                quote,
-                epoch: 1,
-                dispatched: true,
-                deadline: Timestamp(1_000_000),
-            };
-            commands.push(command(format!("hold:{id}"), Body::Hold(hold)));
-            let end = SettleEnd::Charge { usage, estimated: false, extra: NanoCny::ZERO };
-            let by = SettledBy::Owner { epoch: 1 };
-            let settle = Body::Settle { id, account, key, tokens: Vec::new(), by, end };
-            commands.push(command(format!("settle:{id}"), settle));
-        }
-        let db = books_in_memory(&commands);
+        let db = books_in_memory(&Caller::new().history(calls));
         let taken = RefCell::default();
         let (findings, lanes) = on_snapshot(&db, |_| examine(&mut Watched::new(&db, &taken))).unwrap();
         assert_eq!(findings.0, Vec::<String>::new());

@@ -27,12 +27,12 @@ pub(super) fn hot_account() -> AccountId {
 
 /// What a statement took.
 #[derive(Debug)]
-pub(super) struct Taken {
-    pub(super) sql: String,
+pub(in crate::store) struct Taken {
+    pub(in crate::store) sql: String,
     pub(super) plan: Vec<String>,
     pub(super) rows: usize,
     /// Steps of SQLite's machine: a measure of work that no clock disturbs.
-    pub(super) steps: i64,
+    pub(in crate::store) steps: i64,
     /// Rows stepped over without an index.
     pub(super) scanned: i64,
     /// Sortings.
@@ -40,13 +40,13 @@ pub(super) struct Taken {
 }
 
 /// A connection that notes what each statement took.
-pub(super) struct Watched<'a> {
+pub(in crate::store) struct Watched<'a> {
     db: &'a Connection,
     taken: &'a RefCell<Vec<Taken>>,
 }
 
 impl<'a> Watched<'a> {
-    pub(super) const fn new(db: &'a Connection, taken: &'a RefCell<Vec<Taken>>) -> Self {
+    pub(in crate::store) const fn new(db: &'a Connection, taken: &'a RefCell<Vec<Taken>>) -> Self {
         Self { db, taken }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     store::{
         batch::{Applied, Remembered, apply},
         fetch::{self, Fetch},
+        held::{self, Held},
         lane::{Committed, Engine, EngineError, Receipt},
         tables::{
             CHAIN, COMMAND, ENTRY, Link, Place, Table, columns_of, command_columns, gone, place,
@@ -48,8 +49,8 @@ pub(super) fn next_epoch(db: &mut Connection) -> rusqlite::Result<i64> {
 
 /// The files, and what of them is kept in memory: nobody else writes them, so what was committed is what is there.
 pub(super) struct Sqlite {
-    ledger: Connection,
-    receipts: Connection,
+    pub(super) ledger: Connection,
+    pub(super) receipts: Connection,
     link: Link,
     kept: Rows,
     recent: BTreeSet<AccountId>,
@@ -71,11 +72,13 @@ impl Sqlite {
 
     /// Fetches what the commands name and was not kept.
     fn load(tx: &Transaction<'_>, needs: &Needs, rows: &mut Rows) -> Result<(), EngineError> {
-        for fetch in fetch::plan(needs, rows) {
-            fetch_into(tx, &fetch, rows)?;
+        let fetches = fetch::plan(needs, rows);
+        let held = held_of(tx, &fetches)?;
+        for fetch in &fetches {
+            fetch_into(tx, fetch, &held, rows)?;
         }
         for fetch in fetch::plan_further(needs, rows) {
-            fetch_into(tx, &fetch, rows)?;
+            fetch_into(tx, &fetch, &held, rows)?;
         }
         rows.looked_up(needs);
         Ok(())
@@ -197,7 +200,27 @@ fn last_link(db: &Connection) -> rusqlite::Result<Link> {
     }
 }
 
-fn fetch_into(tx: &Transaction<'_>, fetch: &Fetch, rows: &mut Rows) -> Result<(), EngineError> {
+/// What is held of the balances that are looked up.
+fn held_of(tx: &Transaction<'_>, fetches: &[Fetch]) -> Result<Held, EngineError> {
+    let mut held = Held::default();
+    let accounts = fetch::whose_balances(fetches);
+    if accounts.is_empty() {
+        return Ok(held);
+    }
+    let mut statement = tx.prepare_cached(&held::sums_of_one())?;
+    let columns = statement.column_count();
+    for account in accounts {
+        bind(&mut statement, &[account.into()])?;
+        let mut found = statement.raw_query();
+        while let Some(row) = found.next()? {
+            let row: Vec<Value> = (0..columns).map(|column| value(row, column)).collect::<Result<_, _>>()?;
+            held.add(&row)?;
+        }
+    }
+    Ok(held)
+}
+
+fn fetch_into(tx: &Transaction<'_>, fetch: &Fetch, held: &Held, rows: &mut Rows) -> Result<(), EngineError> {
     let mut statement = tx.prepare_cached(&fetch.select_one())?;
     let columns = fetch.table.columns.len();
     for key in &fetch.keys {
@@ -205,7 +228,7 @@ fn fetch_into(tx: &Transaction<'_>, fetch: &Fetch, rows: &mut Rows) -> Result<()
         let mut found = statement.raw_query();
         while let Some(row) = found.next()? {
             let row: Vec<Value> = (0..columns).map(|column| value(row, column)).collect::<Result<_, _>>()?;
-            rows.put(&fetch.table.read(&row)?);
+            rows.put(&held.filled(fetch.table.read(&row)?)?);
         }
     }
     Ok(())

@@ -4,6 +4,8 @@ mod at_rest;
 mod engine;
 mod readers;
 mod schema;
+#[cfg(test)]
+mod written;
 
 use std::{
     fs::{File, TryLockError},

@@ -9,6 +9,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("v3.sql"),
     include_str!("v4.sql"),
     include_str!("v5.sql"),
+    include_str!("v6.sql"),
 ];
 
 /// The receipts' file, likewise.
@@ -82,4 +83,31 @@ pub(in crate::store) fn migrated_in_memory() -> Connection {
     let mut db = Connection::open_in_memory().unwrap();
     migrate_ledger(&mut db).unwrap();
     db
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn books_of_schema_5_keep_their_balances_and_what_is_held_stays_with_the_holds() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db, &MIGRATIONS[..5]).unwrap();
+        db.execute_batch(
+            "INSERT INTO wallet (account, asset, posted, held, version, lines, moved_at)
+             VALUES ('a', 'CNY', 90, 30, 7, 3, 11), ('a', 'TOK:t', 8, 0, 1, 2, 12), ('b', 'CNY', 0, 0, 0, 0, 0)",
+        )
+        .unwrap();
+        migrate_ledger(&mut db).unwrap();
+        let mut statement = db.prepare("SELECT * FROM wallet ORDER BY account, asset").unwrap();
+        let row = |row: &rusqlite::Row<'_>| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, [row.get(2)?, row.get(3)?, row.get(4)?]))
+        };
+        let rows: Vec<(String, String, [i64; 3])> =
+            statement.query_map([], row).unwrap().collect::<Result<_, _>>().unwrap();
+        let expected = [("a", "CNY", [90, 3, 11]), ("a", "TOK:t", [8, 2, 12]), ("b", "CNY", [0, 0, 0])];
+        assert_eq!(rows, expected.map(|(account, asset, is)| (account.to_owned(), asset.to_owned(), is)));
+        let wrong = db.execute("UPDATE wallet SET posted = -1 WHERE account = 'b'", []);
+        assert!(wrong.is_err(), "a balance is never below zero");
+    }
 }

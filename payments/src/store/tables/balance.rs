@@ -6,15 +6,13 @@ use crate::{
     store::value::Value,
 };
 
-/// Balances.
+/// Balances. What is held of one stands nowhere but in its holds: see [`crate::store::held`].
 pub(crate) static WALLET: Table = Table {
     name: "wallet",
     columns: &[
         kept("account", Kind::Text),
         kept("asset", Kind::Text),
         changing("posted", Kind::Int),
-        changing("held", Kind::Int),
-        changing("version", Kind::Int),
         changing("lines", Kind::Int),
         changing("moved_at", Kind::Int),
     ],
@@ -24,8 +22,7 @@ pub(crate) static WALLET: Table = Table {
             account: cells.word()?,
             asset: cells.word()?,
             posted: cells.int()?,
-            held: cells.int()?,
-            version: cells.int()?,
+            held: 0,
             lines: cells.int()?,
             moved_at: cells.time()?,
         }))
@@ -37,8 +34,6 @@ pub(super) fn wallet_columns(row: &Wallet) -> Vec<Value> {
         Value::word(row.account),
         Value::word(&row.asset),
         row.posted.into(),
-        row.held.into(),
-        row.version.into(),
         row.lines.into(),
         row.moved_at.into(),
     ]

@@ -167,7 +167,7 @@ pub(crate) enum Place<'a> {
     FxRate(&'a str, i64),
 }
 
-/// The place of a row; `None` for a line of the journal, which is always one more.
+/// The place of a row; `None` for a line of the journal, which is always one more, and for what no row says.
 pub(crate) fn place(op: &RowOp) -> Option<Place<'_>> {
     Some(match op {
         RowOp::Account(row) => Place::Account(row.id),
@@ -192,7 +192,7 @@ pub(crate) fn place(op: &RowOp) -> Option<Place<'_>> {
         RowOp::FxPair(row) => Place::FxPair(&row.pair),
         RowOp::FxRate(row) => Place::FxRate(&row.pair, row.number),
         RowOp::FxGone { pair, number } => Place::FxRate(pair, *number),
-        RowOp::Entry(_) => return None,
+        RowOp::Entry(_) | RowOp::Held(_) => return None,
     })
 }
 
@@ -204,8 +204,8 @@ pub(crate) fn gone(op: &RowOp) -> Option<(&'static Table, Vec<Value>)> {
     }
 }
 
-/// A row's table and its columns there; `None` for a line of the journal, which gets its number first, and for a row that
-/// goes.
+/// A row's table and its columns there; `None` for a line of the journal, which gets its number first, for a row that
+/// goes, and for what no row says.
 pub(crate) fn columns_of(op: &RowOp) -> Option<(&'static Table, Vec<Value>)> {
     Some(match op {
         RowOp::Account(row) => (&ACCOUNT, account::account_columns(row)),
@@ -229,6 +229,6 @@ pub(crate) fn columns_of(op: &RowOp) -> Option<(&'static Table, Vec<Value>)> {
         RowOp::PriceAssignment(row) => (&PRICE_ASSIGNMENT, prices::price_assignment_columns(row)),
         RowOp::FxPair(row) => (&FX_PAIR, prices::fx_pair_columns(row)),
         RowOp::FxRate(row) => (&FX_RATE, prices::fx_rate_columns(row)),
-        RowOp::Entry(_) | RowOp::FxGone { .. } => return None,
+        RowOp::Entry(_) | RowOp::Held(_) | RowOp::FxGone { .. } => return None,
     })
 }

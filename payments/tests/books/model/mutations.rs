@@ -3,7 +3,7 @@
 use payments::{
     ledger::{
         Body, Book, Command, Entry, EntryKind, HoldState, LotClass, RefundItem, RefundItemState, Reply,
-        RowOp, Rows,
+        RowOp, Rows, Wallet,
     },
     store::Applied,
 };
@@ -89,6 +89,14 @@ macro_rules! row {
     };
 }
 
+/// The first balance, whether or not a row of it is written.
+fn balance(ops: &mut [RowOp]) -> Option<&mut Wallet> {
+    ops.iter_mut().find_map(|op| match op {
+        RowOp::Wallet(row) | RowOp::Held(row) => Some(row),
+        _ => None,
+    })
+}
+
 /// Makes the mistake where there is an occasion; true if there was one.
 pub fn tamper(mutation: Mutation, before: &Rows, command: &Command, applied: &mut Applied) -> bool {
     tampered(mutation, before, command, applied).is_some()
@@ -107,8 +115,8 @@ fn tampered(mutation: Mutation, before: &Rows, command: &Command, applied: &mut 
         }
         Mutation::LotGrows => row!(ops, Lot, |lot: &payments::ledger::Lot| lot.consumed > 0)?.consumed += 1,
         Mutation::BalanceDrifts => row!(ops, Wallet, |_: &_| true)?.posted += 1,
-        Mutation::HeldBelowZero => row!(ops, Wallet, |_: &_| settles)?.held = -1,
-        Mutation::HoldLeaks => row!(ops, Wallet, |_: &_| settles)?.held += 1,
+        Mutation::HeldBelowZero => balance(ops).filter(|_| settles)?.held = -1,
+        Mutation::HoldLeaks => balance(ops).filter(|_| settles)?.held += 1,
         Mutation::OverrunCharged => {
             let hold = row!(ops, Hold, |hold: &payments::ledger::Hold| hold.overrun.get() > 0)?;
             hold.cost = hold.cost.plus(hold.overrun).ok()?;
@@ -155,7 +163,7 @@ fn tampered(mutation: Mutation, before: &Rows, command: &Command, applied: &mut 
             item.amount = item.amount.plus(Fen::new(1).ok()?).ok()?;
         }
         Mutation::SkipsPledge => {
-            let wallet = row!(ops, Wallet, |wallet: &payments::ledger::Wallet| refunds && wallet.held > 0)?;
+            let wallet = row!(ops, Wallet, |wallet: &Wallet| refunds && wallet.held > 0)?;
             wallet.posted = wallet.held - 1;
         }
         Mutation::CashLost => {
@@ -207,7 +215,7 @@ fn tampered(mutation: Mutation, before: &Rows, command: &Command, applied: &mut 
             let mut wallets: Vec<_> = before.wallets().collect();
             wallets.sort_by_key(|wallet| (wallet.account, wallet.asset.clone()));
             let wallet = (*wallets.first()?).clone();
-            ops.push(RowOp::Wallet(payments::ledger::Wallet { version: wallet.version + 1, ..wallet }));
+            ops.push(RowOp::Wallet(Wallet { lines: wallet.lines + 1, ..wallet }));
         }
         Mutation::WritesUnseen => {
             let mut needs = payments::ledger::Needs::default();
@@ -219,8 +227,7 @@ fn tampered(mutation: Mutation, before: &Rows, command: &Command, applied: &mut 
         }
         Mutation::NumbersTwice => entry(ops, |line| line.account.is_some() && line.n > 1)?.n -= 1,
         Mutation::Wraps => {
-            let wallet =
-                row!(ops, Wallet, |wallet: &payments::ledger::Wallet| wallet.posted > i64::from(u32::MAX))?;
+            let wallet = row!(ops, Wallet, |wallet: &Wallet| wallet.posted > i64::from(u32::MAX))?;
             wallet.posted &= i64::from(u32::MAX);
         }
         Mutation::EndMoves => {

@@ -132,6 +132,8 @@ async fn finished(store: &Store, admission: &Admission, world: &World) -> Result
     for (account, asset) in balances(world) {
         let wallet = world.rows.wallet(account, &asset);
         assert_eq!(admission.available(account, &asset), Some(wallet.available()), "{wallet:?}");
+        let told = store.wallets(account).await.unwrap();
+        assert!(told.contains(&wallet), "{wallet:?}, and the store says {told:?}");
         statements_add_up(store, world, account, &asset).await;
     }
     for hold in world.rows.holds() {

@@ -19,7 +19,7 @@ fn is_named(needs: &Needs, world: &World, op: &RowOp) -> bool {
     match op {
         RowOp::Account(row) => needs.accounts.contains(&row.id),
         RowOp::Key(row) => needs.keys.contains(&row.id),
-        RowOp::Wallet(row) => {
+        RowOp::Wallet(row) | RowOp::Held(row) => {
             needs.wallets.contains_key(&(row.account, row.asset.clone())) || whole(&row.account)
         }
         RowOp::Lot(row) => {

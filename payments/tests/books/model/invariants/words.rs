@@ -9,7 +9,8 @@ use crate::model::world::{Said, World};
 /// is refused.
 pub fn n21_a_repeat_changes_nothing(world: &World) -> Result<(), String> {
     let last = world.last();
-    let money = |ops: &[RowOp]| ops.iter().any(|op| matches!(op, RowOp::Entry(_) | RowOp::Wallet(_)));
+    let moves = |op: &RowOp| matches!(op, RowOp::Entry(_) | RowOp::Wallet(_) | RowOp::Held(_));
+    let money = |ops: &[RowOp]| ops.iter().any(moves);
     let by_row = last.command.remembered_by_its_row();
     if let Some(repeated) = &world.repeated {
         holds(!money(&repeated.ops), || format!("said again it moved {:?}", repeated.ops))?;

@@ -44,7 +44,7 @@ pub fn read(body: &Bytes) -> Result<Wanted, DecodeError> {
     no_sound(&fields, messages)?;
     refuse_tiers(&fields)?;
     refuse_long_caches(&fields, &["messages", "tools"], body)?;
-    let has_tools = fields.find("tools")?.or(fields.find("functions")?).is_some();
+    let has_tools = fields.tools()?.or(fields.find("functions")?).is_some();
     Ok(Wanted {
         model,
         stream,

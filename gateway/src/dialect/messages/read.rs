@@ -64,7 +64,7 @@ fn priced(fields: &Fields<'_>) -> Result<(), DecodeError> {
     if word("inference_geo")?.is_some_and(|geo| geo != "global") {
         return unpriced("inference_geo".to_owned(), "is only priced here as `global`");
     }
-    let Some(tools) = fields.find("tools")? else { return Ok(()) };
+    let Some(tools) = fields.tools()? else { return Ok(()) };
     let tools = items(tools, "tools").map_err(|_| wrong("tools", "an array of tools"))?;
     for (path, tool) in tools {
         let kind = kind(tool);

@@ -69,7 +69,7 @@ async fn nought_is_a_count_and_not_a_gap() {
         let outcome = world.till.all_settled().await;
         let used = outcome.usage.unwrap();
         assert_eq!((used.prompt().0, used.output.0, outcome.estimated), expected, "{usage}");
-        assert_eq!(read.header("x-tollgate-cost-cny").is_empty(), false);
+        assert!(!read.header("x-tollgate-cost-cny").is_empty());
     }
 }
 
@@ -333,4 +333,27 @@ async fn mistral_is_sent_nothing_that_it_refuses() {
     let called = &read.json()["choices"][0]["message"]["tool_calls"][0];
     assert_eq!((&called["id"], &called["type"]), (&json!("aB3dE6gH9"), &json!("function")));
     assert_eq!(called["function"]["arguments"], r#"{"a":1}"#);
+}
+
+/// The document names tests that exist: each name in it is a function in one of the folders it speaks of.
+#[test]
+fn every_test_that_the_document_names_exists() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let folders =
+        ["gateway/tests/inference", "tests/tests/journeys", "payments/tests/books", "payments/src/prices"];
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(format!("{root}/{folder}")).unwrap());
+    let paths =
+        files.map(|entry| entry.unwrap().path()).filter(|path| path.extension() == Some("rs".as_ref()));
+    let code: String = paths.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let document = include_str!("../../../docs/known-failures.md");
+    let quoted = document.split('`').skip(1).step_by(2);
+    let names = quoted
+        .map(|name| name.rsplit("::").next().unwrap())
+        .filter(|name| name.len() > 24 && !name.contains('/'));
+    let mut count = 0;
+    for name in names {
+        assert!(code.contains(&format!("fn {name}(")), "no test is called {name}");
+        count += 1;
+    }
+    assert!(count > 40, "{count} names were found");
 }

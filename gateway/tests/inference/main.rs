@@ -9,6 +9,7 @@ mod known_failures;
 mod matrix;
 mod messages;
 mod pictures;
+mod providers;
 mod refusals;
 mod responses;
 mod till;

@@ -7,6 +7,7 @@ use std::sync::{
 
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     upstream::{answer, whole},
@@ -28,7 +29,7 @@ impl Gallery {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (port, visits) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
         let counted = Arc::clone(&visits);
-        tokio::spawn(async move {
+        TaskTracker::new().spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::SeqCst);
                 drop(socket);

@@ -373,8 +373,7 @@ async fn an_error_that_says_nothing_is_no_error() {
     let [created, in_progress] = begun();
     let created = created.replacen('{', r#"{"error":{},"#, 1);
     let last = format!(
-        "event: response.completed\ndata: {}\n\n",
-        format!(r#"{{"type":"response.completed","sequence_number":2,"response":{whole}}}"#)
+        "event: response.completed\ndata: {{\"type\":\"response.completed\",\"sequence_number\":2,\"response\":{whole}}}\n\n"
     );
     let named = |json: &str| format!("event: response.x\ndata: {json}\n\n");
     let pieces = [named(&created), named(&in_progress), last];

@@ -185,6 +185,7 @@ pub async fn start(
         metrics: metrics.clone(),
         topup_url: format!("{public_url}/portal/topup").into(),
         keep_alive: settings.server.keep_alive,
+        region: settings.server.region.clone(),
     };
     let store = books.store.clone();
     let ready = Arc::new({

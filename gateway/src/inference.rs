@@ -58,6 +58,8 @@ pub struct Parts {
     pub topup_url: Arc<str>,
     /// A stream that is silent for so long is kept alive with a comment.
     pub keep_alive: Duration,
+    /// Where callers are who do not say it.
+    pub region: Option<Arc<str>>,
 }
 
 /// All inference endpoints, and what counts their prompts: which one is in the request's extensions, as an [`Endpoint`].
@@ -87,8 +89,19 @@ where
 {
     /// Puts the rooms in their order.
     pub fn new(parts: &Parts) -> Self {
-        let Parts { clock, keys, snapshots, upstreams, health, till, tails, metrics, topup_url, keep_alive } =
-            parts.clone();
+        let Parts {
+            clock,
+            keys,
+            snapshots,
+            upstreams,
+            health,
+            till,
+            tails,
+            metrics,
+            topup_url,
+            keep_alive,
+            region,
+        } = parts.clone();
         let table = |snapshots: &Snapshots| {
             let snapshots = Arc::clone(snapshots);
             move || snapshots.load().table.limits.clone()
@@ -110,7 +123,7 @@ where
             .layer(admit)
             .layer(auth) //                                                         Incoming -> Authed
             .layer(DecodeLayer::new(move || reads().body_max_bytes, keep_alive)) //                Authed -> Call
-            .layer(PlanLayer::new(snapshots, rests, clock)) //                           Call -> Planned
+            .layer(PlanLayer::new(snapshots, rests, clock, region)) //                           Call -> Planned
             // Above here every error is a failure with a face; below, the rooms' own.
             .map_err(Failure::from)
             .layer(MeterLayer::new(till, pace, tails, metrics.clone())) // one hold, however many are tried below

@@ -70,6 +70,8 @@ pub struct ServerSettings {
     pub drain_max: Duration,
     /// A stream that is silent for so long gets a comment.
     pub keep_alive: Duration,
+    /// Where callers are who do not say it.
+    pub region: Option<Arc<str>>,
     /// Written once the listeners are bound.
     pub ready_file: Option<PathBuf>,
     /// Keys are stored as HMACs under this secret; the app keeps one of its own in the store's folder where it is

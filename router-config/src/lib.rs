@@ -5,8 +5,11 @@
 //! Nothing behind that door can hold a bad value. This crate reads no file, no environment and no clock: a secret is
 //! only named here ([`SecretRef`]). What is known of providers and models before a file says anything is the [`Catalog`].
 
+mod alias;
 mod catalog;
+mod condition;
 mod glob;
+mod hours;
 pub mod import;
 mod kinds;
 mod names;
@@ -15,13 +18,17 @@ mod price;
 mod problem;
 mod quirks;
 mod raw;
+mod strategy;
 mod table;
+mod target;
 mod validate;
 
+pub use alias::{Alias, RawAlias};
 pub use catalog::{
     ANY_KIND, BadOverlay, Catalog, CatalogModel, Cost, CostTier, Figures, ImportNames, OffPeak, OtherRegion,
     OverlayFile, ProviderFacts, Source, UtcWindow, catalog, overlay_lines,
 };
+pub use condition::{Circumstances, Condition, RawCondition, Unfit, is_word};
 pub use glob::matches as glob_matches;
 pub use kinds::{Auth, BadAuth, Capability, Modality, ModelKind, Region, Wire};
 pub use names::{check_http_url, is_loopback};
@@ -30,7 +37,9 @@ pub use price::parse_micro;
 pub use problem::{KeyPath, PathPart, Problem, Problems};
 pub use quirks::{ErrorClass, ForcedToolChoice, Quirks, RawQuirks, RawUsage, ToolIds, UsageConvention};
 pub use raw::{RawLimits, RawModel, RawPrice, RawProvider, RawRoute, RawTables};
+pub use strategy::{Standing, Strategy, order};
 pub use table::{
-    BadSecretRef, Currency, Limits, ListPrice, MicroPerMillion, Model, Provider, Route, RouteTable,
-    SecretRef, Target,
+    BadSecretRef, Currency, Limits, ListPrice, MicroPerMillion, Model, NoRoute, Provider, Route, RouteTable,
+    Routes, SecretRef, Target,
 };
+pub use target::{RawTarget, RawTargetTable};

@@ -7,7 +7,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use units::Livemode;
 
-use crate::{Currency, Limits, ModelKind, RawQuirks, Region, catalog};
+use crate::{
+    Currency, Limits, ModelKind, RawAlias, RawCondition, RawQuirks, Region, Strategy, catalog,
+    target::RawTarget,
+};
 
 /// What is served, by whom, at which price and within which limits.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
@@ -19,9 +22,12 @@ pub struct RawTables {
     /// Models that clients may ask for, and what they cost the customer.
     #[serde(default)]
     pub models: Vec<RawModel>,
-    /// Which providers serve each model; every model has exactly one route.
+    /// Which providers serve each model. A model may have several routes for different calls: the first that fits is taken.
     #[serde(default)]
     pub routes: Vec<RawRoute>,
+    /// Other names for models.
+    #[serde(default)]
+    pub aliases: Vec<RawAlias>,
     /// Bounds on what callers may ask.
     #[serde(default)]
     pub limits: RawLimits,
@@ -107,8 +113,16 @@ pub struct RawPrice {
 pub struct RawRoute {
     /// The model's `id`.
     pub model: String,
-    /// Tried in this order: `"provider/the provider's name for the model"`.
-    pub targets: Vec<String>,
+    /// What it is called in explanations, and by callers that ask for it with `x-tollgate-route`.
+    pub name: Option<String>,
+    /// Which calls it is for: all where absent.
+    #[serde(default)]
+    pub when: RawCondition,
+    /// Who serves it: `"provider/the provider's name for the model"`, or a table with that as `to`.
+    pub targets: Vec<RawTarget>,
+    /// Which of the targets of one priority is asked first.
+    #[serde(default)]
+    pub strategy: Strategy,
     /// Output tokens set aside for a call that names no `max_tokens`: 4096 where absent, or the model's `output_max`
     /// if that is less.
     pub hold_output_tokens: Option<u64>,

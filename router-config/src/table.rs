@@ -12,7 +12,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use units::{Livemode, Tokens};
 
-use crate::{Auth, Capability, CatalogModel, ModelKind, Quirks, Region, Wire};
+use crate::{
+    Alias, Auth, Capability, CatalogModel, Circumstances, Condition, ModelKind, Quirks, Region, Strategy,
+    Unfit, Wire, alias,
+};
 
 /// Everything routing needs, as one immutable snapshot.
 #[derive(Debug, Clone, Default)]
@@ -21,8 +24,10 @@ pub struct RouteTable {
     pub providers: BTreeMap<String, Arc<Provider>>,
     /// By the name a client asks for.
     pub models: BTreeMap<String, Arc<Model>>,
-    /// By the model name it serves; every model has exactly one.
-    pub routes: BTreeMap<String, Arc<Route>>,
+    /// By the model name they serve; every model has at least one.
+    pub routes: BTreeMap<String, Routes>,
+    /// Other names of models, in the order in which they are tried.
+    pub aliases: Vec<Alias>,
     /// What a caller may ask for.
     pub limits: Limits,
 }
@@ -207,6 +212,64 @@ pub struct Target {
     pub upstream_model: String,
     /// What the catalog knows of it there.
     pub facts: Option<Arc<CatalogModel>>,
+    /// Its share, where its route deals by shares.
+    pub weight: u32,
+    /// Lower is asked first.
+    pub priority: u32,
+    /// Which calls it is for.
+    pub when: Condition,
+}
+
+/// The routes of one model, in the order in which they are tried; never empty.
+#[derive(Debug, Clone)]
+pub struct Routes(pub Vec<Arc<Route>>);
+
+impl Routes {
+    /// The first that is for `call`; of that name, where the caller asks for one by name.
+    ///
+    /// # Errors
+    /// Why none is, for each that was looked at.
+    pub fn pick(
+        &self,
+        call: &Circumstances<'_>,
+        name: Option<&str>,
+    ) -> Result<&Arc<Route>, Vec<NoRoute<'_>>> {
+        let mut passed = Vec::new();
+        for route in &self.0 {
+            let why = if name.is_some_and(|name| route.name.as_deref() != Some(name)) {
+                None
+            } else {
+                match route.when.fits(call) {
+                    Ok(()) => return Ok(route),
+                    Err(unfit) => Some(unfit),
+                }
+            };
+            passed.push(NoRoute { route, why });
+        }
+        Err(passed)
+    }
+
+    /// Every target of every route.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.0.iter().flat_map(|route| &route.targets)
+    }
+}
+
+/// A route that a call does not take.
+#[derive(Debug, Clone, Copy)]
+pub struct NoRoute<'a> {
+    /// Which.
+    pub route: &'a Route,
+    /// What the call does not fit; `None` where it asked for another by name.
+    pub why: Option<Unfit>,
+}
+
+impl RouteTable {
+    /// The model that `name` means to `call`, by itself or through aliases; the name the aliases end at, where there is no
+    /// such model.
+    pub fn meant<'a>(&'a self, name: &'a str, call: &Circumstances<'_>) -> &'a str {
+        alias::resolve(&self.aliases, name, call, |name| self.models.contains_key(name))
+    }
 }
 
 /// How calls for one model name are served.
@@ -214,8 +277,14 @@ pub struct Target {
 pub struct Route {
     /// The model it answers to, by whose price the caller is charged.
     pub model: Arc<Model>,
-    /// Tried in this order; never empty.
+    /// What it is called, if anything.
+    pub name: Option<String>,
+    /// Which calls it is for.
+    pub when: Condition,
+    /// As written; never empty.
     pub targets: Vec<Target>,
+    /// Which of them is asked first.
+    pub strategy: Strategy,
     /// Output tokens held for a call that names no `max_tokens`.
     pub hold_output_tokens: Tokens,
     /// Attempts in all, the first included.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use units::{RequestId, Tokens};
 
-use super::{Caller, Endpoint};
+use super::{Caller, Endpoint, Wishes};
 
 /// A decoded call. The body stays as it was sent: what only passes through is passed as bytes.
 #[derive(Debug, Clone)]
@@ -42,6 +42,10 @@ pub struct Call {
     pub input_bound: Tokens,
     /// What the prompt probably is: charged where an upstream never said.
     pub input_estimate: Tokens,
+    /// Whether there are pictures in it.
+    pub has_pictures: bool,
+    /// What the caller says of the call beside its body.
+    pub wishes: Wishes,
     /// Headers of the client's that an upstream of its own wire is to see.
     pub forward: HeaderMap,
     /// The body as received, in the endpoint's own wire.

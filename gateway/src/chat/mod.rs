@@ -14,6 +14,7 @@ mod limit;
 mod text;
 mod trail;
 mod vocabulary;
+mod wishes;
 
 pub use call::{Call, ChatForm, Form, Inexpressible, Member, Seen};
 pub use caller::{Caller, KeyLimits};
@@ -25,3 +26,4 @@ pub use hops::{HOPS_HEADER, HOPS_MAX, hops};
 pub use limit::{Kind, Reservation, Standing, TokenPace, TooFast};
 pub use text::TextSize;
 pub use trail::Trail;
+pub use wishes::Wishes;

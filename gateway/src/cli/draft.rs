@@ -60,11 +60,15 @@ pub(super) fn from_catalog(
     let mut drafted =
         Drafted { document: base, taken: Vec::new(), left_out: BTreeMap::new(), not_said: BTreeMap::new() };
     let fits = |name: &str| wanted.is_empty() || wanted.iter().any(|pattern| glob_matches(pattern, name));
-    for (name, route) in table.routes.iter().filter(|(name, _)| fits(name)) {
-        let Some(first) = route.targets.first() else { continue };
+    for (name, routes) in table.routes.iter().filter(|(name, _)| fits(name)) {
+        // What the first route asks first is what most calls cost.
+        let Some((route, first)) = routes.0.first().and_then(|route| Some((route, route.targets.first()?)))
+        else {
+            continue;
+        };
         match row(first, route.model.kind, markup_percent) {
             Ok((row, mut not_said)) => {
-                let dearer = route.targets.iter().skip(1).filter_map(|other| dearer(first, other));
+                let dearer = routes.targets().skip(1).filter_map(|other| dearer(first, other));
                 not_said.extend(dearer);
                 if !not_said.is_empty() {
                     drafted.not_said.insert(name.clone(), not_said);

@@ -26,6 +26,8 @@ pub struct InputSize {
     pub bound: Tokens,
     /// About what it will count.
     pub estimate: Tokens,
+    /// Whether there are pictures in it.
+    pub has_pictures: bool,
 }
 
 #[derive(Deserialize)]
@@ -63,6 +65,7 @@ impl Pictures {
         InputSize {
             bound: Tokens((bytes * 3).div_ceil(4) + template + self.count * IMAGE_TOKENS_BOUND),
             estimate: Tokens(bytes.div_ceil(4) + self.count * IMAGE_TOKENS),
+            has_pictures: self.count > 0,
         }
     }
 }
@@ -79,6 +82,7 @@ pub(super) const fn text_size(bytes: usize) -> InputSize {
     InputSize {
         bound: Tokens((bytes * 3).div_ceil(4) + TEMPLATE_TOKENS),
         estimate: Tokens(bytes.div_ceil(4)),
+        has_pictures: false,
     }
 }
 

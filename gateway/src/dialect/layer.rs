@@ -21,6 +21,7 @@ use super::{
     head::{limit_headers, put},
     read,
     stream::Encoder,
+    wishes::wishes,
 };
 use crate::{
     body::{Body, BodyError},
@@ -125,6 +126,7 @@ where
     }
     let body = whole_body(&incoming.head.headers, incoming.body, max).await?;
     let wanted = read(incoming.endpoint, &body)?;
+    let wishes = wishes(&incoming.head.headers)?;
     let forward = forwarded(incoming.endpoint, &incoming.head.headers);
     if wanted.stream {
         incoming.seen.streams();
@@ -142,6 +144,8 @@ where
         n: wanted.n,
         input_bound: wanted.input.bound,
         input_estimate: wanted.input.estimate,
+        has_pictures: wanted.input.has_pictures,
+        wishes,
         forward,
         native: wanted.native,
         chat: wanted.chat,

@@ -19,6 +19,7 @@ mod stream;
 mod unpriced;
 mod usage;
 mod voice;
+mod wishes;
 
 use std::time::Instant;
 

@@ -9,5 +9,5 @@ mod health;
 mod service;
 
 pub use error::DispatchError;
-pub use health::TargetHealth;
+pub use health::{Busy, TargetHealth};
 pub use service::{Answer, Dispatch};

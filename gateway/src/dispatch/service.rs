@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use router_config::Target;
 use tower::Service;
 
-use super::{DispatchError, TargetHealth};
+use super::{Busy, DispatchError, TargetHealth};
 use crate::{
     chat::{Attempt, AttemptResult, Spoken},
     plan::Covered,
@@ -31,6 +31,8 @@ pub struct Answer {
     pub adjusted: Adjusted,
     /// The answer, or its beginning.
     pub answered: Answered,
+    /// Says that the target is at it, until it is dropped.
+    pub busy: Busy,
 }
 
 /// Asks upstreams.
@@ -66,7 +68,7 @@ impl Dispatch {
                 let labels = [&planned.route.model.id, from, &target.provider.id, label(fault.result)];
                 self.metrics.failovers_total.with_label_values(&labels).inc();
             }
-            let begun = Instant::now();
+            let (begun, busy) = (Instant::now(), self.health.begins(target));
             let asked = match upstreams.get(&target.provider.id) {
                 Some(upstream) => {
                     trail.begins(upstream.quirks().closing_stops_cost);
@@ -87,8 +89,11 @@ impl Dispatch {
             match asked {
                 Ok((answered, adjusted)) => {
                     self.health.answered(target);
+                    if matches!(answered, Answered::Stream(_)) {
+                        self.health.paced(target, planned.region.as_deref(), took);
+                    }
                     let (target, spoken) = (target.clone(), candidate.spoken);
-                    return Ok(Answer { target, spoken, adjusted, answered });
+                    return Ok(Answer { target, spoken, adjusted, answered, busy });
                 }
                 Err(fault) => {
                     self.health.failed(target, &fault);

@@ -157,8 +157,8 @@ where
     };
 
     let provider = answer.target.provider.id.clone();
-    tab.served_by(&answer.target);
     let head = head(&planned, &answer, &trail, &reserved);
+    tab.served_by(&answer.target, answer.busy);
     metrics.overhead_seconds.with_label_values(&["total"]).observe(head.overhead.as_secs_f64());
     let body = match answer.answered {
         Answered::Whole(whole) => {

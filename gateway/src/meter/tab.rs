@@ -11,6 +11,7 @@ use units::{NanoCny, Tokens};
 use super::{Bill, Hold, HoldLost, Settled, family::Family, prompt, tally::Tally};
 use crate::{
     chat::{Chunk, Ending, Outcome, Reservation, TokenPace, Trail},
+    dispatch::Busy,
     plan::Planned,
     telemetry::Metrics,
 };
@@ -31,6 +32,8 @@ pub(super) struct Tab {
     pace: Arc<dyn TokenPace>,
     reserved: Reservation,
     provider: String,
+    /// The target answers until the tab is closed.
+    busy: Option<Busy>,
     metrics: Metrics,
 }
 
@@ -55,6 +58,7 @@ impl Tab {
             pace,
             reserved,
             provider: "none".to_owned(),
+            busy: None,
             metrics,
         }
     }
@@ -67,7 +71,8 @@ impl Tab {
         }
     }
 
-    pub(super) fn served_by(&mut self, target: &Target) {
+    pub(super) fn served_by(&mut self, target: &Target, busy: Busy) {
+        self.busy = Some(busy);
         target.provider.id.clone_into(&mut self.provider);
         self.tally.speaks(Family::of(&target.upstream_model));
     }
@@ -107,6 +112,7 @@ impl Tab {
     }
 
     fn settle(&mut self, ending: Ending) -> Bill {
+        self.busy = None;
         let planned = Arc::clone(&self.planned);
         let call = &planned.call;
         let sent = self.trail.was_sent();

@@ -11,7 +11,7 @@ use std::{
 use tower::{Layer, Service};
 use units::Clock;
 
-use super::{Health, PlanError, Planned, Snapshots, plan};
+use super::{Health, Moment, PlanError, Planned, Snapshots, plan};
 use crate::chat::Call;
 
 /// Plans each call from the snapshot of its moment.
@@ -20,12 +20,19 @@ pub struct PlanLayer {
     snapshots: Snapshots,
     health: Arc<dyn Health>,
     clock: Arc<dyn Clock>,
+    region: Option<Arc<str>>,
 }
 
 impl PlanLayer {
-    /// From `snapshots`, at the prices of the moment that `clock` shows, those first who are well according to `health`.
-    pub fn new(snapshots: Snapshots, health: Arc<dyn Health>, clock: Arc<dyn Clock>) -> Self {
-        Self { snapshots, health, clock }
+    /// From `snapshots`, at the prices of the moment that `clock` shows, those first who are well according to `health`;
+    /// callers who do not say where they are, are in `region`.
+    pub fn new(
+        snapshots: Snapshots,
+        health: Arc<dyn Health>,
+        clock: Arc<dyn Clock>,
+        region: Option<Arc<str>>,
+    ) -> Self {
+        Self { snapshots, health, clock, region }
     }
 }
 
@@ -62,8 +69,14 @@ where
     fn call(&mut self, call: Call) -> Self::Future {
         let clone = self.inner.clone();
         let mut ready = mem::replace(&mut self.inner, clone);
-        let PlanLayer { snapshots, health, clock } = &self.layer;
-        let planned = plan(call, &snapshots.load(), health.as_ref(), clock.now());
+        let PlanLayer { snapshots, health, clock, region } = &self.layer;
+        let moment = Moment {
+            now: clock.now(),
+            health: health.as_ref(),
+            region: region.as_deref(),
+            seed: fastrand::u64(..),
+        };
+        let planned = plan(call, &snapshots.load(), &moment);
         Box::pin(async move { ready.call(planned?).await })
     }
 }

@@ -269,6 +269,9 @@ fn plan(error: &PlanError) -> Rescued {
         PlanError::Unspoken(Unspoken::WrongEndpoint { .. } | Unspoken::NotOffered { .. }) => {
             Rescued::invalid(StatusCode::BAD_REQUEST, "wrong_endpoint", error).about("model")
         }
+        PlanError::NoneFits { .. } => {
+            Rescued::invalid(StatusCode::BAD_REQUEST, "no_route_fits", error).about("model")
+        }
         PlanError::NoRoute(_) => Rescued::ours(StatusCode::SERVICE_UNAVAILABLE, "no_route", error),
     }
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use router_config::{
     Currency, KeyPath, Problems, RawModel, RawProvider, RawTables, SecretRef, check_http_url, is_loopback,
+    is_word,
 };
 
 use super::{
@@ -39,8 +40,8 @@ pub(super) fn settings(raw: RawFile, secrets: &dyn Secrets) -> Result<Settings, 
     }
     let provider_keys = checks.provider_keys(&raw.providers);
     let catalog = checks.catalog(raw.catalog);
-    let tables =
-        RawTables { providers: raw.providers, models: raw.models, routes: raw.routes, limits: raw.limits };
+    let RawFile { providers, models, routes, aliases, limits, .. } = raw;
+    let tables = RawTables { providers, models, routes, aliases, limits };
     let table = match tables.validate_with(&catalog) {
         Ok(table) => Some(Arc::new(table)),
         Err(more) => {
@@ -105,6 +106,12 @@ impl Checks<'_> {
             }
             Some(secret)
         });
+        if raw.region.as_deref().is_some_and(|region| !is_word(region)) {
+            self.problems.add(
+                path.key("region"),
+                "a word of 1 to 64 letters, digits, `-`, `_`, `.` or `:` stands here",
+            );
+        }
         if raw.ready_file.as_ref().is_some_and(|file| file.as_os_str().is_empty()) {
             self.problems.add(path.key("ready_file"), "a path is needed here");
         }
@@ -114,6 +121,7 @@ impl Checks<'_> {
             trusted_proxies,
             drain_max: Duration::from_millis(raw.drain_ms_max),
             keep_alive: Duration::from_millis(raw.keep_alive_ms),
+            region: raw.region.map(Into::into),
             ready_file: raw.ready_file,
             key_secret,
         })

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use router_config::{RawLimits, RawModel, RawProvider, RawRoute};
+use router_config::{RawAlias, RawLimits, RawModel, RawProvider, RawRoute};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -42,9 +42,12 @@ pub(super) struct RawFile {
     /// Models that clients may ask for, and what they cost the customer.
     #[serde(default)]
     pub(super) models: Vec<RawModel>,
-    /// Which providers serve each model; every model has exactly one route.
+    /// Which providers serve each model. A model may have several routes for different calls: the first that fits is taken.
     #[serde(default)]
     pub(super) routes: Vec<RawRoute>,
+    /// Other names for models.
+    #[serde(default)]
+    pub(super) aliases: Vec<RawAlias>,
     /// Bounds on what callers may ask.
     #[serde(default)]
     pub(super) limits: RawLimits,
@@ -65,6 +68,9 @@ pub(super) struct RawServer {
     pub(super) drain_ms_max: u64,
     /// Milliseconds of silence after which a stream gets a comment, so that nobody takes the connection for dead.
     pub(super) keep_alive_ms: u64,
+    /// Where callers are who do not say it with `x-tollgate-region`, such as `apac`: what `regions` of routes are compared
+    /// with, and what the paces of targets are remembered by.
+    pub(super) region: Option<String>,
     /// A file that is written once the listeners are bound, for scripts that wait.
     pub(super) ready_file: Option<PathBuf>,
     /// Where the secret that API keys are hashed with is kept: `env:NAME` or `file:PATH`. Generated into the file
@@ -80,6 +86,7 @@ impl Default for RawServer {
             trusted_proxies: Vec::new(),
             drain_ms_max: 30_000,
             keep_alive_ms: 10_000,
+            region: None,
             ready_file: None,
             key_secret: None,
         }

@@ -93,7 +93,7 @@ fn refused(text: &str, expected: &str) {
 fn the_example_is_valid_and_means_what_it_says() {
     let settings = read(EXAMPLE).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(settings.table.providers.len(), 4);
-    assert_eq!(settings.table.routes["deepseek-v4-pro"].targets.len(), 2, "it fails over");
+    assert_eq!(settings.table.routes["deepseek-v4-pro"].0[0].targets.len(), 2, "it fails over");
     assert_eq!(settings.provider_keys["qwen"].expose(), "sk-dashscope");
     assert_eq!(settings.fx.sources[0].url, "https://api.frankfurter.dev/v1/latest?base=USD&symbols=CNY");
     assert_eq!(settings.payments.topup.max, Fen::new(5_000_000).unwrap());
@@ -247,7 +247,7 @@ fn unknown_keys_do_not_hide_what_else_is_wrong() {
         "[server]\nlisten = \"8080\"\ncolour = 1\n",
         "t.toml:2:10: server.listen: not an address and a port like `127.0.0.1:8080` or `[::]:8080`\n\
          t.toml:3:1: unknown key `colour` — known here: `drain_ms_max`, `keep_alive_ms`, `key_secret`, `listen`, `public_url`, \
-         `ready_file`, `trusted_proxies`",
+         `ready_file`, `region`, `trusted_proxies`",
     );
 }
 

@@ -12,6 +12,7 @@ mod pictures;
 mod providers;
 mod refusals;
 mod responses;
+mod routing;
 mod till;
 mod unpriced;
 mod upstream;

@@ -32,8 +32,8 @@ use hyper_util::{
 use payments::prices::{Book, Published, Sheet};
 use prometheus::Registry;
 use router_config::{
-    Currency, Limits, ListPrice, MicroPerMillion, Model, ModelKind, Provider, Route, RouteTable, Target,
-    catalog,
+    Alias, Condition, Currency, Limits, ListPrice, MicroPerMillion, Model, ModelKind, Provider, Route,
+    RouteTable, Routes, Strategy, Target, catalog,
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -87,6 +87,10 @@ pub(crate) struct Setup {
     pub(crate) attempts_max: u32,
     pub(crate) drain_max: Duration,
     pub(crate) keep_alive: Duration,
+    /// The routes of a model, made of the one that has every upstream as a target.
+    pub(crate) routes: fn(Route) -> Vec<Route>,
+    pub(crate) aliases: Vec<Alias>,
+    pub(crate) region: Option<&'static str>,
     /// What the upstreams call the models; `up-0` and so on where empty.
     pub(crate) upstream_model: &'static str,
 }
@@ -102,6 +106,9 @@ impl Default for Setup {
             attempts_max: 3,
             drain_max: Duration::from_secs(20),
             keep_alive: Duration::from_secs(10),
+            routes: |route| vec![route],
+            aliases: Vec::new(),
+            region: None,
             upstream_model: "",
         }
     }
@@ -114,6 +121,8 @@ pub(crate) struct World {
     pub(crate) metrics: Metrics,
     pub(crate) tails: Tails,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) health: Arc<TargetHealth>,
+    pub(crate) targets: Vec<Target>,
     port: u16,
 }
 
@@ -189,7 +198,14 @@ impl World {
                 "" => format!("up-{i}"),
                 named => named.to_owned(),
             };
-            targets.push(Target { provider: Arc::clone(&provider), upstream_model, facts: None });
+            targets.push(Target {
+                provider: Arc::clone(&provider),
+                upstream_model,
+                facts: None,
+                weight: 1,
+                priority: 0,
+                when: Condition::default(),
+            });
             providers.insert(provider.id.clone(), provider);
             upstreams.push(upstream);
         }
@@ -223,15 +239,22 @@ impl World {
         ];
         let route = |model: &Arc<Model>| Route {
             model: Arc::clone(model),
+            name: None,
+            when: Condition::default(),
+            strategy: Strategy::default(),
             targets: targets.clone(),
             hold_output_tokens: Tokens(4_096),
             attempts_max: setup.attempts_max,
         };
         let table = Arc::new(RouteTable {
             providers,
-            routes: models.iter().map(|m| (m.id.clone(), Arc::new(route(m)))).collect(),
+            routes: models
+                .iter()
+                .map(|m| (m.id.clone(), Routes((setup.routes)(route(m)).into_iter().map(Arc::new).collect())))
+                .collect(),
             models: models.iter().map(|m| (m.id.clone(), Arc::clone(m))).collect(),
             limits: setup.limits.clone(),
+            aliases: setup.aliases.clone(),
         });
         let row = r#"{"input": "1.00", "cached_input": "0.10", "output": "2.00"}"#;
         let dollars = r#"{"currency": "USD", "input": "1.00", "output": "2.00"}"#;
@@ -277,17 +300,19 @@ impl World {
         let shutdown = CancellationToken::new();
         let stop = CancellationToken::new();
         let tails = Tails::new(tasks.clone(), stop, setup.drain_max);
+        let health = Arc::new(TargetHealth::new(Arc::clone(&shared_clock)));
         let parts = Parts {
-            clock: Arc::clone(&shared_clock),
+            clock: shared_clock,
             keys,
             snapshots,
             upstreams: Arc::new(ArcSwap::from_pointee(ready)),
-            health: Arc::new(TargetHealth::new(shared_clock)),
+            health: Arc::clone(&health),
             till: Arc::new(SharedTill(Arc::clone(&till))),
             tails: tails.clone(),
             metrics: metrics.clone(),
             topup_url: "https://tollgate.example/topup".into(),
             keep_alive: setup.keep_alive,
+            region: setup.region.map(Into::into),
         };
         let fallback = tower::service_fn(|_| async {
             Ok::<_, Infallible>(
@@ -301,7 +326,7 @@ impl World {
         tasks.spawn(async move {
             serve(listener, front, &served, token, ConnLimits::default()).await.unwrap();
         });
-        Self { upstreams, till, clock, metrics, tails, shutdown, port }
+        Self { upstreams, till, clock, metrics, tails, shutdown, health, targets, port }
     }
 
     pub(crate) fn upstream(&self) -> &Upstream {

@@ -118,6 +118,7 @@ pub struct Book {
     /// Ascending by the instant they count from, then by number.
     lists: BTreeMap<String, Vec<Priced>>,
     assigned: HashMap<AccountId, String>,
+    fx: HashMap<String, Arc<FxInForce>>,
 }
 
 impl Book {
@@ -135,7 +136,13 @@ impl Book {
         for versions in lists.values_mut() {
             versions.sort_by_key(|version| (version.valid_from, version.number));
         }
-        Self { lists, assigned }
+        Self { lists, assigned, fx: fx.clone() }
+    }
+
+    /// Yuan per unit of a currency, in millionths, where a rate is known that is good at that instant.
+    pub fn rate_of(&self, currency: &str, at: Timestamp) -> Option<i64> {
+        let fx = self.fx.get(currency)?;
+        fx.good_until.is_none_or(|until| at <= until).then_some(fx.rate_micro)
     }
 
     /// The list an account buys by.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use units::Tokens;
+use units::{Timestamp, Tokens};
 
 use crate::{Capability, Currency, MicroPerMillion, Modality, ModelKind, Region};
 
@@ -120,6 +120,21 @@ pub struct OffPeak {
     pub figures: Figures,
     /// When, by the clock of UTC.
     pub windows_utc: Vec<UtcWindow>,
+}
+
+impl OffPeak {
+    /// Whether `now` is within one of its windows.
+    pub fn holds(&self, now: Timestamp) -> bool {
+        let minutes = now.0.div_euclid(60_000_000);
+        // The first of January 1970 was a Thursday, the fourth day of its week.
+        let day = u8::try_from((minutes.div_euclid(1_440) + 3).rem_euclid(7) + 1).unwrap_or(1);
+        let minute = minutes.rem_euclid(1_440);
+        let within = |(from, to): &(u16, u16)| {
+            let to = if *to == 0 { 1_440 } else { i64::from(*to) };
+            (i64::from(*from)..to).contains(&minute)
+        };
+        self.windows_utc.iter().any(|window| window.days.contains(&day) && window.hours.iter().any(within))
+    }
 }
 
 /// The same hours of some days.

@@ -3,7 +3,12 @@
 use super::*;
 use std::time::Duration;
 
-use crate::{ANY_KIND, Auth, BadSecretRef, Currency, MicroPerMillion, Region, SecretRef, Wire};
+use units::{Livemode, Tokens};
+
+use crate::{
+    ANY_KIND, Auth, BadSecretRef, Circumstances, Currency, MicroPerMillion, Provider, Region, SecretRef,
+    Strategy, Unfit, Wire,
+};
 
 const GOOD: &str = r#"
 [[providers]]
@@ -50,7 +55,7 @@ fn refused_with(more: &str, expected: &str) {
 #[test]
 fn a_good_file_becomes_a_table() {
     let table = read(GOOD).unwrap();
-    let route = &table.routes["deepseek-v4-pro"];
+    let route = &table.routes["deepseek-v4-pro"].0[0];
     assert_eq!(route.model.owned_by, "deepseek", "its first provider's");
     assert_eq!(route.model.livemode, Livemode::Live);
     let price = route.model.price.as_ref().unwrap();
@@ -123,7 +128,127 @@ fn every_id_is_taken_once() {
         model = "deepseek-v4-pro"
         targets = ["house/v4"]
         "#,
-        "routes[1].model: `deepseek-v4-pro` is already the `model` of routes[0]",
+        "routes[1].model: routes[0] serves every call for `deepseek-v4-pro`: this route is never reached — give the \
+         earlier one a `when`, or put it last",
+    );
+}
+
+const ANOTHER_ROUTE: &str = r#"
+[[routes]]
+model = "deepseek-v4-pro"
+name = "careful"
+strategy = "weighted"
+targets = [{ to = "house/v4", weight = 3, priority = 1, when = { regions = ["apac"] } }, "deepseek/deepseek-v4-pro"]
+"#;
+
+#[test]
+fn a_model_has_routes_for_different_calls_and_targets_with_shares() {
+    let when = GOOD.replace("[[routes]]", "[[routes]]\nwhen = { tasks = [\"dispute\"] }");
+    let table = read(&format!("{when}{ANOTHER_ROUTE}")).unwrap_or_else(|problems| panic!("{problems}"));
+    let routes = &table.routes["deepseek-v4-pro"];
+    let none = BTreeSet::new();
+    let call = |task| Circumstances {
+        key: "key_1",
+        tier: "standard",
+        tags: &[],
+        task,
+        modalities: &none,
+        region: None,
+        input_tokens: 1,
+        now: units::Timestamp(0),
+    };
+    let pick = |task, name| routes.pick(&call(task), name).ok().map(|route| route.name.as_deref());
+    assert_eq!(pick(Some("dispute"), None), Some(None));
+    assert_eq!(pick(None, None), Some(Some("careful")));
+    assert_eq!(pick(Some("dispute"), Some("careful")), Some(Some("careful")), "by its name");
+    assert_eq!(pick(None, Some("other")), None);
+    let careful = &routes.0[1];
+    assert_eq!((careful.targets[0].weight, careful.targets[0].priority), (3, 1));
+    assert_eq!((careful.targets[1].weight, careful.strategy), (1, Strategy::Weighted));
+    assert_eq!(careful.targets[0].when.fits(&call(None)), Err(Unfit::Region));
+    let why: Vec<_> =
+        routes.pick(&call(None), Some("other")).unwrap_err().iter().map(|none| none.why).collect();
+    assert_eq!(why, [None, None], "another was asked for");
+}
+
+#[test]
+fn a_route_that_can_never_serve_is_refused() {
+    let with = |from: &str, to: &str| ANOTHER_ROUTE.replacen(from, to, 1);
+    refused_with(
+        &with("weight = 3, priority = 1", "weight = 0").replace("\"deepseek/deepseek-v4-pro\"]", "]"),
+        "routes[1].targets: every target has a weight of 0: nobody would be asked first — give one of them a weight of 1",
+    );
+    refused_with(
+        &with("\"weighted\"", "\"cheapest\""),
+        "routes[1].targets[0]: what `house/v4` costs us is not known, and the route takes the cheapest — choose another \
+         strategy, or say its cost in a catalog file",
+    );
+    refused_with(
+        &with("\"careful\"", "\"a b\""),
+        "routes[1].name: a word of 1 to 64 letters, digits, `-`, `_`, `.` or `:` stands here",
+    );
+    refused_with(
+        &with("house/v4", "house"),
+        "routes[1].targets[0]: `house` names no model: a target is written `provider/upstream-model-name`",
+    );
+    refused_with(
+        &format!("{ANOTHER_ROUTE}{ANOTHER_ROUTE}"),
+        "routes[2].name: routes[1] has this name already",
+    );
+    let unknown =
+        toml::from_str::<RawTables>(&format!("{GOOD}{}", with("weight =", "wieght ="))).err().unwrap();
+    assert!(unknown.to_string().contains("unknown field `wieght`"), "{unknown}");
+    let negative =
+        toml::from_str::<RawTables>(&format!("{GOOD}{}", with("weight = 3", "weight = -3"))).err().unwrap();
+    assert!(negative.to_string().contains("-3"), "{negative}");
+}
+
+#[test]
+fn aliases_lead_to_a_model_and_never_in_a_circle() {
+    let alias = |name: &str, model: &str| format!("[[aliases]]\nname = {name:?}\nmodel = {model:?}\n");
+    let table = read(&format!(
+        "{GOOD}{}when = {{ tasks = [\"dispute\"] }}\n{}{}",
+        alias("auto", "deepseek-v4-pro"),
+        alias("auto", "gpt-4o"),
+        alias("gpt-*", "deepseek-v4-pro"),
+    ))
+    .unwrap_or_else(|problems| panic!("{problems}"));
+    let none = BTreeSet::new();
+    let call = Circumstances {
+        key: "key_1",
+        tier: "standard",
+        tags: &[],
+        task: None,
+        modalities: &none,
+        region: None,
+        input_tokens: 1,
+        now: units::Timestamp(0),
+    };
+    for (name, meant) in [
+        ("auto", "deepseek-v4-pro"),
+        ("gpt-5", "deepseek-v4-pro"),
+        ("deepseek-v4-pro", "deepseek-v4-pro"),
+        ("claude", "claude"),
+    ] {
+        assert_eq!(table.meant(name, &call), meant, "{name}");
+    }
+    refused_with(&alias("a", "b"), "aliases[0].model: unknown model `b` — there is `deepseek-v4-pro`, `a`");
+    refused_with(
+        &format!("{}{}", alias("a", "b1"), alias("b*", "a")),
+        "aliases[0].model: a circle: b1 -> a -> b1\naliases[1].model: a circle: a -> b1 -> a",
+    );
+    refused_with(
+        &alias("deepseek-v4-pro", "a"),
+        "aliases[0].name: `deepseek-v4-pro` is a model: no alias of that name is ever asked\n\
+         aliases[0].model: unknown model `a` — there is `deepseek-v4-pro`",
+    );
+    refused_with(
+        &format!("{}{}", alias("a", "deepseek-v4-pro"), alias("a", "deepseek-v4-pro")),
+        "aliases[1].name: aliases[0] has this name and no `when`: this one is never reached",
+    );
+    refused_with(
+        &alias("a b", "deepseek-v4-pro"),
+        "aliases[0].name: ' ' may not stand in a name: printable ASCII without spaces may",
     );
 }
 
@@ -296,7 +421,11 @@ fn what_is_held_and_tried_has_bounds() {
         "routes[0].hold_output_tokens: must be from 1 to the model's `output_max`, 384000",
     );
     let terse = read(&GOOD.replace("384_000", "512")).unwrap();
-    assert_eq!(terse.routes["deepseek-v4-pro"].hold_output_tokens, Tokens(512), "never more than an answer");
+    assert_eq!(
+        terse.routes["deepseek-v4-pro"].0[0].hold_output_tokens,
+        Tokens(512),
+        "never more than an answer"
+    );
 }
 
 #[test]
@@ -436,10 +565,10 @@ targets = ["oa/ft:gpt-4o-2024-08-06:acme::x"]
     assert!(flash.caps.contains(&crate::Capability::Tools));
     let vectors = &table.models["vectors"];
     assert_eq!((vectors.kind, vectors.output_max), (crate::ModelKind::Embedding, Tokens(0)));
-    assert_eq!(table.routes["vectors"].hold_output_tokens, Tokens(0));
+    assert_eq!(table.routes["vectors"].0[0].hold_output_tokens, Tokens(0));
     let small = &table.models["small"];
     assert_eq!((small.context, small.output_max), (Tokens(128_000), Tokens(1_000)), "the file wins");
-    let facts = table.routes["flash"].targets[1].facts.as_ref().unwrap();
+    let facts = table.routes["flash"].0[0].targets[1].facts.as_ref().unwrap();
     assert_eq!((facts.provider.as_str(), facts.id.as_str()), ("openai", "gpt-4o"));
 }
 

@@ -70,6 +70,7 @@ pub(super) async fn run(args: ModelsArgs) -> Result<Exit, Failed> {
         .table
         .routes
         .values()
+        .flat_map(|routes| &routes.0)
         .filter(|route| args.provider.as_deref().is_none_or(|wanted| is_served_by(route, wanted)))
         .collect();
     if let Some(wanted) = args.provider.as_deref().filter(|_| routes.is_empty()) {

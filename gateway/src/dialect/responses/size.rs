@@ -83,6 +83,7 @@ pub(super) fn input_size(body_bytes: usize, input: &RawValue, has_tools: bool) -
     InputSize {
         bound: Tokens((bytes * 3).div_ceil(4) + template + bound),
         estimate: Tokens(bytes.div_ceil(4) + estimate),
+        has_pictures: pictures > 0,
     }
 }
 

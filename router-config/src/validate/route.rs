@@ -1,0 +1,193 @@
+//! Who serves a model, and which calls? The rules of routes and of their targets.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use units::{Livemode, Tokens};
+
+use super::{model, unknown};
+use crate::{
+    Catalog, Condition, KeyPath, Model, Problems, Provider, RawRoute, RawTables, RawTarget, RawTargetTable,
+    Route, Strategy, Target, is_word, names::check_name,
+};
+
+/// More attempts than this only multiply an outage.
+const ATTEMPTS_MAX: u32 = 10;
+/// Output held for a call that names no limit, unless the route says otherwise.
+const HOLD_OUTPUT_TOKENS: u64 = 4_096;
+
+/// Checks the routes of one model against each other, in the order in which they are tried.
+pub(super) fn agree(routes: &[&Served], problems: &mut Problems) {
+    let Some(first) = routes.first() else { return };
+    for (n, route) in routes.iter().enumerate().skip(1) {
+        let earlier = &routes[..n];
+        if route.livemode != first.livemode {
+            let what = format!(
+                "`{}` is {} here and {} in {}: a model never mixes real and simulated money",
+                route.model, route.livemode, first.livemode, first.path
+            );
+            problems.add(route.path.key("targets"), what);
+        }
+        if let Some(twin) = earlier.iter().find(|other| other.name.is_some() && other.name == route.name) {
+            problems.add(route.path.key("name"), format!("{} has this name already", twin.path));
+        }
+        // One that callers ask for by name is reached all the same.
+        if let Some(all) = earlier.iter().find(|other| other.when.is_empty()).filter(|_| route.name.is_none())
+        {
+            problems.add_with_help(
+                route.path.key("model"),
+                format!("{} serves every call for `{}`: this route is never reached", all.path, route.model),
+                "give the earlier one a `when`, or put it last",
+            );
+        }
+    }
+}
+
+/// A route whose model has not been built yet.
+pub(super) struct Served {
+    pub(super) path: KeyPath,
+    pub(super) model: String,
+    pub(super) livemode: Livemode,
+    name: Option<String>,
+    when: Condition,
+    strategy: Strategy,
+    pub(super) targets: Vec<Target>,
+    pub(super) hold_output_tokens: Tokens,
+    attempts_max: u32,
+}
+
+impl Served {
+    pub(super) fn finished(&self, model: Arc<Model>) -> Route {
+        Route {
+            model,
+            name: self.name.clone(),
+            when: self.when.clone(),
+            strategy: self.strategy,
+            targets: self.targets.clone(),
+            hold_output_tokens: self.hold_output_tokens,
+            attempts_max: self.attempts_max,
+        }
+    }
+}
+
+/// What routes and models look each other up in: names from the file, so that a broken provider is not also unknown.
+pub(super) struct Tables<'a> {
+    pub(super) raw: &'a RawTables,
+    pub(super) providers: &'a BTreeMap<String, Arc<Provider>>,
+    pub(super) catalog: &'a Catalog,
+}
+
+impl Tables<'_> {
+    pub(super) fn route(&self, path: &KeyPath, raw: &RawRoute, problems: &mut Problems) -> Option<Served> {
+        let before = problems.len();
+        let model = self.raw.models.iter().find(|model| model.id == raw.model);
+        if model.is_none() {
+            let known = self.raw.models.iter().map(|model| model.id.as_str());
+            unknown("model", &path.key("model"), &raw.model, known, problems);
+        }
+        if raw.attempts_max == 0 || raw.attempts_max > ATTEMPTS_MAX {
+            problems.add(path.key("attempts_max"), format!("must be from 1 to {ATTEMPTS_MAX}"));
+        }
+        if let Some(name) = &raw.name
+            && !is_word(name)
+        {
+            problems
+                .add(path.key("name"), "a word of 1 to 64 letters, digits, `-`, `_`, `.` or `:` stands here");
+        }
+        let when = raw.when.check(&path.key("when"), problems);
+        let targets = self.targets(&path.key("targets"), raw, problems);
+        let facts = targets.first().and_then(|target| target.facts.as_deref());
+        let output_max = model.and_then(|model| model::output_max(model, facts)).unwrap_or(u64::MAX);
+        if let Some(hold) = raw.hold_output_tokens
+            && !(1..=output_max).contains(&hold)
+        {
+            let what = format!("must be from 1 to the model's `output_max`, {output_max}");
+            problems.add(path.key("hold_output_tokens"), what);
+        }
+        if problems.len() > before {
+            return None;
+        }
+        Some(Served {
+            path: path.clone(),
+            model: raw.model.clone(),
+            livemode: targets.first()?.provider.livemode,
+            name: raw.name.clone(),
+            when,
+            strategy: raw.strategy,
+            targets,
+            hold_output_tokens: Tokens(raw.hold_output_tokens.unwrap_or(HOLD_OUTPUT_TOKENS.min(output_max))),
+            attempts_max: raw.attempts_max,
+        })
+    }
+
+    fn targets(&self, path: &KeyPath, raw: &RawRoute, problems: &mut Problems) -> Vec<Target> {
+        if raw.targets.is_empty() {
+            problems.add_with_help(
+                path.clone(),
+                "a route needs at least one target",
+                "write targets = [\"provider/upstream-model-name\"]",
+            );
+        }
+        let mut seen = BTreeSet::new();
+        let mut first_mode: Option<(&str, Livemode)> = None;
+        let mut targets = Vec::new();
+        let written: Vec<RawTargetTable> = raw.targets.iter().map(RawTarget::written_out).collect();
+        if !written.is_empty() && written.iter().all(|target| target.weight == 0) {
+            problems.add_with_help(
+                path.clone(),
+                "every target has a weight of 0: nobody would be asked first",
+                "give one of them a weight of 1",
+            );
+        }
+        for (i, target) in written.into_iter().enumerate() {
+            let RawTargetTable { to: text, weight, priority, when } = target;
+            let path = path.index(i);
+            let when = when.check(&path.key("when"), problems);
+            if !seen.insert(text.clone()) {
+                problems.add(path, format!("`{text}` is already a target of this route"));
+                continue;
+            }
+            let Some((provider, upstream_model)) = text.split_once('/') else {
+                let what =
+                    format!("`{text}` names no model: a target is written `provider/upstream-model-name`");
+                problems.add(path, what);
+                continue;
+            };
+            problems.catch(path.clone(), check_name(upstream_model));
+            let Some(named) = self.raw.providers.iter().find(|known| known.id == provider) else {
+                let known = self.raw.providers.iter().map(|known| known.id.as_str());
+                unknown("provider", &path, provider, known, problems);
+                continue;
+            };
+            match first_mode {
+                Some((first, mode)) if mode != named.livemode => {
+                    let what = format!(
+                        "`{provider}` is {}, but `{first}` is {mode}: a route never mixes real and simulated money",
+                        named.livemode
+                    );
+                    problems.add(path.clone(), what);
+                }
+                Some(_) => {}
+                None => first_mode = Some((named.id.as_str(), named.livemode)),
+            }
+            if let Some(provider) = self.providers.get(provider) {
+                let facts = self.catalog.model(&provider.kind, upstream_model).cloned();
+                let (provider, upstream_model) = (Arc::clone(provider), upstream_model.to_owned());
+                if raw.strategy == Strategy::Cheapest
+                    && facts.as_ref().and_then(|facts| facts.cost_in(provider.region)).is_none()
+                {
+                    problems.add_with_help(
+                        path,
+                        format!("what `{text}` costs us is not known, and the route takes the cheapest"),
+                        "choose another strategy, or say its cost in a catalog file",
+                    );
+                    continue;
+                }
+                targets.push(Target { provider, upstream_model, facts, weight, priority, when });
+            }
+        }
+        targets
+    }
+}

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::glob;
 
@@ -203,6 +204,10 @@ quirks! {
         = ["reasoning_content", "reasoning"].map(str::to_owned).to_vec();
     /// Whether it wants the `reasoning_content` of earlier answers back; otherwise it is left out.
     replays_reasoning: bool, Option<bool> = false;
+    /// How a model is told not to think, by patterns of models, of which the longest that fits counts:
+    /// `{ "qwen*" = { enable_thinking = false } }`. An empty table is for models that cannot be told.
+    thinking_off: BTreeMap<String, BTreeMap<String, Value>>, Option<BTreeMap<String, BTreeMap<String, Value>>>
+        = BTreeMap::new();
     /// What stands for the signature of a tool call that was made in an earlier answer and comes back without the one it
     /// had, which clients of OpenAI's do not keep (`extra_content.google.thought_signature`); `""` where none is asked for.
     tool_signature: Option<String>, Option<String> = None;
@@ -238,6 +243,13 @@ impl Quirks {
     /// Whether this model, by the upstream's name, takes plain text only.
     pub fn text_content_only(&self, upstream_model: &str) -> bool {
         self.text_content_models.iter().any(|pattern| glob::matches(pattern, upstream_model))
+    }
+
+    /// The members that tell this model, by the upstream's name, not to think; `None` where no such word is known.
+    pub fn tells_not_to_think(&self, upstream_model: &str) -> Option<&BTreeMap<String, Value>> {
+        let fits = self.thinking_off.iter().filter(|(pattern, _)| glob::matches(pattern, upstream_model));
+        let (_, members) = fits.max_by_key(|(pattern, _)| pattern.len())?;
+        Some(members).filter(|members| !members.is_empty())
     }
 
     /// What this code of the upstream means, if that is known; the exact word counts before a pattern.
@@ -277,6 +289,19 @@ mod tests {
         assert_eq!(quirks.allowed, Some(BTreeSet::from(["model".to_owned()])));
         assert_eq!(quirks.responses_path.as_deref(), Some("/responses"));
         assert_eq!(read("allowed = []").allowed, None);
+    }
+
+    #[test]
+    fn a_model_is_told_not_to_think_in_the_words_of_the_longest_pattern() {
+        let quirks = read(
+            "[thinking_off]\n\"qwen*\" = { enable_thinking = false }\n\"qwen3*-thinking*\" = {}\n\
+             \"glm-*\" = { thinking = { type = \"disabled\" } }",
+        );
+        let told = |model: &str| quirks.tells_not_to_think(model).map(|members| format!("{members:?}"));
+        assert_eq!(told("Qwen3-max").as_deref(), Some(r#"{"enable_thinking": Bool(false)}"#));
+        assert_eq!(told("qwen3-30b-thinking-2507"), None, "it cannot be told");
+        assert_eq!(told("glm-5").as_deref(), Some(r#"{"thinking": Object {"type": String("disabled")}}"#));
+        assert_eq!(told("gpt-4o"), None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
 
 /// Deepest nesting that is read; the upstreams' own parsers stop about there.
 const DEPTH_MAX: usize = 127;
-/// Most messages, or input items, of one call: more than any conversation, few enough to be walked through.
+/// Most messages, input items or tools of one call: more than any conversation, few enough to be walked through.
 pub(super) const ENTRIES_MAX: usize = 10_000;
 /// The member that names models which may serve a call instead.
 const MODELS: &str = "models";
@@ -33,6 +33,12 @@ pub enum DecodeError {
     TooLarge {
         /// The most it may have.
         max: usize,
+    },
+    /// More bytes than a head may have.
+    #[error("The headers of the request are larger than {max} bytes.")]
+    HeadTooLarge {
+        /// The most they may have.
+        max: u32,
     },
     /// The body did not arrive whole.
     #[error("The request body could not be read: {0}.")]
@@ -224,11 +230,15 @@ impl<'a> Fields<'a> {
             let expected = format!("expected at least one {of}");
             return Err(DecodeError::BadValue { param: name.into(), expected });
         }
-        if list.get().len() > ENTRIES_MAX && entries(list).is_some_and(|entries| entries > ENTRIES_MAX) {
-            let expected = format!("expected at most {ENTRIES_MAX} entries");
-            return Err(DecodeError::BadValue { param: name.into(), expected });
-        }
+        bounded(name, list)?;
         Ok(list)
+    }
+
+    /// `tools`: what they are is the upstream's to judge, how many there may be is not.
+    pub(super) fn tools(&self) -> Result<Option<&'a RawValue>, DecodeError> {
+        let tools = self.find("tools")?;
+        tools.map_or(Ok(()), |tools| bounded("tools", tools))?;
+        Ok(tools)
     }
 
     /// All members, in their order.
@@ -249,6 +259,15 @@ impl<'a> Fields<'a> {
 pub(super) fn form_of(body: Vec<u8>) -> Result<Form, DecodeError> {
     let body = Bytes::from(body);
     Ok(Fields::read(&body)?.form())
+}
+
+/// A list may have so many entries, and what is none has none.
+fn bounded(name: &'static str, list: &RawValue) -> Result<(), DecodeError> {
+    if list.get().len() > ENTRIES_MAX && entries(list).is_some_and(|entries| entries > ENTRIES_MAX) {
+        let expected = format!("expected at most {ENTRIES_MAX} entries");
+        return Err(DecodeError::BadValue { param: name.into(), expected });
+    }
+    Ok(())
 }
 
 pub(super) const fn wrong(param: &'static str, expected: &'static str) -> DecodeError {

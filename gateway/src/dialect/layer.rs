@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     body::{Body, BodyError},
-    chat::{Call, HOPS_MAX, Kind, Standing, hops},
+    chat::{Call, HEAD_MAX_BYTES, HOPS_MAX, Kind, Standing, head_bytes, hops},
     keys::Authed,
     meter::{Reply, ReplyBody},
 };
@@ -117,6 +117,9 @@ where
     B::Error: Into<BodyError>,
 {
     let Authed { incoming, caller, .. } = authed;
+    if head_bytes(&incoming.head.headers) > HEAD_MAX_BYTES as usize {
+        return Err(DecodeError::HeadTooLarge { max: HEAD_MAX_BYTES });
+    }
     let hops = hops(&incoming.head.headers);
     if hops >= HOPS_MAX {
         return Err(DecodeError::Circles { hops });

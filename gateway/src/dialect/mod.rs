@@ -16,6 +16,7 @@ mod layer;
 pub mod messages;
 pub mod responses;
 mod stream;
+mod unpriced;
 mod usage;
 mod voice;
 mod wishes;

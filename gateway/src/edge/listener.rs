@@ -18,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{Service, ServiceExt};
 
 use super::Peer;
-use crate::body::BodyError;
+use crate::{body::BodyError, chat::HEAD_MAX_BYTES};
 
 /// What HTTP/2 clients begin with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -30,7 +30,7 @@ pub struct ConnLimits {
     pub connections_max: usize,
     /// From the connection, or the last answer, to a complete head.
     pub head_read_max: Duration,
-    /// All headers of a request.
+    /// All headers of a request: with more it is turned away unread, with 431 and without a word.
     pub head_max_bytes: u32,
     /// Streams of one HTTP/2 connection at once.
     pub streams_max: u32,
@@ -43,7 +43,7 @@ impl Default for ConnLimits {
         Self {
             connections_max: 8_192,
             head_read_max: Duration::from_secs(30),
-            head_max_bytes: 65_536,
+            head_max_bytes: 2 * HEAD_MAX_BYTES,
             streams_max: 256,
             drain_max: Duration::from_secs(30),
         }

@@ -25,6 +25,11 @@ use crate::chat::{AttemptResult, Break, BreakReason, Chunk};
 
 /// The next event has to come within so many bytes, comments before it counted: more than the largest event that is read.
 const OPENING_MAX_BYTES: usize = 9 * 1024 * 1024;
+/// So many chunks without a word are held back at most: who speaks, which items there will be. What fails behind them can
+/// still be asked of somebody else.
+const HELD_MAX_CHUNKS: usize = 64;
+/// And so many bytes of them.
+const HELD_MAX_BYTES: usize = 256 * 1024;
 
 /// The chunks of a streamed answer, checked one by one.
 pub struct Events {
@@ -95,13 +100,27 @@ impl Events {
         }
     }
 
-    /// Reads until the first event and makes sure that it belongs to an answer.
+    /// Whether something of an answer was read.
+    pub(super) fn has_begun(&self) -> bool {
+        self.heard.iter().any(|heard| matches!(heard, Heard::Chunk { chunk, .. } if chunk.has_choices))
+    }
+
+    fn holds_enough(&self) -> bool {
+        let bytes = |heard: &Heard| match heard {
+            Heard::Chunk { chunk, .. } => chunk.json.len(),
+            Heard::Done | Heard::Error(_) | Heard::Unreadable => 0,
+        };
+        self.heard.len() > HELD_MAX_CHUNKS || self.heard.iter().map(bytes).sum::<usize>() > HELD_MAX_BYTES
+    }
+
+    /// Reads until the first words of an answer, or its end. This is the point of no return: what fails before it is another
+    /// provider's chance, what fails after it is told to the client. Nothing is lost when it is given up.
     pub(super) async fn open(
-        mut self,
+        &mut self,
         headers: &HeaderMap,
         quirks: &Quirks,
         clock: &dyn Clock,
-    ) -> Result<Self, Fault> {
+    ) -> Result<(), Fault> {
         let malformed = |message: &str| Fault::of(AttemptResult::Malformed, Some(200), message);
         let mut read = 0;
         loop {
@@ -111,11 +130,13 @@ impl Events {
                 self.ear.hear(event, &mut self.heard);
                 for place in from..self.heard.len() {
                     match self.heard.get(place) {
-                        Some(Heard::Chunk { chunk, .. }) if chunk.has_choices => {
+                        Some(Heard::Chunk { chunk, .. })
+                            if chunk.finish || !chunk.text_size.is_empty() || self.holds_enough() =>
+                        {
                             self.last = Instant::now();
-                            return Ok(self);
+                            return Ok(());
                         }
-                        // Usage alone is no answer yet: it waits for what it is the usage of.
+                        // A role, or usage alone, is no answer yet: it waits for what it belongs to.
                         Some(Heard::Chunk { .. }) | None => {}
                         Some(Heard::Error(said)) => {
                             return Err(Fault::inside(headers, said.clone(), quirks, clock));

@@ -147,6 +147,8 @@ fn judge(
         429 => (AttemptResult::RateLimited, None, None),
         401 | 403 => (AttemptResult::AuthFailed, None, Some("key_refused")),
         404 => (AttemptResult::Refused, None, Some("model_missing")),
+        // Fireworks': the account is suspended. Nobody else says it of anything.
+        412 => (AttemptResult::OutOfFunds, None, Some("out_of_funds")),
         400 if said.is_model_missing() => (AttemptResult::Refused, None, Some("model_missing")),
         400 | 413 | 422 => refused(None, None),
         408 | 504 => (AttemptResult::TimedOut, None, None),

@@ -24,6 +24,8 @@ pub(super) struct Reader<'a> {
     pub(super) stream: bool,
     /// The maximum of output that we set because the client has not.
     pub(super) cap: Option<Tokens>,
+    /// Whether a `thinking` in it is Anthropic's, of a client of Messages, and not the upstream's own member.
+    pub(super) anthropic_thinking: bool,
 }
 
 /// A body, and which of the client's wishes it says otherwise.
@@ -40,18 +42,19 @@ pub(super) struct Written {
 /// # Errors
 /// [`Inexpressible`], if the client wants something that this upstream does not do.
 pub(super) fn chat(form: &Form, reader: Reader<'_>) -> Result<Written, Inexpressible> {
-    let Reader { model, quirks, stream, cap } = reader;
+    let Reader { model, quirks, stream, cap, anthropic_thinking } = reader;
     within_bounds(form, quirks)?;
     let given = |name: &str| form.members.iter().any(|m| &*m.name == name && form.raw(m) != b"null");
-    let edits = Edits {
-        quirks,
-        text_only: quirks.text_content_only(model),
-        thinking_off: form.member("thinking").is_some_and(|m| is_disabled(form.raw(m))),
-    };
+    let thinking_off = form.member("thinking").is_some_and(|m| is_disabled(form.raw(m)));
+    let edits = Edits { quirks, text_only: quirks.text_content_only(model), thinking_off };
     let schema = form.member("response_format").map(|member| form.raw(member));
     let schema =
         schema.filter(|raw| !quirks.json_schema && is_of_type(raw, "json_schema")).and_then(schema_of);
     let mut adjusted = Vec::new();
+    let not_to_think = quirks.tells_not_to_think(model).filter(|_| thinking_off && anthropic_thinking);
+    if thinking_off && anthropic_thinking && not_to_think.is_none() {
+        adjusted.push("thinking");
+    }
     let mut streams = false;
     let mut out = ObjectWriter::new(form.body.len() + 128);
     for member in form.members.iter() {
@@ -64,7 +67,13 @@ pub(super) fn chat(form: &Form, reader: Reader<'_>) -> Result<Written, Inexpress
             || quirks.refused.contains(name);
         let capped = cap.is_some() && (name == "max_tokens" || name == "max_completion_tokens");
         let nothing = raw == b"null" || (name == "tools" && raw == b"[]");
-        if displaced || unwelcome || capped || (nothing && !quirks.keeps_nulls) {
+        // How much thought goes into what is not thought about has no meaning, and some would take it for a wish to think.
+        let said_otherwise = match name {
+            "thinking" => anthropic_thinking,
+            "reasoning_effort" => not_to_think.is_some(),
+            _ => false,
+        };
+        if displaced || unwelcome || capped || said_otherwise || (nothing && !quirks.keeps_nulls) {
             continue;
         }
         match name {
@@ -99,6 +108,13 @@ pub(super) fn chat(form: &Form, reader: Reader<'_>) -> Result<Written, Inexpress
     if stream && quirks.stream_options {
         let options = form.member("stream_options").filter(|_| given("stream_options"));
         out.raw("stream_options", &with_usage(options.map_or(b"{}", |m| form.raw(m))));
+    }
+    for (name, value) in not_to_think.into_iter().flatten() {
+        // What the client itself has written for this upstream counts.
+        let ours = matches!(name.as_str(), "thinking" | "reasoning_effort");
+        if ours || form.member(name).is_none() {
+            out.raw(name, value.to_string().as_bytes());
+        }
     }
     if let Some(cap) = cap {
         out.count(&quirks.output_max, cap.0);
@@ -231,7 +247,7 @@ fn without_strict(tools: &[u8]) -> Cow<'_, [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::chat::read;
+    use crate::{chat::ChatForm, dialect::chat::read};
 
     fn quirks(kind: &str) -> std::sync::Arc<Quirks> {
         router_config::catalog().provider(kind).unwrap().quirks.clone()
@@ -240,7 +256,9 @@ mod tests {
     fn sent(text: &str, kind: &str, cap: Option<u64>) -> String {
         let wanted = read(&Bytes::copy_from_slice(text.as_bytes())).unwrap();
         let (quirks, stream, cap) = (&quirks(kind), wanted.stream, cap.map(Tokens));
-        let sent = chat(&wanted.native, Reader { model: "up", quirks, stream, cap }).unwrap();
+        let sent =
+            chat(&wanted.native, Reader { model: "up", quirks, stream, cap, anthropic_thinking: false })
+                .unwrap();
         String::from_utf8(sent.body.to_vec()).unwrap()
     }
 
@@ -293,7 +311,8 @@ mod tests {
     fn what_an_upstream_never_does_is_refused_by_name() {
         let refused = |text: &str, kind: &str| {
             let wanted = read(&Bytes::copy_from_slice(text.as_bytes())).unwrap();
-            let reader = Reader { model: "up", quirks: &quirks(kind), stream: false, cap: None };
+            let quirks = &quirks(kind);
+            let reader = Reader { model: "up", quirks, stream: false, cap: None, anthropic_thinking: false };
             chat(&wanted.native, reader).map(|written| written.adjusted).map_err(|what| what.param)
         };
         let with = |rest: &str| format!(r#"{{"model":"m","messages":[1],{rest}}}"#);
@@ -309,6 +328,71 @@ mod tests {
         let told = sent(&shaped, "deepseek", None);
         assert!(told.contains(r#"with nothing else:\n{\"b\":1,\"a\":[]}"},1]"#), "{told}");
         assert!(refused(&schema, "openai").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_client_of_messages_that_wants_no_thinking_is_understood_everywhere() {
+        let told = |kind: &str, model: &str, rest: &str| {
+            let text = format!(
+                r#"{{"model":"m","max_tokens":9,"messages":[{{"role":"user","content":"hi"}}],"thinking":{{"type":"disabled"}}{rest}}}"#
+            );
+            let ChatForm::Made(form) = crate::dialect::messages::read(&text.into()).unwrap().chat else {
+                panic!("no chat")
+            };
+            let quirks = &quirks(kind);
+            let written =
+                chat(&form, Reader { model, quirks, stream: false, cap: None, anthropic_thinking: true })
+                    .unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&written.body).unwrap();
+            let mut members = body.as_object().unwrap().clone();
+            for known in ["model", "messages", "max_tokens", "max_completion_tokens"] {
+                members.remove(known);
+            }
+            (serde_json::Value::Object(members).to_string(), written.adjusted)
+        };
+        let disabled = r#"{"thinking":{"type":"disabled"}}"#;
+        let no_effort = r#"{"reasoning_effort":"none"}"#;
+        for (kind, model, said) in [
+            ("deepseek", "deepseek-flash", disabled),
+            ("dashscope", "qwen3.8-max", r#"{"enable_thinking":false}"#),
+            ("dashscope-cn", "qwen-plus", r#"{"enable_thinking":false}"#),
+            ("zai", "glm-5.3", disabled),
+            ("bigmodel", "glm-4.7", disabled),
+            ("volcengine", "doubao-seed-2-1-pro-260915", disabled),
+            ("moonshot", "kimi-k2.6", disabled),
+            ("siliconflow", "zai-org/GLM-5.2", r#"{"enable_thinking":false}"#),
+            ("mistral", "mistral-small-latest", no_effort),
+            ("openrouter", "any/thing", r#"{"reasoning":{"enabled":false}}"#),
+            ("vllm", "local", r#"{"chat_template_kwargs":{"enable_thinking":false}}"#),
+            ("ollama", "local", no_effort),
+        ] {
+            let effort = r#","output_config":{"effort":"high"}"#;
+            for rest in ["", effort] {
+                assert_eq!(told(kind, model, rest), (said.to_owned(), vec![]), "{kind} {model}{rest}");
+            }
+        }
+        // Where no word is known nothing is said that might be refused, and the client is told.
+        for (kind, model) in [
+            ("openai", "gpt-5.5"),
+            ("gemini", "gemini-3.8-flash"),
+            ("moonshot", "kimi-k2.7-code"),
+            ("mistral", "codestral-latest"),
+        ] {
+            assert_eq!(told(kind, model, ""), ("{}".to_owned(), vec!["thinking"]), "{kind} {model}");
+        }
+        let own = told("vllm", "local", r#","chat_template_kwargs":{"thinking":false}"#);
+        assert_eq!(own.0, r#"{"chat_template_kwargs":{"thinking":false}}"#);
+    }
+
+    #[test]
+    fn what_a_chat_client_says_of_thinking_is_between_it_and_the_upstream() {
+        let text = r#"{"model":"m","messages":[1],"thinking":{"type":"disabled"},"reasoning_effort":"low"}"#;
+        for kind in ["openai", "dashscope", "vllm"] {
+            assert!(
+                sent(text, kind, None)
+                    .ends_with(r#""thinking":{"type":"disabled"},"reasoning_effort":"low"}"#)
+            );
+        }
     }
 
     #[test]

@@ -155,9 +155,14 @@ impl Upstream {
         match (stream, is_stream) {
             (true, true) => {
                 let ends = begun + self.provider.total_max;
-                let events = Events::new(body, &self.provider, ear, ends);
+                let mut events = Events::new(body, &self.provider, ear, ends);
                 let opening = events.open(&head.headers, self.quirks(), self.clock.as_ref());
-                let events = timeout_at(begun + first, opening).await.map_err(|_| silent())??;
+                match timeout_at(begun + first, opening).await {
+                    Ok(opened) => opened?,
+                    // It has begun and thinks: how long it may is the bound between two pieces.
+                    Err(_) if events.has_begun() => {}
+                    Err(_) => return Err(silent()),
+                }
                 if planned.call.stream {
                     return Ok((Answered::Stream(Box::new(events)), adjusted));
                 }

@@ -81,7 +81,8 @@ fn chat(planned: &Planned, candidate: &Candidate) -> Result<Asked, Fault> {
     let form = call.as_chat().map_err(|what| Fault::inexpressible(&what))?;
     let model = target.upstream_model.as_str();
     let stream = call.stream || quirks.streams_only(model);
-    let reader = Reader { model, quirks, stream, cap: planned.output_cap };
+    let anthropic_thinking = call.endpoint == Endpoint::Messages;
+    let reader = Reader { model, quirks, stream, cap: planned.output_cap, anthropic_thinking };
     let Written { body, adjusted } =
         request::chat(form, reader).map_err(|what| Fault::inexpressible(&what))?;
     Ok(Asked {
@@ -98,7 +99,7 @@ fn completions(planned: &Planned, candidate: &Candidate) -> Result<Asked, Fault>
     let (call, target) = (&planned.call, &candidate.target);
     let quirks = &target.provider.quirks;
     let (model, stream) = (target.upstream_model.as_str(), call.stream);
-    let reader = Reader { model, quirks, stream, cap: planned.output_cap };
+    let reader = Reader { model, quirks, stream, cap: planned.output_cap, anthropic_thinking: false };
     let Written { body, adjusted } =
         request::chat(&call.native, reader).map_err(|what| Fault::inexpressible(&what))?;
     Ok(Asked {

@@ -236,6 +236,10 @@ fn decode(error: &DecodeError) -> Rescued {
         DecodeError::TooLarge { .. } => {
             Rescued::invalid(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", error)
         }
+        DecodeError::HeadTooLarge { .. } => {
+            let large = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            Rescued::invalid(large, "request_headers_too_large", error)
+        }
         DecodeError::Circles { .. } => {
             Rescued::invalid(StatusCode::LOOP_DETECTED, "loop_detected", error).should_retry(false)
         }

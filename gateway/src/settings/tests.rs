@@ -177,6 +177,7 @@ fn rows(root: &Value, path: &str, schema: &Value, rows: &mut Vec<String>) {
             let kind = match kind["type"].as_str().or_else(|| kind["type"][0].as_str()) {
                 _ if !words.is_empty() => words.join(", "),
                 Some("array") => "list of strings".to_owned(),
+                Some("object") if entry["type"] == "object" => "table of tables".to_owned(),
                 Some("object") => "table of strings".to_owned(),
                 Some(plain) => plain.to_owned(),
                 None => unreachable!("{path}{key} has no type"),

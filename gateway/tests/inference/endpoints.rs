@@ -147,6 +147,18 @@ async fn a_chat_model_completes_a_prompt() {
     assert!(events.last().unwrap()["usage"]["cost"].is_string());
     assert_eq!(read.events().last().unwrap(), "[DONE]");
 
+    assert_eq!(
+        world.upstream().last().body["max_completion_tokens"],
+        16,
+        "models that reason take no other name"
+    );
+    assert!(world.upstream().last().body.get("max_tokens").is_none());
+    let others = of("deepseek").await;
+    others.upstream().will(answer(200, whole("hi", USAGE)));
+    others.post("/v1/completions", r#"{"model":"chatty","prompt":"say hi","max_tokens":9}"#).await;
+    let sent = others.upstream().last().body;
+    assert_eq!((&sent["max_tokens"], sent.get("max_completion_tokens")), (&json!(9), None), "nor these");
+
     let echo = world.post("/v1/completions", r#"{"model":"chatty","prompt":"a","echo":true}"#).await;
     assert_eq!(
         (echo.status, echo.error("code"), echo.error("param")),

@@ -1,15 +1,20 @@
 //! The inference path by its front door: real sockets, a scripted upstream, a till in memory.
 
 mod answers;
+mod caps;
 mod endings;
 mod endpoints;
 mod failures;
+mod known_failures;
 mod matrix;
 mod messages;
 mod money;
+mod pictures;
+mod providers;
 mod refusals;
 mod responses;
 mod routing;
 mod till;
+mod unpriced;
 mod upstream;
 mod world;

@@ -112,6 +112,30 @@ async fn a_client_of_messages_is_served_by_who_speaks_chat() {
 }
 
 #[tokio::test]
+async fn who_wants_no_thinking_gets_none_or_is_told() {
+    let off = r#","thinking":{"type":"disabled"}"#;
+    for (kind, upstream_model, member, said) in [
+        ("dashscope", "qwen3.8-max", "enable_thinking", json!(false)),
+        ("deepseek", "deepseek-flash", "thinking", json!({"type": "disabled"})),
+        ("zai", "glm-5.3", "thinking", json!({"type": "disabled"})),
+        ("volcengine", "doubao-seed-2-1-pro-260915", "thinking", json!({"type": "disabled"})),
+        ("mistral", "mistral-small-latest", "reasoning_effort", json!("none")),
+    ] {
+        let world = World::with(Setup { kinds: vec![kind], upstream_model, ..Setup::default() }).await;
+        world.upstream().will(answer(200, whole("hi", USAGE)));
+        let read = message(&world, off).await;
+        assert_eq!((read.status, read.header("x-tollgate-adjusted")), (200, ""), "{kind}: {}", read.text);
+        assert_eq!(world.upstream().last().body[member], said, "{kind}");
+    }
+    let world = of(&["openai"]).await;
+    world.upstream().will(answer(200, whole("hi", USAGE)));
+    let read = message(&world, off).await;
+    assert_eq!((read.status, read.header("x-tollgate-adjusted")), (200, "thinking"), "no word is known");
+    let sent = world.upstream().last().body;
+    assert_eq!((sent.get("thinking"), sent.get("reasoning_effort")), (None, None), "it might be refused");
+}
+
+#[tokio::test]
 async fn a_chats_stream_is_told_as_messages() {
     let world = of(&["openai"]).await;
     let thought = chunk("").replace(r#""content":"""#, r#""reasoning_content":"hm""#);

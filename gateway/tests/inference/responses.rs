@@ -360,3 +360,32 @@ async fn nothing_is_stored_and_whoever_looks_is_told_so() {
         assert!(read.header("x-request-id").starts_with("req_"));
     }
 }
+
+/// There is no error in it, and frameworks that look whether there is one would find something.
+#[tokio::test]
+async fn an_error_that_says_nothing_is_no_error() {
+    let world = of(&["openai"]).await;
+    let whole = r#"{"id":"resp_1","object":"response","status":"completed","error":{},"model":"up","output":[],"usage":{"input_tokens":10,"output_tokens":5,"total_tokens":15}}"#;
+    world.upstream().will(answer(200, whole));
+    let read = ask(&world, body("")).await;
+    assert_eq!((read.status, read.text.as_str()), (200, whole.replace("{}", "null").as_str()));
+
+    let [created, in_progress] = begun();
+    let created = created.replacen('{', r#"{"error":{},"#, 1);
+    let last = format!(
+        "event: response.completed\ndata: {{\"type\":\"response.completed\",\"sequence_number\":2,\"response\":{whole}}}\n\n"
+    );
+    let named = |json: &str| format!("event: response.x\ndata: {json}\n\n");
+    let pieces = [named(&created), named(&in_progress), last];
+    world.upstream().will(stream(pieces.map(|text| Piece::Bytes(text.into())).to_vec()));
+    let read = ask(&world, body(r#","stream":true"#)).await;
+    let events = said(&read);
+    assert!(
+        events.iter().all(|event| event.get("error").is_none_or(serde_json::Value::is_null)),
+        "{}",
+        read.text
+    );
+    let last = events.last().unwrap();
+    assert_eq!((&last["type"], &last["response"]["error"]), (&json!("response.completed"), &json!(null)));
+    assert_eq!(world.till.all_settled().await.usage.unwrap().total().0, 15);
+}

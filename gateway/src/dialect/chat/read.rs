@@ -11,6 +11,7 @@ use crate::{
     dialect::{
         bound::input_size,
         decode::{DecodeError, Fields, Wanted},
+        unpriced::{refuse_long_caches, refuse_tiers},
     },
 };
 
@@ -41,7 +42,9 @@ pub fn read(body: &Bytes) -> Result<Wanted, DecodeError> {
     let (old, new) = (fields.output_max("max_tokens")?, fields.output_max("max_completion_tokens")?);
     let n = fields.integer("n", N_MAX)?.unwrap_or(1);
     no_sound(&fields, messages)?;
-    let has_tools = fields.find("tools")?.or(fields.find("functions")?).is_some();
+    refuse_tiers(&fields)?;
+    refuse_long_caches(&fields, &["messages", "tools"], body)?;
+    let has_tools = fields.tools()?.or(fields.find("functions")?).is_some();
     Ok(Wanted {
         instead: fields.instead(&model)?,
         model,

@@ -10,6 +10,7 @@ use crate::{
     dialect::{
         bound::text_size,
         decode::{DecodeError, Fields, Wanted, form_of, wrong},
+        unpriced::refuse_tiers,
     },
     json::ObjectWriter,
 };
@@ -47,6 +48,7 @@ pub fn read(body: &Bytes) -> Result<Wanted, DecodeError> {
     let fields = Fields::read(body)?;
     fields.once(&ONCE)?;
     let model = fields.model()?;
+    refuse_tiers(&fields)?;
     let prompt = prompt(fields.find("prompt")?.ok_or(DecodeError::Missing("prompt".into()))?)?;
     let stream = fields.stream()?;
     let options: Option<RawStreamOptions> =
@@ -145,7 +147,8 @@ fn as_chat(
             }
         }
     }
-    out.count("max_tokens", output_max.0);
+    // The name that every upstream takes or has another for: models that reason refuse the older one.
+    out.count("max_completion_tokens", output_max.0);
     Ok(ChatForm::Made(form_of(out.finish())?))
 }
 
@@ -169,9 +172,11 @@ mod tests {
     fn a_prompt_is_a_chat_of_one_message() {
         assert_eq!(
             chat(r#""prompt":"你\u597d","temperature":1e-7,"echo":false,"x":1"#).unwrap(),
-            r#"{"model":"m","messages":[{"role":"user","content":"你\u597d"}],"temperature":1e-7,"x":1,"max_tokens":16}"#
+            r#"{"model":"m","messages":[{"role":"user","content":"你\u597d"}],"temperature":1e-7,"x":1,"max_completion_tokens":16}"#
         );
-        assert!(chat(r#""prompt":["one"],"max_tokens":9"#).unwrap().ends_with(r#""max_tokens":9}"#));
+        assert!(
+            chat(r#""prompt":["one"],"max_tokens":9"#).unwrap().ends_with(r#""max_completion_tokens":9}"#)
+        );
     }
 
     #[test]

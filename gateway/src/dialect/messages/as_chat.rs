@@ -139,16 +139,26 @@ fn output(call: &mut Object<'_>, out: &mut ObjectWriter) -> Result<(), Trouble> 
         outer.raw("type", b"\"json_schema\"").raw("json_schema", &inner.finish());
         out.raw("response_format", &outer.finish());
     }
-    let thinking = call.object("thinking")?.map(budget).transpose()?.flatten();
-    if let Some(effort) = effort.as_deref().or(thinking) {
+    let thinking = call.object("thinking")?.map(thinking).transpose()?.unwrap_or_default();
+    if thinking.is_off {
+        // In Anthropic's words still: whoever asks an upstream knows how to say it there.
+        out.raw("thinking", br#"{"type":"disabled"}"#);
+    }
+    if let Some(effort) = effort.as_deref().or(thinking.effort) {
         out.text("reasoning_effort", effort);
     }
     Ok(())
 }
 
-/// The effort that a thinking budget stands for. Where thinking is off or left to the model, nothing is asked for: few
-/// chat providers know a word for "not at all", and those that do not refuse it.
-fn budget(mut thinking: Object<'_>) -> Result<Option<&'static str>, Trouble> {
+/// What is wanted of thinking.
+#[derive(Debug, Default)]
+struct Thinking {
+    /// The effort that a budget stands for. Where it is left to the model, nothing is asked for.
+    effort: Option<&'static str>,
+    is_off: bool,
+}
+
+fn thinking(mut thinking: Object<'_>) -> Result<Thinking, Trouble> {
     let kind_at = thinking.at("type");
     let kind = thinking.word("type")?.ok_or_else(|| Odd::missing(kind_at.clone()))?;
     let effort = match kind.as_ref() {
@@ -164,7 +174,7 @@ fn budget(mut thinking: Object<'_>) -> Result<Option<&'static str>, Trouble> {
     };
     thinking.pass_over(&["display", "budget_tokens"]);
     all_said(thinking)?;
-    Ok(effort)
+    Ok(Thinking { effort, is_off: kind == "disabled" })
 }
 
 #[cfg(test)]
@@ -289,7 +299,8 @@ mod tests {
                 r#""thinking":{"type":"enabled","budget_tokens":31999,"display":"omitted"}"#,
                 r#""reasoning_effort":"high""#,
             ),
-            (r#""thinking":{"type":"disabled"}"#, ""),
+            (r#""thinking":{"type":"disabled"}"#, r#""thinking":{"type":"disabled"}"#),
+            (r#""thinking":{"type":"adaptive"}"#, ""),
             (
                 r#""thinking":{"type":"adaptive"},"output_config":{"effort":"xhigh"}"#,
                 r#""reasoning_effort":"xhigh""#,

@@ -6,7 +6,10 @@ use serde_json::value::RawValue;
 use super::{as_chat::as_chat, size::input_size, trouble::Trouble};
 use crate::{
     chat::ChatForm,
-    dialect::decode::{DecodeError, Fields, Wanted, form_of, wrong},
+    dialect::{
+        decode::{DecodeError, Fields, Wanted, form_of, wrong},
+        unpriced::{refuse_long_caches, refuse_tiers},
+    },
     json::{Object, items},
 };
 
@@ -30,6 +33,8 @@ pub fn read(body: &Bytes) -> Result<Wanted, DecodeError> {
     let messages = fields.list("messages", "message")?;
     let stream = fields.stream()?;
     priced(&fields)?;
+    refuse_tiers(&fields)?;
+    refuse_long_caches(&fields, &["system", "messages", "tools"], body)?;
     let chat = match as_chat(Object::body(fields.members().clone())) {
         Ok(body) => ChatForm::Made(form_of(body)?),
         Err(Trouble::Bad(error)) => return Err(error),
@@ -60,7 +65,7 @@ fn priced(fields: &Fields<'_>) -> Result<(), DecodeError> {
     if word("inference_geo")?.is_some_and(|geo| geo != "global") {
         return unpriced("inference_geo".to_owned(), "is only priced here as `global`");
     }
-    let Some(tools) = fields.find("tools")? else { return Ok(()) };
+    let Some(tools) = fields.tools()? else { return Ok(()) };
     let tools = items(tools, "tools").map_err(|_| wrong("tools", "an array of tools"))?;
     for (path, tool) in tools {
         let kind = kind(tool);

@@ -9,7 +9,10 @@ use super::{
     size::input_size,
     tools,
 };
-use crate::dialect::decode::{DecodeError, Fields, Wanted, bad_at, wrong, wrong_at};
+use crate::dialect::{
+    decode::{DecodeError, Fields, Wanted, bad_at, wrong, wrong_at},
+    unpriced::refuse_tiers,
+};
 
 /// The members that are read here: each may stand there once.
 const ONCE: [&str; 31] = [
@@ -95,6 +98,7 @@ pub fn read(body: &Bytes) -> Result<Wanted, DecodeError> {
         tools::check(tools, "tools")?;
     }
     check(&fields, stream)?;
+    refuse_tiers(&fields)?;
     let output_max = fields.output_max("max_output_tokens")?;
     let chat = chat_form::made(&fields, input)?;
     Ok(Wanted {
@@ -129,14 +133,7 @@ fn check(fields: &Fields<'_>, stream: bool) -> Result<(), DecodeError> {
     for name in ["store", "parallel_tool_calls"] {
         fields.typed::<bool>(name, "a boolean")?;
     }
-    let strings = [
-        "instructions",
-        "user",
-        "safety_identifier",
-        "prompt_cache_key",
-        "prompt_cache_retention",
-        "service_tier",
-    ];
+    let strings = ["instructions", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"];
     for name in strings {
         if fields.find(name)?.is_some_and(|value| !value.get().starts_with('"')) {
             return Err(wrong(name, "a string"));

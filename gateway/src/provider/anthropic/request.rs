@@ -321,7 +321,7 @@ fn service_tier(call: &mut Object<'_>, out: &mut ObjectWriter) -> Result<(), Uns
     let path = call.at("service_tier");
     match call.word("service_tier")?.as_deref() {
         None | Some("auto") => {}
-        Some("default") => {
+        Some("default" | "standard" | "standard_only") => {
             out.raw("service_tier", &quoted("standard_only"));
         }
         Some(_) => return Err(Unsaid::new(path, "can be `auto` or `default` here")),
@@ -541,7 +541,6 @@ mod tests {
             (r#""stop":["\n"]"#, "stop[0]"),
             (r#""stop":7"#, "stop"),
             (r#""temperature":"hot""#, "temperature"),
-            (r#""service_tier":"priority""#, "service_tier"),
             (r#""reasoning_effort":"heroic""#, "reasoning_effort"),
             (r#""response_format":{"type":"grammar"}"#, "response_format.type"),
             (r#""response_format":{"type":"json_schema"}"#, "response_format.json_schema"),

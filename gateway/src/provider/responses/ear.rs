@@ -118,6 +118,7 @@ impl Ear for ResponsesEar {
             return;
         }
         let finish = matches!(kind, "response.completed" | "response.incomplete");
+        let errs = is_empty(raw.error) || response.as_ref().is_some_and(|response| is_empty(response.error));
         // Names of calls come with the item, all else in deltas.
         let item = raw.item.filter(|_| kind == "response.output_item.added");
         let item = item.and_then(|raw| serde_json::from_str::<RawItem<'_>>(raw.get()).ok());
@@ -130,7 +131,7 @@ impl Ear for ResponsesEar {
             has_choices: true,
             has_usage_member: usage != UsageSeen::Absent,
             usage,
-            json,
+            json: if errs { without_empty_error(&json) } else { json.clone() },
         };
         out.push_back(Heard::Chunk { chunk, named: 1, ended: u128::from(finish) });
         if finish {
@@ -153,7 +154,7 @@ impl Ear for ResponsesEar {
         let usage = raw.usage.map_or(UsageSeen::Absent, |raw| usage::read(raw, self.0));
         let has_usage_member = raw.usage.is_some();
         let chunk = Chunk {
-            json: json.clone(),
+            json: if is_empty(raw.error) { without_empty_error(&json) } else { json.clone() },
             event: None,
             text_size,
             finish: true,
@@ -163,6 +164,25 @@ impl Ear for ResponsesEar {
         };
         Heard::Chunk { chunk, named: 1, ended: 1 }
     }
+}
+
+/// Whether an error says nothing: SDKs and frameworks raise it all the same, since it is there.
+fn is_empty(error: Option<&RawValue>) -> bool {
+    error.is_some_and(|error| json::members(error.get().as_bytes()).is_ok_and(|members| members.is_empty()))
+}
+
+/// A response, or an event with one in it, whose error is null where it said nothing.
+fn without_empty_error(json: &[u8]) -> Bytes {
+    let mut out = ObjectWriter::new(json.len() + 8);
+    for (name, value) in json::members(json).unwrap_or_default() {
+        let raw = value.get().as_bytes();
+        match name.as_ref() {
+            "error" if is_empty(Some(value)) => out.raw("error", b"null"),
+            "response" if raw.starts_with(b"{") => out.raw("response", &without_empty_error(raw)),
+            name => out.raw(name, raw),
+        };
+    }
+    out.finish().into()
 }
 
 /// The words of a failed response.
@@ -278,6 +298,23 @@ mod tests {
             assert!(matches!(heard(bad).as_slice(), [Heard::Unreadable]), "{bad}");
         }
         assert!(matches!(heard("[DONE]").as_slice(), [Heard::Done]));
+    }
+
+    #[test]
+    fn an_error_that_says_nothing_is_none() {
+        let done = r#"{"type":"response.completed","error":{},"response":{"status":"completed","x":1.0,"output":[],"error":{ }}}"#;
+        assert_eq!(
+            chunk(done).json,
+            r#"{"type":"response.completed","error":null,"response":{"status":"completed","x":1.0,"output":[],"error":null}}"#
+        );
+        let plain = r#"{"type":"response.created", "response":{"output":[],"error":null}}"#;
+        assert_eq!(chunk(plain).json, plain, "byte by byte");
+        let whole = ResponsesEar(UsageConvention::default())
+            .whole(Bytes::from_static(br#"{"output":[],"error":{},"status":"completed"}"#));
+        assert!(
+            matches!(&whole, Heard::Chunk { chunk, .. } if chunk.json == r#"{"output":[],"error":null,"status":"completed"}"#),
+            "{whole:?}"
+        );
     }
 
     #[test]

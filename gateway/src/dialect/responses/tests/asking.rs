@@ -70,8 +70,8 @@ fn members_are_said_in_chats_words_and_values_keep_their_spelling() {
             r#""messages":[{"role":"user","content":"hi"}]"#,
         ),
         (
-            r#""input":"hi","stream":true,"stream_options":{"include_obfuscation":false},"top_k":5,"service_tier":"flex","safety_identifier":"s","prompt_cache_key":"k","enable_thinking":true"#,
-            r#""messages":[{"role":"user","content":"hi"}],"stream":true,"stream_options":{"include_obfuscation":false},"top_k":5,"service_tier":"flex","safety_identifier":"s","prompt_cache_key":"k","enable_thinking":true"#,
+            r#""input":"hi","stream":true,"stream_options":{"include_obfuscation":false},"top_k":5,"service_tier":"auto","safety_identifier":"s","prompt_cache_key":"k","enable_thinking":true"#,
+            r#""messages":[{"role":"user","content":"hi"}],"stream":true,"stream_options":{"include_obfuscation":false},"top_k":5,"service_tier":"auto","safety_identifier":"s","prompt_cache_key":"k","enable_thinking":true"#,
         ),
     ] {
         assert_eq!(chat(rest).unwrap(), said, "{rest}");

@@ -62,16 +62,29 @@ pub(super) const RULES: &[(&str, &str)] = &[
     ),
     (
         "the journal gives the balance and what is being refunded",
-        "WITH moved AS (
+        // In halves: a balance and what is on its way back may come to more than 64 bits together. Their sums are equal where
+        // the lower halves differ by whole upper ones, and the upper ones by no more than those.
+        "WITH moves AS (
              SELECT account, asset,
-                    sum(CASE WHEN credit LIKE 'w:%' AND credit <> 'w:debt' THEN amount ELSE 0 END
-                        - CASE WHEN debit LIKE 'w:%' AND debit <> 'w:debt' THEN amount ELSE 0 END) AS amount
-             FROM entry WHERE account <> '' GROUP BY account, asset),
-         refunding AS (SELECT account, asset, sum(refunding) AS amount FROM lot GROUP BY account, asset)
-         SELECT w.account || ' ' || w.asset FROM wallet w
-         LEFT JOIN moved m ON m.account = w.account AND m.asset = w.asset
-         LEFT JOIN refunding r ON r.account = w.account AND r.asset = w.asset
-         WHERE w.posted + coalesce(r.amount, 0) <> coalesce(m.amount, 0)",
+                    CASE WHEN credit LIKE 'w:%' AND credit <> 'w:debt' THEN amount ELSE 0 END
+                        - CASE WHEN debit LIKE 'w:%' AND debit <> 'w:debt' THEN amount ELSE 0 END AS amount
+             FROM entry WHERE account <> ''),
+         moved AS (
+             SELECT account, asset, CAST(sum(amount >> 32) AS BIGINT) AS high,
+                    CAST(sum(amount & 4294967295) AS BIGINT) AS low
+             FROM moves GROUP BY account, asset),
+         refunding AS (
+             SELECT account, asset, CAST(sum(refunding >> 32) AS BIGINT) AS high,
+                    CAST(sum(refunding & 4294967295) AS BIGINT) AS low
+             FROM lot GROUP BY account, asset),
+         off AS (
+             SELECT w.account, w.asset,
+                    (w.posted >> 32) + coalesce(r.high, 0) - coalesce(m.high, 0) AS high,
+                    (w.posted & 4294967295) + coalesce(r.low, 0) - coalesce(m.low, 0) AS low
+             FROM wallet w
+             LEFT JOIN moved m ON m.account = w.account AND m.asset = w.asset
+             LEFT JOIN refunding r ON r.account = w.account AND r.asset = w.asset)
+         SELECT account || ' ' || asset FROM off WHERE (low & 4294967295) <> 0 OR high + (low >> 32) <> 0",
     ),
     (
         "the last line of the journal says what the balance is",

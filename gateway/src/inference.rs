@@ -18,7 +18,7 @@ use units::{Clock, RequestId};
 
 use crate::{
     body::{Body, BodyError},
-    chat::{Endpoint, TokenPace},
+    chat::Endpoint,
     count::Count,
     dialect::{
         DecodeLayer, ErrorBody,
@@ -40,7 +40,7 @@ use crate::{
 pub struct Parts {
     /// What time it is.
     pub clock: Arc<dyn Clock>,
-    /// Whose keys count, and how fast they may go.
+    /// Whose keys count, and how far they may go.
     pub keys: Keys,
     /// Routes and prices.
     pub snapshots: Snapshots,
@@ -107,7 +107,8 @@ where
             move || snapshots.load().table.limits.clone()
         };
         let (admits, reads, counted) = (table(&snapshots), table(&snapshots), table(&snapshots));
-        let pace: Arc<dyn TokenPace> = Arc::new(keys.paces().clone());
+        let limits = keys.limits().clone();
+        let counts_by = limits.clone();
         let rests: Arc<dyn Health> = Arc::clone(&health) as _;
         // Whatever breaks below, the client gets a well-formed answer with its id on it.
         let rescue = RescueLayer::new(Arc::clone(&clock), topup_url, keep_alive, metrics.clone());
@@ -116,7 +117,9 @@ where
         let auth = AuthLayer::new(keys);
         let counts =
             ServiceBuilder::new().layer(rescue.clone()).layer(admit.clone()).layer(auth.clone()).service(
-                Count::new(Arc::clone(&snapshots), Arc::clone(&clock), move || counted().body_max_bytes),
+                Count::new(counts_by, Arc::clone(&snapshots), Arc::clone(&clock), move || {
+                    counted().body_max_bytes
+                }),
             );
         let calls = ServiceBuilder::new()
             .layer(rescue)
@@ -126,7 +129,7 @@ where
             .layer(PlanLayer::new(snapshots, rests, clock, region)) //                           Call -> Planned
             // Above here every error is a failure with a face; below, the rooms' own.
             .map_err(Failure::from)
-            .layer(MeterLayer::new(till, pace, tails, metrics.clone())) // one hold, however many are tried below
+            .layer(MeterLayer::new(till, limits, tails, metrics.clone())) // one hold, however many are tried below
             .service(Dispatch::new(upstreams, health, metrics)); //                   Covered -> Answer
         Self { calls: BoxCloneSyncService::new(calls), counts: BoxCloneSyncService::new(counts) }
     }

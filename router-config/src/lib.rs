@@ -6,6 +6,7 @@
 //! only named here ([`SecretRef`]). What is known of providers and models before a file says anything is the [`Catalog`].
 
 mod alias;
+mod bounds;
 mod catalog;
 mod condition;
 mod glob;
@@ -24,6 +25,7 @@ mod target;
 mod validate;
 
 pub use alias::{Alias, RawAlias};
+pub use bounds::{Bounds, Limits};
 pub use catalog::{
     ANY_KIND, BadOverlay, Catalog, CatalogModel, Cost, CostTier, Figures, ImportNames, OffPeak, OtherRegion,
     OverlayFile, ProviderFacts, Source, UtcWindow, catalog, overlay_lines,
@@ -36,10 +38,10 @@ pub use nearest::nearest;
 pub use price::parse_micro;
 pub use problem::{KeyPath, PathPart, Problem, Problems};
 pub use quirks::{ErrorClass, ForcedToolChoice, Quirks, RawQuirks, RawUsage, ToolIds, UsageConvention};
-pub use raw::{RawLimits, RawModel, RawPrice, RawProvider, RawRoute, RawTables};
+pub use raw::{RawBounds, RawLimits, RawModel, RawPrice, RawProvider, RawRoute, RawTables};
 pub use strategy::{Standing, Strategy, WhenShort, order};
 pub use table::{
-    BadSecretRef, Currency, Limits, ListPrice, MicroPerMillion, Model, NoRoute, Provider, Route, RouteTable,
-    Routes, SecretRef, Target,
+    BadSecretRef, Currency, ListPrice, MicroPerMillion, Model, NoRoute, Provider, Route, RouteTable, Routes,
+    SecretRef, Target,
 };
 pub use target::{RawTarget, RawTargetTable};

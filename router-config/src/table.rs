@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use units::{Livemode, Tokens};
 
 use crate::{
-    Alias, Auth, Capability, CatalogModel, Circumstances, Condition, ModelKind, Quirks, Region, Strategy,
-    Unfit, WhenShort, Wire, alias,
+    Alias, Auth, Bounds, Capability, CatalogModel, Circumstances, Condition, Limits, ModelKind, Quirks,
+    Region, Strategy, Unfit, WhenShort, Wire, alias,
 };
 
 /// Everything routing needs, as one immutable snapshot.
@@ -120,6 +120,8 @@ pub struct Provider {
     pub idle_max: Duration,
     /// The whole call.
     pub total_max: Duration,
+    /// What we send it.
+    pub bounds: Bounds,
 }
 
 /// The currency a price is written in.
@@ -201,6 +203,8 @@ pub struct Model {
     pub output_max: Tokens,
     /// What the customer pays until a price list is published. A model without a price waits for one that has it.
     pub price: Option<ListPrice>,
+    /// What all callers together may ask of it.
+    pub bounds: Bounds,
 }
 
 /// One place that can serve a model.
@@ -291,28 +295,4 @@ pub struct Route {
     pub when_short: WhenShort,
     /// Attempts in all, the first included.
     pub attempts_max: u32,
-}
-
-/// Bounds on what callers may ask.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Requests per minute of a key that has no figure of its own.
-    pub requests_per_minute: u32,
-    /// Tokens per minute of a key that has no figure of its own.
-    pub tokens_per_minute: u64,
-    /// Largest request body, in bytes.
-    pub body_max_bytes: usize,
-    /// Calls in flight at once in this process.
-    pub calls_in_flight_max: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            requests_per_minute: 600,
-            tokens_per_minute: 1_000_000,
-            body_max_bytes: 26_214_400,
-            calls_in_flight_max: 2_048,
-        }
-    }
 }

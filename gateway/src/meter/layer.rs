@@ -5,21 +5,21 @@ use std::sync::Arc;
 use tower::Layer;
 
 use super::{Meter, Tails, Till};
-use crate::{chat::TokenPace, telemetry::Metrics};
+use crate::{limits::Limits, telemetry::Metrics};
 
 /// Meters every call.
 #[derive(Debug, Clone)]
 pub struct MeterLayer {
     pub(super) till: Arc<dyn Till>,
-    pub(super) pace: Arc<dyn TokenPace>,
+    pub(super) limits: Limits,
     pub(super) tails: Tails,
     pub(super) metrics: Metrics,
 }
 
 impl MeterLayer {
-    /// Money from `till`, tokens per minute from `pace`; calls without a client end on `tails`.
-    pub fn new(till: Arc<dyn Till>, pace: Arc<dyn TokenPace>, tails: Tails, metrics: Metrics) -> Self {
-        Self { till, pace, tails, metrics }
+    /// Money from `till`, leave to go on from `limits`; calls without a client end on `tails`.
+    pub const fn new(till: Arc<dyn Till>, limits: Limits, tails: Tails, metrics: Metrics) -> Self {
+        Self { till, limits, tails, metrics }
     }
 }
 

@@ -19,8 +19,9 @@ use super::{
     short::clamped, tab::Tab,
 };
 use crate::{
-    chat::{Ending, Reservation, Trail},
+    chat::{Ending, Scope, Standing, Trail},
     dispatch::{Answer, DispatchError},
+    limits::Admitted,
     plan::{Covered, Planned},
     provider::Answered,
 };
@@ -106,14 +107,17 @@ where
     S::Future: Send,
 {
     let (mut rest, mut cheapest) = (std::mem::take(&mut planned.instead).into_iter(), None::<Short>);
+    let mut is_counted = false;
+    planned.call.seen.counted();
     loop {
         let seen = planned.call.seen.clone();
-        let error =
-            match serve_one(layer.clone(), ready.clone(), planned.clone(), trail.clone(), gone.clone()).await
-            {
-                Ok(reply) => return Ok(reply),
-                Err(error) => error,
-            };
+        let (layer, ready) = (layer.clone(), ready.clone());
+        let serving = serve_one(layer, ready, planned.clone(), trail.clone(), gone.clone(), is_counted);
+        let error = match serving.await {
+            Ok(reply) => return Ok(reply),
+            Err(error) => error,
+        };
+        is_counted |= !matches!(error, MeterError::TooFast(_));
         let failed = match &error {
             MeterError::Refused(refusal @ Refusal::InsufficientFunds { .. }) => {
                 let short = Short::of(&planned, refusal);
@@ -121,6 +125,8 @@ where
                 false
             }
             MeterError::Refused(Refusal::OverBudget(budget)) if !budget.will_do() => false,
+            // The caller may go on, and allowed another model.
+            MeterError::TooFast(too_fast) if too_fast.scope == Scope::Model => false,
             MeterError::Dispatch(DispatchError::Exhausted { .. }) if !gone.is_cancelled() => true,
             _ => return Err(error),
         };
@@ -151,15 +157,18 @@ async fn serve_one<S>(
     planned: Planned,
     trail: Trail,
     gone: CancellationToken,
+    is_counted: bool,
 ) -> Result<Reply, MeterError>
 where
     S: Service<Covered, Response = Answer, Error = DispatchError> + Send,
     S::Future: Send,
 {
-    let MeterLayer { till, pace, tails, metrics } = layer;
+    let MeterLayer { till, limits, tails, metrics } = layer;
     let mut planned = planned;
     let estimate = planned.call.input_estimate.saturating_plus(planned.output_bound);
-    let reserved = pace.take(&planned.call.caller, estimate)?;
+    let model = &planned.route.model.id;
+    let Admitted { permit, requests, tokens } =
+        limits.admit(&planned.call.caller, model, estimate, is_counted).await?;
     let begun = Instant::now();
     // No money: no upstream call.
     let mut admitted = till.admit(ask(&planned)).await;
@@ -170,17 +179,15 @@ where
         admitted = till.admit(ask(&planned)).await;
     }
     let planned = Arc::new(planned);
-    let call = &planned.call;
     let hold = match admitted {
         Ok(hold) => hold,
         Err(refusal) => {
-            pace.correct(&call.caller, reserved.taken, Tokens(0));
+            permit.settle(Tokens(0));
             return Err(refusal.into());
         }
     };
     metrics.overhead_seconds.with_label_values(&["hold"]).observe(begun.elapsed().as_secs_f64());
-    let mut tab =
-        Tab::open(hold, Arc::clone(&planned), trail.clone(), Arc::clone(&pace), reserved, metrics.clone());
+    let mut tab = Tab::open(hold, Arc::clone(&planned), trail.clone(), permit, metrics.clone());
     if gone.is_cancelled() {
         tab.close(Ending::HungUp);
         return Err(MeterError::Gone);
@@ -220,7 +227,7 @@ where
     };
 
     let provider = answer.target.provider.id.clone();
-    let head = head(&planned, &answer, &trail, &reserved);
+    let head = head(&planned, &answer, &trail, requests, tokens);
     tab.served_by(&answer.target, answer.busy);
     metrics.overhead_seconds.with_label_values(&["total"]).observe(head.overhead.as_secs_f64());
     let body = match answer.answered {
@@ -251,7 +258,13 @@ fn ask(planned: &Planned) -> HoldAsk {
     }
 }
 
-fn head(planned: &Planned, answer: &Answer, trail: &Trail, reserved: &Reservation) -> ReplyHead {
+fn head(
+    planned: &Planned,
+    answer: &Answer,
+    trail: &Trail,
+    requests: Option<Standing>,
+    tokens: Option<Standing>,
+) -> ReplyHead {
     ReplyHead {
         request: planned.call.id,
         spoken: answer.spoken,
@@ -262,6 +275,7 @@ fn head(planned: &Planned, answer: &Answer, trail: &Trail, reserved: &Reservatio
         price_version: planned.quote.price_version.clone(),
         output_cap: planned.output_cap,
         overhead: planned.call.received.elapsed().saturating_sub(trail.waited()),
-        tokens: reserved.standing,
+        requests,
+        tokens,
     }
 }

@@ -10,8 +10,9 @@ use units::{NanoCny, Tokens};
 
 use super::{Bill, Hold, HoldLost, Settled, family::Family, prompt, tally::Tally};
 use crate::{
-    chat::{Chunk, Ending, Outcome, Reservation, TokenPace, Trail},
+    chat::{Chunk, Ending, Outcome, Trail},
     dispatch::Busy,
+    limits::Permit,
     plan::Planned,
     telemetry::Metrics,
 };
@@ -29,8 +30,8 @@ pub(super) struct Tab {
     /// The output the hold covers; grows when the hold is extended.
     output_covered: Tokens,
     progressed: Option<Instant>,
-    pace: Arc<dyn TokenPace>,
-    reserved: Reservation,
+    /// Until the tab is closed.
+    permit: Option<Permit>,
     provider: String,
     /// The target answers until the tab is closed.
     busy: Option<Busy>,
@@ -42,8 +43,7 @@ impl Tab {
         hold: Box<dyn Hold>,
         planned: Arc<Planned>,
         trail: Trail,
-        pace: Arc<dyn TokenPace>,
-        reserved: Reservation,
+        permit: Permit,
         metrics: Metrics,
     ) -> Self {
         metrics.holds_open.inc();
@@ -55,8 +55,7 @@ impl Tab {
             trail,
             tally: Tally::default(),
             progressed: None,
-            pace,
-            reserved,
+            permit: Some(permit),
             provider: "none".to_owned(),
             busy: None,
             metrics,
@@ -125,7 +124,9 @@ impl Tab {
             None => Settled { cost: NanoCny::ZERO, balance: NanoCny::ZERO },
         };
         let used = verdict.usage.map_or(Tokens(0), |usage| usage.total());
-        self.pace.correct(&call.caller, self.reserved.taken, used);
+        if let Some(permit) = self.permit.take() {
+            permit.settle(used);
+        }
         let bill = Bill {
             request: call.id,
             usage: verdict.usage,

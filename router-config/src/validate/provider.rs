@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    Catalog, KeyPath, OtherRegion, Problems, Provider, ProviderFacts, Quirks, RawProvider, Region, SecretRef,
+    Catalog, KeyPath, OtherRegion, Problems, Provider, ProviderFacts, Quirks, RawBounds, RawProvider, Region,
+    SecretRef, bounds,
     names::{check_http_url, check_name, without_trailing_slash},
 };
 
@@ -44,6 +45,12 @@ pub(super) fn check(
         raw.api_key.as_ref().map(|text| problems.catch(path.key("api_key"), text.parse::<SecretRef>()));
     let auth = raw.auth.as_ref().map(|text| problems.catch(path.key("auth"), text.parse()));
     waits(path, raw, problems);
+    let bounds = RawBounds {
+        requests_per_minute: raw.requests_per_minute,
+        tokens_per_minute: raw.tokens_per_minute,
+        concurrency_max: raw.concurrency_max,
+    };
+    let bounds = bounds::check(path, bounds, problems);
     let mut quirks = account.as_ref().map(|account| Quirks::clone(&account.facts.quirks)).unwrap_or_default();
     raw.quirks.clone().put_over(&mut quirks);
     peculiarities(&path.key("quirks"), &quirks, problems);
@@ -65,6 +72,7 @@ pub(super) fn check(
         first_byte_max: Duration::from_millis(raw.first_byte_ms_max),
         idle_max: Duration::from_millis(raw.idle_ms_max),
         total_max: Duration::from_millis(raw.total_ms_max),
+        bounds,
     })
 }
 

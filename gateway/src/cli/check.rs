@@ -21,6 +21,13 @@ pub(super) fn check(file: &Path) -> Result<Exit, Failed> {
         settings.table.routes.len(),
         settings.payments.merchants.len(),
     );
+    if settings.limits.redis.is_some() {
+        let share = settings.table.limits.nodes.map_or_else(
+            || "by as many nodes as were last seen; `limits.nodes` may say how many there are".to_owned(),
+            |nodes| format!("by {nodes}, as `limits.nodes` says"),
+        );
+        println!("limits are counted in Redis, and while it is away divided {share}");
+    }
     let waiting = settings.table.models.values().filter(|model| model.price.is_none());
     let waiting: Vec<&str> = waiting.map(|model| model.id.as_str()).collect();
     if !waiting.is_empty() {

@@ -111,8 +111,8 @@ where
     planned.call.seen.counted();
     loop {
         let seen = planned.call.seen.clone();
-        let (layer, ready) = (layer.clone(), ready.clone());
-        let serving = serve_one(layer, ready, planned.clone(), trail.clone(), gone.clone(), is_counted);
+        let (parts, ready) = (layer.clone(), ready.clone());
+        let serving = serve_one(parts, ready, planned.clone(), trail.clone(), gone.clone(), is_counted);
         let error = match serving.await {
             Ok(reply) => return Ok(reply),
             Err(error) => error,
@@ -136,6 +136,10 @@ where
                 _ => error,
             });
         };
+        if let MeterError::TooFast(too_fast) = &error {
+            let (scope, kind) = (too_fast.scope.as_str(), too_fast.kind.as_str());
+            layer.metrics.rate_limited_total.with_label_values(&[scope, kind]).inc();
+        }
         if failed {
             // The hold of this id has ended without a charge: what comes now has one of its own.
             next.call.id = RequestId::new(born(&next.call.id));

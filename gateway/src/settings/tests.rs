@@ -233,8 +233,8 @@ attempt_max = 2
         said_of(text),
         "t.toml:1:2: unknown key `sever` — did you mean `server`?\n\
          t.toml:8:1: unknown key `time_out` — known here: `api_key`, `auth`, `base_url`, \
-         `connect_ms_max`, `first_byte_ms_max`, `id`, `idle_ms_max`, `kind`, `livemode`, `quirks`, `region`, \
-         `total_ms_max`\n\
+         `concurrency_max`, `connect_ms_max`, `first_byte_ms_max`, `id`, `idle_ms_max`, `kind`, `livemode`, \
+         `quirks`, `region`, `requests_per_minute`, `tokens_per_minute`, `total_ms_max`\n\
          t.toml:14:62: unknown key `cached` — did you mean `cached_input`?\n\
          t.toml:19:1: unknown key `attempt_max` — did you mean `attempts_max`?\n\
          t.toml:22:1: unknown key `größe` — known here: `description`, `expires_secs`, `max`, `min`"

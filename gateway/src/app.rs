@@ -48,6 +48,7 @@ use crate::{
     reload::{FxMetrics, Publisher, PublisherSettings, follow_keys},
     settings::{MerchantSettings, Secret, Settings, StoreSettings},
     telemetry::Metrics,
+    upkeep::Upkeep,
 };
 
 /// How long calls whose clients have gone may run on for their usage.
@@ -171,8 +172,11 @@ pub async fn start(
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let (connections, tails, background) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
 
-    let provider_keys: BTreeMap<String, &str> =
-        settings.provider_keys.iter().map(|(id, key)| (id.clone(), key.expose())).collect();
+    let provider_keys: BTreeMap<String, Vec<&str>> = settings
+        .provider_keys
+        .iter()
+        .map(|(id, keys)| (id.clone(), keys.iter().map(Secret::expose).collect()))
+        .collect();
     let upstreams = Upstreams::new(&settings.table, &provider_keys, &clock)?;
     let parts = Parts {
         clock: clock.clone(),
@@ -205,6 +209,14 @@ pub async fn start(
         metrics: payment_metrics,
     };
     let elsewhere = shaped(cashier.router().merge(portal::router()), &clock);
+    let health = Arc::clone(&parts.health);
+    let upkeep = Upkeep {
+        snapshots: parts.snapshots.clone(),
+        upstreams: Arc::clone(&parts.upstreams),
+        health: Arc::clone(&health),
+        metrics: metrics.clone(),
+        clock: clock.clone(),
+    };
     let front: Front<hyper::body::Incoming, Router> = Front::new(&parts, ready, elsewhere);
     let admin = Admin {
         store: store.clone(),
@@ -227,6 +239,7 @@ pub async fn start(
             holds: Some(holds.clone()),
             refunds: Some(refunds.clone()),
         },
+        health,
     };
 
     let limits = ConnLimits { drain_max: settings.server.drain_max, ..ConnLimits::default() };
@@ -267,6 +280,10 @@ pub async fn start(
         clock.clone(),
         stop_background.clone(),
     ));
+    background.spawn({
+        let stop = stop_background.clone();
+        async move { upkeep.run(stop).await }
+    });
     background.spawn(follow_keys(store.clone(), key_table, stop_background.clone()));
     background.spawn({
         let stop = stop_background.clone();

@@ -123,11 +123,11 @@ where
             .layer(admit)
             .layer(auth) //                                                         Incoming -> Authed
             .layer(DecodeLayer::new(move || reads().body_max_bytes, keep_alive)) //                Authed -> Call
-            .layer(PlanLayer::new(snapshots, rests, clock, region)) //                           Call -> Planned
+            .layer(PlanLayer::new(snapshots, rests, Arc::clone(&clock), region)) //                           Call -> Planned
             // Above here every error is a failure with a face; below, the rooms' own.
             .map_err(Failure::from)
             .layer(MeterLayer::new(till, pace, tails, metrics.clone())) // one hold, however many are tried below
-            .service(Dispatch::new(upstreams, health, metrics)); //                   Covered -> Answer
+            .service(Dispatch::new(upstreams, health, clock, metrics)); //                   Covered -> Answer
         Self { calls: BoxCloneSyncService::new(calls), counts: BoxCloneSyncService::new(counts) }
     }
 }

@@ -29,3 +29,4 @@ pub mod rescue;
 pub mod settings;
 pub mod statement;
 pub mod telemetry;
+pub mod upkeep;

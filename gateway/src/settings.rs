@@ -53,7 +53,7 @@ pub struct Settings {
     /// Providers, models, routes and limits.
     pub table: Arc<RouteTable>,
     /// The key of each provider that has one, by the provider's id.
-    pub provider_keys: BTreeMap<String, Secret>,
+    pub provider_keys: BTreeMap<String, Vec<Secret>>,
 }
 
 /// `[server]`

@@ -8,7 +8,9 @@
 mod alias;
 mod catalog;
 mod condition;
+mod failure;
 mod glob;
+mod hedge;
 mod hours;
 pub mod import;
 mod kinds;
@@ -29,7 +31,9 @@ pub use catalog::{
     OverlayFile, ProviderFacts, Source, UtcWindow, catalog, overlay_lines,
 };
 pub use condition::{Circumstances, Condition, RawCondition, Unfit, is_word};
+pub use failure::FailureClass;
 pub use glob::matches as glob_matches;
+pub use hedge::{Hedge, RawHedge};
 pub use kinds::{Auth, BadAuth, Capability, Modality, ModelKind, Region, Wire};
 pub use names::{check_http_url, is_loopback};
 pub use nearest::nearest;

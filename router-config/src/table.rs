@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use units::{Livemode, Tokens};
 
 use crate::{
-    Alias, Auth, Capability, CatalogModel, Circumstances, Condition, ModelKind, Quirks, Region, Strategy,
-    Unfit, WhenShort, Wire, alias,
+    Alias, Auth, Capability, CatalogModel, Circumstances, Condition, FailureClass, Hedge, ModelKind, Quirks,
+    Region, Strategy, Unfit, WhenShort, Wire, alias,
 };
 
 /// Everything routing needs, as one immutable snapshot.
@@ -108,8 +108,8 @@ pub struct Provider {
     pub quirks: Arc<Quirks>,
     /// Absolute `http(s)` URL, without a trailing slash; the path of each endpoint is appended.
     pub base_url: String,
-    /// Its key; a provider such as a local vLLM may need none.
-    pub api_key: Option<SecretRef>,
+    /// Its keys, each of which will do; a provider such as a local vLLM may need none.
+    pub api_keys: Vec<SecretRef>,
     /// Whether its answers cost real money.
     pub livemode: Livemode,
     /// Connecting may take this long.
@@ -120,6 +120,12 @@ pub struct Provider {
     pub idle_max: Duration,
     /// The whole call.
     pub total_max: Duration,
+    /// A stream slower than so many bytes a second is given up; 0 for never.
+    pub stream_bytes_per_second_min: u64,
+    /// How often it is asked whether it is there while a target of it rests after failures; never where absent.
+    pub probe_every: Option<Duration>,
+    /// The balance of our account there below which somebody is alerted, in millionths of its currency.
+    pub balance_alert_micro: Option<i64>,
 }
 
 /// The currency a price is written in.
@@ -291,6 +297,12 @@ pub struct Route {
     pub when_short: WhenShort,
     /// Attempts in all, the first included.
     pub attempts_max: u32,
+    /// After which failures another target is asked.
+    pub fail_over_on: BTreeSet<FailureClass>,
+    /// A call with all its attempts.
+    pub total_max: Duration,
+    /// When a second target is asked beside a slow first.
+    pub hedge: Option<Hedge>,
 }
 
 /// Bounds on what callers may ask.

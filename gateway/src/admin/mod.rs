@@ -8,6 +8,7 @@ mod hands;
 mod ledger;
 mod prices;
 mod token;
+mod upstreams;
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub use self::{
     prices::PriceRoom,
     token::{AdminToken, secret_file},
 };
-use crate::telemetry::Metrics;
+use crate::{dispatch::TargetHealth, telemetry::Metrics};
 
 /// What the operations endpoints need.
 #[derive(Debug, Clone)]
@@ -47,6 +48,8 @@ pub struct Admin {
     pub prices: PriceRoom,
     /// What operators change by hand.
     pub hands: HandRoom,
+    /// How providers and our keys there are.
+    pub health: Arc<TargetHealth>,
 }
 
 impl Admin {
@@ -57,6 +60,7 @@ impl Admin {
             .route("/admin/v1/ledger/export", get(ledger::export))
             .route("/admin/v1/accounts", post(accounts::post_account).get(accounts::list))
             .route("/admin/v1/keys", post(accounts::post_key))
+            .route("/admin/v1/upstreams", get(upstreams::show))
             .with_state(Arc::new(self.clone()))
             .merge(self.prices.clone().router())
             .merge(self.hands.clone().router())
@@ -73,5 +77,6 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     if let Ok(open) = admin.store.open_holds().await {
         admin.metrics.holds_open.set(open);
     }
+    admin.health.show(&admin.metrics);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], admin.metrics.render())
 }

@@ -67,4 +67,6 @@ pub enum AttemptResult {
     Malformed,
     /// The upstream refuses this very request (400, 404, 422).
     Refused,
+    /// Another, asked beside it, answered sooner: it was not waited for. What it cost is ours.
+    Outpaced,
 }

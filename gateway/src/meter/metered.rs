@@ -84,7 +84,7 @@ impl Metered {
         let Some(Live { events, tab }) = self.live.take() else { return Poll::Ready(None) };
         Poll::Ready(Some(match next {
             Some(Err(broke)) => {
-                if matches!(broke.reason, BreakReason::Silent(_)) {
+                if matches!(broke.reason, BreakReason::Silent(_) | BreakReason::Slow(_)) {
                     self.pulse.metrics.stream_stalls_total.with_label_values(&[&broke.provider]).inc();
                 }
                 drop(events);

@@ -71,8 +71,8 @@ impl Tab {
         }
     }
 
-    pub(super) fn served_by(&mut self, target: &Target, busy: Busy) {
-        self.busy = Some(busy);
+    pub(super) fn served_by(&mut self, target: &Target, busy: Option<Busy>) {
+        self.busy = busy;
         target.provider.id.clone_into(&mut self.provider);
         self.tally.speaks(Family::of(&target.upstream_model));
     }
@@ -112,7 +112,11 @@ impl Tab {
     }
 
     fn settle(&mut self, ending: Ending) -> Bill {
-        self.busy = None;
+        if let Some(busy) = self.busy.take()
+            && ending == Ending::BrokeOff
+        {
+            busy.broke_off();
+        }
         let planned = Arc::clone(&self.planned);
         let call = &planned.call;
         let sent = self.trail.was_sent();

@@ -47,6 +47,15 @@ pub struct Candidate {
     pub target: Target,
     /// In which words.
     pub spoken: Spoken,
+    /// What the call would cost us there, about, in nano-yuan; known where its route needs it.
+    pub cost: Option<i64>,
+}
+
+impl Candidate {
+    /// What it would cost us, or nothing where that is not known.
+    pub fn cost_or_nothing(&self) -> u64 {
+        self.cost.and_then(|cost| u64::try_from(cost).ok()).unwrap_or(0)
+    }
 }
 
 /// A planned call whose ceiling is set aside.
@@ -278,16 +287,18 @@ fn plan_one(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<
                 let knows = |strategy| route.strategy == strategy;
                 let (input, region) = (call.input_estimate, circumstances.region);
                 let cost = || cost(target, &snapshot.prices, input, output_bound, now);
+                let needs_cost = knows(Strategy::Cheapest) || route.hedge.is_some();
+                let cost = needs_cost.then(cost).flatten();
                 standings.push(Standing {
                     priority: target.priority,
                     weight: target.weight,
-                    cost: knows(Strategy::Cheapest).then(cost).flatten(),
+                    cost,
                     first_byte_us: knows(Strategy::Fastest)
                         .then(|| health.first_byte_us(target, region))
                         .flatten(),
                     in_flight: if knows(Strategy::LeastBusy) { health.in_flight(target) } else { 0 },
                 });
-                candidates.push(Candidate { target: target.clone(), spoken });
+                candidates.push(Candidate { target: target.clone(), spoken, cost });
             }
             Err(why) => unspoken = unspoken.or(Some(why)),
         }

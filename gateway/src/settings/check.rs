@@ -264,18 +264,23 @@ impl Checks<'_> {
         }
     }
 
-    fn provider_keys(&mut self, providers: &[RawProvider]) -> BTreeMap<String, Secret> {
-        let mut keys = BTreeMap::new();
+    fn provider_keys(&mut self, providers: &[RawProvider]) -> BTreeMap<String, Vec<Secret>> {
+        let mut keys: BTreeMap<String, Vec<Secret>> = BTreeMap::new();
         for (i, provider) in providers.iter().enumerate() {
-            let path = KeyPath::new("providers").index(i).key("api_key");
-            let Some(key) = provider.api_key.as_ref().and_then(|text| self.secret(&path, text)) else {
-                continue;
-            };
-            if !key.expose().bytes().all(|b| b.is_ascii_graphic()) {
-                self.problems
-                    .add(path, "what is kept there is no API key: it holds spaces or other such characters");
+            let path = KeyPath::new("providers").index(i);
+            let one = provider.api_key.iter().map(|text| (path.key("api_key"), text));
+            let several = provider.api_keys.iter().enumerate();
+            let several = several.map(|(n, text)| (path.key("api_keys").index(n), text));
+            for (path, text) in one.chain(several) {
+                let Some(key) = self.secret(&path, text) else { continue };
+                if !key.expose().bytes().all(|b| b.is_ascii_graphic()) {
+                    self.problems.add(
+                        path,
+                        "what is kept there is no API key: it holds spaces or other such characters",
+                    );
+                }
+                keys.entry(provider.id.clone()).or_default().push(key);
             }
-            keys.insert(provider.id.clone(), key);
         }
         keys
     }

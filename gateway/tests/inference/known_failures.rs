@@ -341,8 +341,13 @@ async fn mistral_is_sent_nothing_that_it_refuses() {
 #[test]
 fn every_test_that_the_document_names_exists() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let folders =
-        ["gateway/tests/inference", "tests/tests/journeys", "payments/tests/books", "payments/src/prices"];
+    let folders = [
+        "gateway/tests/inference",
+        "gateway/tests/inference/simulation",
+        "tests/tests/journeys",
+        "payments/tests/books",
+        "payments/src/prices",
+    ];
     let files = folders.iter().flat_map(|folder| std::fs::read_dir(format!("{root}/{folder}")).unwrap());
     let paths =
         files.map(|entry| entry.unwrap().path()).filter(|path| path.extension() == Some("rs".as_ref()));

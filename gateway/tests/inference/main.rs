@@ -14,6 +14,7 @@ mod providers;
 mod refusals;
 mod responses;
 mod routing;
+mod simulation;
 mod till;
 mod unpriced;
 mod upstream;

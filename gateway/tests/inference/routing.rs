@@ -1,8 +1,12 @@
 //! Who is asked first, and for whom: routes, strategies, aliases.
 
+use std::time::Duration;
+
+use gateway::{dispatch::TargetHealth, provider::Allowances};
 use http::Request;
 use http_body_util::Full;
-use router_config::{Alias, Condition, RawCondition, Route, Strategy, catalog};
+use router_config::{Alias, Condition, RawCondition, Route, Strategy, Target, catalog};
+use units::Tokens;
 
 use crate::{
     upstream::{Piece, answer, chunk, stream, whole},
@@ -202,6 +206,12 @@ async fn weights_are_shares_and_nobody_is_asked_of_weight_zero_while_another_ans
     assert!(times[0] == 0 && (20..=85).contains(&times[1]), "{times:?}");
 }
 
+/// A first byte of a target came after so many milliseconds.
+fn paced(health: &TargetHealth, target: &Target, ms: u64) {
+    let pass = health.admit(target, Tokens(1), &[], false).unwrap();
+    drop(pass.answered(true, None, Duration::from_millis(ms), Allowances::default()));
+}
+
 #[tokio::test]
 async fn the_fastest_is_whose_first_bytes_came_soonest_lately() {
     fn routes(mut route: Route) -> Vec<Route> {
@@ -212,16 +222,16 @@ async fn the_fastest_is_whose_first_bytes_came_soonest_lately() {
     let health = std::sync::Arc::clone(&world.health);
     let targets = world.targets.clone();
     for (target, ms) in targets.iter().zip([400, 20]) {
-        health.paced(target, None, std::time::Duration::from_millis(ms));
+        paced(&health, target, ms);
     }
     for _ in 0..10 {
         assert_eq!(provider(&world, &[]).await, "p1");
     }
     for _ in 0..30 {
-        health.paced(&targets[1], None, std::time::Duration::from_millis(900));
+        paced(&health, &targets[1], 900);
     }
     assert_eq!(provider(&world, &[]).await, "p0");
-    world.clock.forward(std::time::Duration::from_secs(400));
-    health.paced(&targets[1], None, std::time::Duration::from_millis(900));
+    world.clock.forward(Duration::from_secs(400));
+    paced(&health, &targets[1], 900);
     assert_eq!(provider(&world, &[]).await, "p0", "nobody knows it any more, so it is tried");
 }

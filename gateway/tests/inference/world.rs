@@ -32,8 +32,8 @@ use hyper_util::{
 use payments::prices::{Book, Published, Sheet};
 use prometheus::Registry;
 use router_config::{
-    Alias, Condition, Currency, Limits, ListPrice, MicroPerMillion, Model, ModelKind, Provider, Route,
-    RouteTable, Routes, Strategy, Target, WhenShort, catalog,
+    Alias, Condition, Currency, FailureClass, Limits, ListPrice, MicroPerMillion, Model, ModelKind, Provider,
+    Route, RouteTable, Routes, Strategy, Target, WhenShort, catalog,
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -69,7 +69,7 @@ impl Clock for HandClock {
 
 /// Keys that only the store knows.
 #[derive(Debug)]
-struct Store(HashMap<KeyDigest, KeyRecord>);
+pub(crate) struct Store(pub(crate) HashMap<KeyDigest, KeyRecord>);
 
 impl KeySource for Store {
     fn lookup(&self, digest: &KeyDigest) -> gateway::keys::Later<'_, Result<Option<KeyRecord>, SourceDown>> {
@@ -84,7 +84,10 @@ pub(crate) struct Setup {
     pub(crate) idle_max: Duration,
     pub(crate) limits: Limits,
     pub(crate) key_limits: KeyLimits,
+    /// Attempts of a call; as many as there are upstreams where nought.
     pub(crate) attempts_max: u32,
+    /// Keys of the first upstream.
+    pub(crate) keys: usize,
     pub(crate) drain_max: Duration,
     pub(crate) keep_alive: Duration,
     /// The routes of a model, made of the one that has every upstream as a target.
@@ -103,7 +106,8 @@ impl Default for Setup {
             idle_max: Duration::from_secs(20),
             limits: Limits { body_max_bytes: 100_000, ..Limits::default() },
             key_limits: KeyLimits::default(),
-            attempts_max: 3,
+            attempts_max: 0,
+            keys: 1,
             drain_max: Duration::from_secs(20),
             keep_alive: Duration::from_secs(10),
             routes: |route| vec![route],
@@ -187,12 +191,17 @@ impl World {
                 auth: facts.auth.clone(),
                 quirks: Arc::clone(&facts.quirks),
                 base_url: format!("http://127.0.0.1:{}/v1", upstream.port),
-                api_key: None,
+                api_keys: (0..if i == 0 { setup.keys } else { 0 })
+                    .map(|key| format!("env:KEY_{key}").parse().unwrap())
+                    .collect(),
                 livemode: Livemode::Demo,
                 connect_max: Duration::from_secs(5),
                 first_byte_max: setup.first_byte_max,
                 idle_max: setup.idle_max,
                 total_max: setup.first_byte_max.max(setup.idle_max),
+                stream_bytes_per_second_min: 0,
+                probe_every: None,
+                balance_alert_micro: None,
             });
             let upstream_model = match setup.upstream_model {
                 "" => format!("up-{i}"),
@@ -246,7 +255,13 @@ impl World {
             when_short: WhenShort::default(),
             targets: targets.clone(),
             hold_output_tokens: Tokens(4_096),
-            attempts_max: setup.attempts_max,
+            attempts_max: match setup.attempts_max {
+                0 => u32::try_from(setup.kinds.len()).unwrap(),
+                attempts => attempts,
+            },
+            fail_over_on: FailureClass::unless_said(),
+            total_max: Duration::from_secs(60),
+            hedge: None,
         };
         let table = Arc::new(RouteTable {
             providers,
@@ -271,8 +286,9 @@ impl World {
             sheet: Arc::new(Sheet::read(&sheet).unwrap()),
         };
         let prices = Book::new([version], HashMap::new(), &HashMap::new());
-        let secrets: BTreeMap<String, String> =
-            BTreeMap::from([("p0".to_owned(), "upstream-key".to_owned())]);
+        let names = ["upstream-key", "second-key", "third-key"];
+        let secrets: BTreeMap<String, Vec<&str>> =
+            BTreeMap::from([("p0".to_owned(), names[..setup.keys].to_vec())]);
         let ready = Upstreams::new(&table, &secrets, &shared_clock).unwrap();
         let snapshots = Arc::new(ArcSwap::from_pointee(Snapshot { table, prices: Arc::new(prices) }));
 

@@ -33,7 +33,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use units::{Clock, Livemode};
 
 use crate::{
-    admin::{Admin, AdminToken, HandRoom, NewAccount, PriceRoom, create_account, secret_file},
+    admin::{Admin, AdminToken, HandRoom, NewAccount, PriceRoom, RouteRoom, create_account, secret_file},
     books::{self, Books},
     cashier::{Cashier, LedgerTill, PaymentMetrics, StoredKeys, shape},
     dispatch::TargetHealth,
@@ -239,7 +239,14 @@ pub async fn start(
             holds: Some(holds.clone()),
             refunds: Some(refunds.clone()),
         },
-        health,
+        health: Arc::clone(&health),
+        routes: RouteRoom {
+            store: store.clone(),
+            snapshots: parts.snapshots.clone(),
+            health,
+            clock: clock.clone(),
+            region: parts.region.clone(),
+        },
     };
 
     let limits = ConnLimits { drain_max: settings.server.drain_max, ..ConnLimits::default() };

@@ -43,7 +43,7 @@ pub use quirks::{ErrorClass, ForcedToolChoice, Quirks, RawQuirks, RawUsage, Tool
 pub use raw::{RawLimits, RawModel, RawPrice, RawProvider, RawRoute, RawTables};
 pub use strategy::{Standing, Strategy, WhenShort, order};
 pub use table::{
-    BadSecretRef, Currency, Limits, ListPrice, MicroPerMillion, Model, NoRoute, Provider, Route, RouteTable,
-    Routes, SecretRef, Target,
+    BadSecretRef, Currency, Limits, ListPrice, MicroPerMillion, Model, NoRoute, Picked, Provider, Route,
+    RouteTable, Routes, SecretRef, Target,
 };
 pub use target::{RawTarget, RawTargetTable};

@@ -231,22 +231,19 @@ pub struct Target {
 pub struct Routes(pub Vec<Arc<Route>>);
 
 impl Routes {
-    /// The first that is for `call`; of that name, where the caller asks for one by name.
+    /// The first that is for `call`; of that name, where the caller asks for one by name. With it, those before it that are
+    /// not.
     ///
     /// # Errors
     /// Why none is, for each that was looked at.
-    pub fn pick(
-        &self,
-        call: &Circumstances<'_>,
-        name: Option<&str>,
-    ) -> Result<&Arc<Route>, Vec<NoRoute<'_>>> {
+    pub fn pick(&self, call: &Circumstances<'_>, name: Option<&str>) -> Result<Picked<'_>, Vec<NoRoute<'_>>> {
         let mut passed = Vec::new();
         for route in &self.0 {
             let why = if name.is_some_and(|name| route.name.as_deref() != Some(name)) {
                 None
             } else {
                 match route.when.fits(call) {
-                    Ok(()) => return Ok(route),
+                    Ok(()) => return Ok((route, passed)),
                     Err(unfit) => Some(unfit),
                 }
             };
@@ -260,6 +257,9 @@ impl Routes {
         self.0.iter().flat_map(|route| &route.targets)
     }
 }
+
+/// The route that a call takes, and those that it does not.
+pub type Picked<'a> = (&'a Arc<Route>, Vec<NoRoute<'a>>);
 
 /// A route that a call does not take.
 #[derive(Debug, Clone, Copy)]

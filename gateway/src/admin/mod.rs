@@ -4,6 +4,7 @@
 //! a file that only this process's user may read. Speaks to `payments` and `keys`.
 
 mod accounts;
+mod dry_run;
 mod hands;
 mod ledger;
 mod prices;
@@ -24,6 +25,7 @@ use units::Clock;
 
 pub use self::{
     accounts::{CreatedKey, NewAccount, NewKey, account_view, create_account, create_key},
+    dry_run::RouteRoom,
     hands::HandRoom,
     ledger::trial_balance,
     prices::PriceRoom,
@@ -50,6 +52,8 @@ pub struct Admin {
     pub hands: HandRoom,
     /// How providers and our keys there are.
     pub health: Arc<TargetHealth>,
+    /// How calls would be served.
+    pub routes: RouteRoom,
 }
 
 impl Admin {
@@ -64,6 +68,7 @@ impl Admin {
             .with_state(Arc::new(self.clone()))
             .merge(self.prices.clone().router())
             .merge(self.hands.clone().router())
+            .merge(self.routes.clone().router())
             .layer(axum::middleware::from_fn_with_state(self.token.clone(), token::require));
         Router::new()
             .route("/metrics", get(metrics))

@@ -373,6 +373,7 @@ pub(super) fn receipt(
         "provider": served.map(|attempt| attempt.provider.as_str()),
         "upstream_model": served.map(|attempt| attempt.upstream_model.as_str()),
         "ending": outcome.ending,
+        "decision": outcome.decision,
         "created_at": time(opened_at),
         "ended_at": time(ended_at),
         "attempts": outcome.attempts,

@@ -286,17 +286,21 @@ impl TargetHealth {
 }
 
 impl Health for TargetHealth {
-    fn is_well(&self, target: &Target) -> bool {
+    fn trouble(&self, target: &Target) -> Option<&'static str> {
         let now = self.clock.now();
         let known = self.targets.read().unwrap_or_else(PoisonError::into_inner).get(&name(target)).cloned();
-        let Some(state) = known else { return true };
-        if now < Timestamp(state.rests_until.load(Ordering::Acquire))
-            || matches!(lock(&state.breaker).standing(now), Standing::Open(_))
-        {
-            return false;
+        let state = known?;
+        let rests = Timestamp(state.rests_until.load(Ordering::Acquire));
+        if now < rests {
+            return Some(Shut::Resting(rests).as_str());
+        }
+        if let Standing::Open(until) = lock(&state.breaker).standing(now) {
+            return Some(Shut::Open(until).as_str());
         }
         let ring = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(&target.provider.id).cloned();
-        ring.is_none_or(|ring| lock(&ring).has_one(&target.upstream_model, now))
+        let ring = ring?;
+        let lacks = lock(&ring).lacks(&target.upstream_model, now);
+        lacks.map(|why| Shut::Keyless(why).as_str())
     }
 
     fn first_byte_us(&self, target: &Target, region: Option<&str>) -> Option<u64> {

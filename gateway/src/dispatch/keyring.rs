@@ -178,12 +178,20 @@ impl Keyring {
         Ok(KeyPass { place, trial: trial.is_some() })
     }
 
-    /// Whether a call to `model` could be made now. Says nothing of tokens.
-    pub(super) fn has_one(&self, model: &str, now: Timestamp) -> bool {
-        self.keys.iter().any(|key| {
+    /// Why no call to `model` could be made now; `None` where one could. Says nothing of tokens.
+    pub(super) fn lacks(&self, model: &str, now: Timestamp) -> Option<NoKey> {
+        let rest = |key: &Key| key.by_model.get(model).and_then(|rest| rest.shut(now, Tokens(0)));
+        let has_one = self.keys.iter().any(|key| {
             let due = key.parked.is_none_or(|parked| !parked.trial && now >= parked.until);
-            due && key.by_model.get(model).is_none_or(|rest| rest.shut(now, Tokens(0)).is_none())
-        })
+            due && rest(key).is_none()
+        });
+        if has_one {
+            return None;
+        }
+        Some(self.parked().map_or_else(
+            || NoKey::TooFast(self.keys.iter().filter_map(rest).min().unwrap_or(now)),
+            NoKey::Parked,
+        ))
     }
 
     /// Why all keys are parked, if they are: for want of money if one is.
@@ -351,7 +359,8 @@ mod tests {
         assert!(ring.park(1, Parking::Refused, at(0)));
         assert_eq!(ring.parked(), Some(Parking::OutOfFunds));
         assert_eq!(pick(&mut ring, &[], 59), Err(NoKey::Parked(Parking::OutOfFunds)));
-        assert!(!ring.has_one("m", at(59)) && ring.has_one("m", at(60)));
+        assert_eq!(ring.lacks("m", at(59)), Some(NoKey::Parked(Parking::OutOfFunds)));
+        assert_eq!(ring.lacks("m", at(60)), None);
         assert_eq!(pick(&mut ring, &[], 60), Ok((0, true)));
         assert_eq!(pick(&mut ring, &[], 60), Ok((1, true)));
         assert_eq!(pick(&mut ring, &[], 60), Err(NoKey::Parked(Parking::OutOfFunds)), "both are being tried");

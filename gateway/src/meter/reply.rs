@@ -6,7 +6,7 @@ use bytes::Bytes;
 use units::{RequestId, Tokens, Usage};
 
 use super::{Metered, Settled};
-use crate::chat::{Spoken, Standing};
+use crate::chat::{Decision, Spoken, Standing};
 
 /// A metered answer.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub struct ReplyHead {
     pub model: String,
     /// How many attempts there were, this one included.
     pub attempts: usize,
+    /// Why it was served so.
+    pub decision: Decision,
     /// Which price list.
     pub price_version: String,
     /// The maximum of output we set because the client had not.

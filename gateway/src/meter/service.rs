@@ -259,6 +259,7 @@ fn head(planned: &Planned, answer: &Answer, trail: &Trail, reserved: &Reservatio
         provider: answer.target.provider.id.clone(),
         model: planned.route.model.id.clone(),
         attempts: trail.len(),
+        decision: planned.decision(),
         price_version: planned.quote.price_version.clone(),
         output_cap: planned.output_cap,
         overhead: planned.call.received.elapsed().saturating_sub(trail.waited()),

@@ -123,7 +123,9 @@ impl Tab {
         let input = || prompt::tokens(self.tally.family(), call).unwrap_or(call.input_estimate);
         let verdict = self.tally.verdict(ending, sent, input, self.output_covered);
         let attempts = self.trail.attempts();
-        let outcome = Outcome { usage: verdict.usage, estimated: verdict.estimated, ending, attempts };
+        let (usage, estimated) = (verdict.usage, verdict.estimated);
+        let decision = planned.decision();
+        let outcome = Outcome { usage, estimated, ending, attempts, decision };
         let settled = match self.hold.take() {
             Some(hold) => hold.settle(outcome),
             None => Settled { cost: NanoCny::ZERO, balance: NanoCny::ZERO },

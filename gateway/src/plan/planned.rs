@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use payments::prices::{PriceError, Quote};
-use router_config::{Circumstances, Modality, Route, Standing, Strategy, Target, WhenShort, order};
+use router_config::{
+    Circumstances, Modality, NoRoute, Route, Routes, Standing, Strategy, Target, Unfit, WhenShort, order,
+};
 use units::{NanoCny, Timestamp, Tokens};
 
 use super::{
@@ -12,7 +14,7 @@ use super::{
     cost::cost,
     spoken::{Unspoken, spoken},
 };
-use crate::chat::{Call, Endpoint, Spoken, Trail};
+use crate::chat::{Call, Decision, Endpoint, Passed, Skipped, Spoken, Trail};
 
 /// An answer is not cut shorter than this for money: it would say nothing, and be paid for all the same.
 pub const CLAMPED_MIN: Tokens = Tokens(64);
@@ -34,10 +36,26 @@ pub struct Planned {
     pub output_bound: Tokens,
     /// Where the caller is, if anybody knows.
     pub region: Option<String>,
+    /// Routes of the model that the call did not fit.
+    pub passed: Vec<Passed>,
+    /// Targets that are not asked, or last, and why.
+    pub skipped: Vec<Skipped>,
     /// What the upstream is told: for each answer. `None` where the client named a maximum, and there is money for it.
     pub output_cap: Option<Tokens>,
     /// The same call for other models that the caller allows, in the order in which they are tried.
     pub instead: Vec<Self>,
+}
+
+impl Planned {
+    /// Why it is served as it is.
+    pub fn decision(&self) -> Decision {
+        Decision {
+            route: self.route.name.clone(),
+            strategy: self.route.strategy.as_str(),
+            passed: self.passed.clone(),
+            skipped: self.skipped.clone(),
+        }
+    }
 }
 
 /// A target that can take a call.
@@ -69,8 +87,8 @@ pub struct Covered {
 
 /// How targets are, as far as this process knows.
 pub trait Health: Send + Sync + std::fmt::Debug {
-    /// False while a target rests after a failure.
-    fn is_well(&self, target: &Target) -> bool;
+    /// Why a target is to be asked last now, in one word; `None` where it is well.
+    fn trouble(&self, target: &Target) -> Option<&'static str>;
 
     /// How long the first byte of its streams has taken lately for callers of a region, in microseconds; `None` where none
     /// was asked for lately.
@@ -91,6 +109,8 @@ pub struct Moment<'a> {
     pub region: Option<&'a str>,
     /// The seed of what is left to chance.
     pub seed: u64,
+    /// Whether costs are to be reckoned also where nothing depends on them: somebody wants to know why.
+    pub explains: bool,
 }
 
 /// Why there is no plan.
@@ -250,7 +270,7 @@ fn plan_one(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<
     };
     call.seen.note(&model.id);
     let routes = snapshot.table.routes.get(&model.id).ok_or_else(|| PlanError::NoRoute(model.id.clone()))?;
-    let route = routes.pick(&circumstances, wishes.route.as_deref()).map_err(|passed| {
+    let (route, passed) = routes.pick(&circumstances, wishes.route.as_deref()).map_err(|passed| {
         PlanError::NoneFits { model: model.id.clone(), why: why_none(&passed, wishes.route.as_deref()) }
     })?;
     let quote = snapshot.prices.quote(call.caller.account, &model.id, now, call.input_bound);
@@ -274,11 +294,13 @@ fn plan_one(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<
             }
         }
     }
-    let (mut unspoken, mut unfit) = (None, None);
+    let passed = passed.iter().map(|none| passed_over(routes, none)).collect();
+    let (mut unspoken, mut unfit, mut skipped) = (None, None, Vec::new());
     let mut candidates = Vec::with_capacity(route.targets.len());
     let mut standings = Vec::with_capacity(route.targets.len());
     for target in &route.targets {
         if let Err(why) = target.when.fits(&circumstances) {
+            skipped.push(skip(target, why.as_str()));
             unfit = unfit.or(Some(why));
             continue;
         }
@@ -287,7 +309,7 @@ fn plan_one(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<
                 let knows = |strategy| route.strategy == strategy;
                 let (input, region) = (call.input_estimate, circumstances.region);
                 let cost = || cost(target, &snapshot.prices, input, output_bound, now);
-                let needs_cost = knows(Strategy::Cheapest) || route.hedge.is_some();
+                let needs_cost = moment.explains || knows(Strategy::Cheapest) || route.hedge.is_some();
                 let cost = needs_cost.then(cost).flatten();
                 standings.push(Standing {
                     priority: target.priority,
@@ -300,7 +322,10 @@ fn plan_one(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<
                 });
                 candidates.push(Candidate { target: target.clone(), spoken, cost });
             }
-            Err(why) => unspoken = unspoken.or(Some(why)),
+            Err(why) => {
+                skipped.push(skip(target, "inexpressible"));
+                unspoken = unspoken.or(Some(why));
+            }
         }
     }
     if candidates.is_empty() {
@@ -316,12 +341,32 @@ fn plan_one(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<
     let mut chance = fastrand::Rng::with_seed(moment.seed);
     let order = order(route.strategy, &standings, |below| chance.u64(..below));
     let in_order = order.into_iter().filter_map(|place| candidates.get(place).cloned());
-    let (mut targets, resting): (Vec<_>, Vec<_>) =
-        in_order.partition(|candidate| health.is_well(&candidate.target));
-    targets.extend(resting);
+    let (mut targets, mut troubled) = (Vec::with_capacity(candidates.len()), Vec::new());
+    for candidate in in_order {
+        match health.trouble(&candidate.target) {
+            None => targets.push(candidate),
+            Some(why) => {
+                skipped.push(skip(&candidate.target, why));
+                troubled.push(candidate);
+            }
+        }
+    }
+    targets.extend(troubled);
     let region = circumstances.region.map(str::to_owned);
-    let instead = Vec::new();
-    Ok(Planned { route: Arc::clone(route), quote, targets, output_bound, region, output_cap, instead, call })
+    let (route, instead) = (Arc::clone(route), Vec::new());
+    Ok(Planned { route, quote, targets, output_bound, region, passed, skipped, output_cap, instead, call })
+}
+
+fn skip(target: &Target, why: &str) -> Skipped {
+    Skipped { target: format!("{}/{}", target.provider.id, target.upstream_model), why: why.to_owned() }
+}
+
+fn passed_over(routes: &Routes, none: &NoRoute<'_>) -> Passed {
+    let place = || routes.0.iter().position(|route| std::ptr::eq(route.as_ref(), none.route));
+    Passed {
+        route: none.route.name.clone().unwrap_or_else(|| (place().map_or(0, |place| place + 1)).to_string()),
+        why: none.why.map_or("name", Unfit::as_str).to_owned(),
+    }
 }
 
 /// What the call holds, and what it wants.
@@ -330,7 +375,7 @@ fn modalities(call: &Call) -> BTreeSet<Modality> {
     [Some(wants), call.has_pictures.then_some(Modality::Image)].into_iter().flatten().collect()
 }
 
-fn why_none(passed: &[router_config::NoRoute<'_>], wanted: Option<&str>) -> String {
+fn why_none(passed: &[NoRoute<'_>], wanted: Option<&str>) -> String {
     let others: BTreeSet<&str> = passed.iter().filter_map(|none| Some(none.why?.as_str())).collect();
     let others: Vec<String> = others.into_iter().map(|clause| format!("`{clause}`")).collect();
     match (wanted, others.as_slice()) {

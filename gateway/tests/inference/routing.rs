@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use gateway::{dispatch::TargetHealth, provider::Allowances};
+use gateway::{
+    dispatch::TargetHealth,
+    provider::{Allowances, Fault},
+};
 use http::Request;
 use http_body_util::Full;
 use router_config::{Alias, Condition, RawCondition, Route, Strategy, Target, catalog};
@@ -234,4 +237,33 @@ async fn the_fastest_is_whose_first_bytes_came_soonest_lately() {
     world.clock.forward(Duration::from_secs(400));
     paced(&health, &targets[1], 900);
     assert_eq!(provider(&world, &[]).await, "p0", "nobody knows it any more, so it is tried");
+}
+
+#[tokio::test]
+async fn an_answer_and_its_receipt_say_why_it_was_served_so() {
+    fn routes(route: Route) -> Vec<Route> {
+        let mut targets = route.targets.clone();
+        targets[1].when = when("regions = [\"eu\"]");
+        let named = |name: &str| Some(name.to_owned());
+        let careful = Route { name: named("careful"), when: when("tasks = [\"dispute\"]"), ..route.clone() };
+        vec![careful, Route { name: named("usual"), strategy: Strategy::LeastBusy, targets, ..route }]
+    }
+    let kinds = vec!["openai", "openai", "openai"];
+    let world = World::with(Setup { kinds, routes, ..Setup::default() }).await;
+    // The first fails until it is left alone; the last answers.
+    for _ in 0..3 {
+        let pass = world.health.admit(&world.targets[0], Tokens(1), &[], false).unwrap();
+        pass.failed(&Fault::unknown_provider());
+    }
+    world.upstreams[2].will(answer(200, whole("hi", USAGE)));
+    let read = world.chat(body("")).await;
+    assert_eq!(read.status, 200, "{}", read.text);
+    let short = "strategy=least_busy; route=usual; skipped=p1/up-1 (regions), p0/up-0 (open)";
+    assert_eq!(read.header("x-tollgate-decision"), short);
+    let outcome = world.till.all_settled().await;
+    assert_eq!(outcome.decision.to_string(), short);
+    assert_eq!(
+        serde_json::to_value(&outcome.decision).unwrap()["passed"],
+        serde_json::json!([{"route": "careful", "why": "tasks"}])
+    );
 }

@@ -157,7 +157,7 @@ fn a_model_has_routes_for_different_calls_and_targets_with_shares() {
         input_tokens: 1,
         now: units::Timestamp(0),
     };
-    let pick = |task, name| routes.pick(&call(task), name).ok().map(|route| route.name.as_deref());
+    let pick = |task, name| routes.pick(&call(task), name).ok().map(|(route, _)| route.name.as_deref());
     assert_eq!(pick(Some("dispute"), None), Some(None));
     assert_eq!(pick(None, None), Some(Some("careful")));
     assert_eq!(pick(Some("dispute"), Some("careful")), Some(Some("careful")), "by its name");

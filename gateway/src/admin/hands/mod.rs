@@ -62,6 +62,7 @@ impl HandRoom {
             .route("/admin/v1/accounts/{account}/resume", post(accounts::resume))
             .route("/admin/v1/accounts/{account}/close", post(accounts::close))
             .route("/admin/v1/accounts/{account}/budgets", put(accounts::set_budget).get(accounts::budgets))
+            .route("/admin/v1/calls/{call}", get(calls::explain))
             .route("/admin/v1/calls/{call}/correct", post(calls::correct))
             .route("/admin/v1/reviews", get(reviews::list))
             .route("/admin/v1/reviews/{order}", post(reviews::resolve))

@@ -4,6 +4,7 @@
 //! a file that only this process's user may read. Speaks to `payments` and `keys`.
 
 mod accounts;
+mod config;
 mod hands;
 mod ledger;
 mod prices;
@@ -28,7 +29,7 @@ pub use self::{
     prices::PriceRoom,
     token::{AdminToken, secret_file},
 };
-use crate::telemetry::Metrics;
+use crate::{reload::Reloader, telemetry::Metrics};
 
 /// What the operations endpoints need.
 #[derive(Debug, Clone)]
@@ -47,6 +48,8 @@ pub struct Admin {
     pub prices: PriceRoom,
     /// What operators change by hand.
     pub hands: HandRoom,
+    /// What reads the configuration again; nothing where it did not come from a file.
+    pub reloader: Option<Reloader>,
 }
 
 impl Admin {
@@ -60,6 +63,7 @@ impl Admin {
             .with_state(Arc::new(self.clone()))
             .merge(self.prices.clone().router())
             .merge(self.hands.clone().router())
+            .merge(self.reloader.clone().map(config::router).unwrap_or_default())
             .layer(axum::middleware::from_fn_with_state(self.token.clone(), token::require));
         Router::new()
             .route("/metrics", get(metrics))

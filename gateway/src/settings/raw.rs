@@ -71,6 +71,9 @@ pub(super) struct RawServer {
     /// Where callers are who do not say it with `x-tollgate-region`, such as `apac`: what `regions` of routes are compared
     /// with, and what the paces of targets are remembered by.
     pub(super) region: Option<String>,
+    /// Whether this file, the files its secrets are kept in and the own catalog are read again when one of them changes.
+    /// `false` leaves that to SIGHUP and `POST /admin/v1/config:reload`.
+    pub(super) watch: bool,
     /// A file that is written once the listeners are bound, for scripts that wait.
     pub(super) ready_file: Option<PathBuf>,
     /// Where the secret that API keys are hashed with is kept: `env:NAME` or `file:PATH`. Generated into the file
@@ -87,6 +90,7 @@ impl Default for RawServer {
             drain_ms_max: 30_000,
             keep_alive_ms: 10_000,
             region: None,
+            watch: true,
             ready_file: None,
             key_secret: None,
         }

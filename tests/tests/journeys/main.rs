@@ -17,6 +17,7 @@ mod postgres;
 mod prices;
 mod receipts;
 mod refunds;
+mod reload;
 mod streams;
 mod temporary;
 mod topups;

@@ -253,7 +253,7 @@ async fn a_reading_is_asked_for_by_signal_or_api_and_the_same_text_changes_nothi
     world.say("sim-luxury", "here").await.expect(200);
 
     let unknown = world.http.post(format!("{}/admin/v1/config:reload", world.admin_url));
-    assert_eq!(tests::world::sent(unknown).await.status, 403, "whoever shows no token");
+    assert_eq!(tests::world::sent(unknown).await.status, 401, "whoever shows no token");
 }
 
 #[tokio::test]

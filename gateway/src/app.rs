@@ -36,6 +36,7 @@ use units::{Clock, Livemode};
 use crate::{
     admin::{Admin, AdminToken, HandRoom, NewAccount, PriceRoom, create_account, secret_file},
     books::{self, Books},
+    cache::{Cache, CacheMetrics, CacheSecret, LocalShelf},
     cashier::{Cashier, LedgerTill, PaymentMetrics, StoredKeys, shape},
     dispatch::TargetHealth,
     edge::{self, ConnLimits},
@@ -193,6 +194,7 @@ pub async fn start(
         till: Arc::new(LedgerTill::new(holds.clone(), clock.clone())),
         tails: Tails::new(tails.clone(), stop_tails.clone(), TAIL_MAX),
         metrics: metrics.clone(),
+        cache: cache(&settings, &key_secret, &clock, metrics.registry())?,
         topup_url: format!("{public_url}/portal/topup").into(),
         keep_alive: settings.server.keep_alive,
         region: settings.server.region.clone(),
@@ -447,6 +449,19 @@ fn key_secret(settings: &Settings, folder: &Path) -> anyhow::Result<Arc<[u8]>> {
         None => secret_file(&folder.join("key_secret"), "tgsec").context("the key secret")?,
     };
     Ok(secret.into_bytes().into())
+}
+
+/// What was answered before, in this process's memory.
+fn cache(
+    settings: &Settings,
+    key_secret: &[u8],
+    clock: &Arc<dyn Clock>,
+    registry: &Registry,
+) -> prometheus::Result<Cache> {
+    let (bounds, metrics) = (settings.table.cache, CacheMetrics::new(registry)?);
+    let shelf = Arc::new(LocalShelf::new(bounds.bytes_max, metrics.clone()));
+    let secret = CacheSecret::of(key_secret);
+    Ok(Cache::new(shelf, secret, clock.clone(), bounds.entry_bytes_max, metrics))
 }
 
 /// Where the administrator's token stands.

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use units::Livemode;
 
 use crate::{
-    Currency, Limits, ModelKind, RawAlias, RawCondition, RawQuirks, Region, Strategy, WhenShort, catalog,
-    target::RawTarget,
+    Currency, Limits, ModelKind, RawAlias, RawCache, RawCondition, RawQuirks, RawRouteCache, Region,
+    Strategy, WhenShort, catalog, target::RawTarget,
 };
 
 /// What is served, by whom, at which price and within which limits.
@@ -31,6 +31,9 @@ pub struct RawTables {
     /// Bounds on what callers may ask.
     #[serde(default)]
     pub limits: RawLimits,
+    /// How much the exact caches of all routes may keep.
+    #[serde(default)]
+    pub cache: RawCache,
 }
 
 /// One account at an upstream provider.
@@ -132,6 +135,8 @@ pub struct RawRoute {
     /// Attempts in all, the first included: 1 to 10.
     #[serde(default = "three")]
     pub attempts_max: u32,
+    /// Lets answers be given again to the same account: not where absent.
+    pub cache: Option<RawRouteCache>,
 }
 
 /// Bounds on what callers may ask.

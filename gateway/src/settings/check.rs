@@ -42,8 +42,8 @@ pub(super) fn settings(raw: RawFile, secrets: &dyn Secrets) -> Result<Settings, 
     }
     let provider_keys = checks.provider_keys(&raw.providers);
     let catalog = checks.catalog(raw.catalog);
-    let RawFile { providers, models, routes, aliases, limits, .. } = raw;
-    let tables = RawTables { providers, models, routes, aliases, limits };
+    let RawFile { providers, models, routes, aliases, limits, cache, .. } = raw;
+    let tables = RawTables { providers, models, routes, aliases, limits, cache };
     let table = match tables.validate_with(&catalog) {
         Ok(table) => Some(Arc::new(table)),
         Err(more) => {

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use router_config::{RawAlias, RawLimits, RawModel, RawProvider, RawRoute};
+use router_config::{RawAlias, RawCache, RawLimits, RawModel, RawProvider, RawRoute};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -51,6 +51,9 @@ pub(super) struct RawFile {
     /// Bounds on what callers may ask.
     #[serde(default)]
     pub(super) limits: RawLimits,
+    /// How much the exact caches of all routes may keep.
+    #[serde(default)]
+    pub(super) cache: RawCache,
 }
 
 /// The listener of clients and payment notices.

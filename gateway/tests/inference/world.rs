@@ -13,6 +13,7 @@ use std::{
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use gateway::{
+    cache::{Cache, CacheMetrics, CacheSecret, LocalShelf},
     chat::KeyLimits,
     dispatch::TargetHealth,
     edge::{ConnLimits, serve},
@@ -32,8 +33,8 @@ use hyper_util::{
 use payments::prices::{Book, Published, Sheet};
 use prometheus::Registry;
 use router_config::{
-    Alias, Condition, Currency, Limits, ListPrice, MicroPerMillion, Model, ModelKind, Provider, Route,
-    RouteTable, Routes, Strategy, Target, WhenShort, catalog,
+    Alias, CacheBounds, Condition, Currency, Limits, ListPrice, MicroPerMillion, Model, ModelKind, Provider,
+    Route, RouteTable, Routes, Strategy, Target, WhenShort, catalog,
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -93,6 +94,8 @@ pub(crate) struct Setup {
     pub(crate) region: Option<&'static str>,
     /// What the upstreams call the models; `up-0` and so on where empty.
     pub(crate) upstream_model: &'static str,
+    /// What the exact cache may keep, in bytes.
+    pub(crate) cache_bytes: u64,
 }
 
 impl Default for Setup {
@@ -110,6 +113,7 @@ impl Default for Setup {
             aliases: Vec::new(),
             region: None,
             upstream_model: "",
+            cache_bytes: 1_000_000,
         }
     }
 }
@@ -247,6 +251,7 @@ impl World {
             targets: targets.clone(),
             hold_output_tokens: Tokens(4_096),
             attempts_max: setup.attempts_max,
+            cache: None,
         };
         let table = Arc::new(RouteTable {
             providers,
@@ -257,6 +262,7 @@ impl World {
             models: models.iter().map(|m| (m.id.clone(), Arc::clone(m))).collect(),
             limits: setup.limits.clone(),
             aliases: setup.aliases.clone(),
+            cache: CacheBounds::default(),
         });
         let row = r#"{"input": "1.00", "cached_input": "0.10", "output": "2.00"}"#;
         let little = r#"{"input": "0.10", "output": "0.20"}"#;
@@ -290,6 +296,7 @@ impl World {
         };
         let known = HashMap::from([
             (digest(SECRET, KEY), record("test", false)),
+            (digest(SECRET, "sk-other"), KeyRecord { account: AccountId::new(at), ..record("other", false) }),
             (digest(SECRET, "sk-revoked"), record("old", true)),
         ]);
         let stored = HashMap::from([(digest(SECRET, "sk-new"), record("new", false))]);
@@ -300,6 +307,14 @@ impl World {
 
         let till = FakeTill::new();
         let metrics = Metrics::new(Registry::new()).unwrap();
+        let cache_metrics = CacheMetrics::new(metrics.registry()).unwrap();
+        let cache = Cache::new(
+            Arc::new(LocalShelf::new(setup.cache_bytes, cache_metrics.clone())),
+            CacheSecret::of(SECRET),
+            Arc::clone(&shared_clock),
+            setup.cache_bytes / 2,
+            cache_metrics,
+        );
         let shutdown = CancellationToken::new();
         let stop = CancellationToken::new();
         let tails = Tails::new(tasks.clone(), stop, setup.drain_max);
@@ -313,6 +328,7 @@ impl World {
             till: Arc::new(SharedTill(Arc::clone(&till))),
             tails: tails.clone(),
             metrics: metrics.clone(),
+            cache,
             topup_url: "https://tollgate.example/topup".into(),
             keep_alive: setup.keep_alive,
             region: setup.region.map(Into::into),
@@ -373,6 +389,13 @@ impl World {
     pub(crate) async fn get(&self, path: &str) -> Read {
         let request = self.request("GET", path).header("api-key", KEY);
         self.read(request.body(Full::default()).unwrap()).await
+    }
+
+    /// The value of a series without labels.
+    pub(crate) fn metric(&self, series: &str) -> i64 {
+        let text = self.metrics.render();
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.unwrap().parse().unwrap()
     }
 
     pub(crate) fn counted(&self, series: &str) -> bool {

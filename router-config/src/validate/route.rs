@@ -10,7 +10,7 @@ use units::{Livemode, Tokens};
 use super::{model, unknown};
 use crate::{
     Catalog, Condition, KeyPath, Model, Problems, Provider, RawRoute, RawTables, RawTarget, RawTargetTable,
-    Route, Strategy, Target, WhenShort, is_word, names::check_name,
+    Route, RouteCache, Strategy, Target, WhenShort, is_word, names::check_name,
 };
 
 /// More attempts than this only multiply an outage.
@@ -57,6 +57,7 @@ pub(super) struct Served {
     pub(super) targets: Vec<Target>,
     pub(super) hold_output_tokens: Tokens,
     attempts_max: u32,
+    cache: Option<RouteCache>,
 }
 
 impl Served {
@@ -70,6 +71,7 @@ impl Served {
             targets: self.targets.clone(),
             hold_output_tokens: self.hold_output_tokens,
             attempts_max: self.attempts_max,
+            cache: self.cache,
         }
     }
 }
@@ -99,6 +101,7 @@ impl Tables<'_> {
                 .add(path.key("name"), "a word of 1 to 64 letters, digits, `-`, `_`, `.` or `:` stands here");
         }
         let when = raw.when.check(&path.key("when"), problems);
+        let cache = raw.cache.as_ref().and_then(|cache| cache.check(&path.key("cache"), problems));
         let targets = self.targets(&path.key("targets"), raw, problems);
         let facts = targets.first().and_then(|target| target.facts.as_deref());
         let output_max = model.and_then(|model| model::output_max(model, facts)).unwrap_or(u64::MAX);
@@ -122,6 +125,7 @@ impl Tables<'_> {
             targets,
             hold_output_tokens: Tokens(raw.hold_output_tokens.unwrap_or(HOLD_OUTPUT_TOKENS.min(output_max))),
             attempts_max: raw.attempts_max,
+            cache,
         })
     }
 

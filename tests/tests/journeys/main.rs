@@ -2,6 +2,7 @@
 //! customer, an operator or an auditor would see.
 mod bad_input;
 mod books;
+mod cache;
 mod catalog;
 mod codes;
 mod crash;

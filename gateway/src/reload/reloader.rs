@@ -228,6 +228,7 @@ fn needs_restart(began: &Settings, new: &Settings) -> Vec<String> {
         "payments" => began.payments != new.payments,
         "fx" => fx(began) != fx(new),
         "telemetry" => began.telemetry != new.telemetry,
+        "cache" => began.table.cache != new.table.cache,
         _ => true,
     };
     let changes = began.written.changes_to(&new.written);

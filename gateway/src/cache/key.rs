@@ -79,6 +79,15 @@ impl CacheSecret {
             part(target.upstream_model.as_bytes());
         }
         part(b"");
+        // Targets may be for some callers only: who is not like another is not given what was answered to that one.
+        if planned.route.targets.iter().any(|target| !target.when.is_empty()) {
+            let wishes = &call.wishes;
+            part(call.caller.key.to_string().as_bytes());
+            part(planned.region.as_deref().unwrap_or_default().as_bytes());
+            part(wishes.task.as_deref().unwrap_or_default().as_bytes());
+            wishes.tags.iter().for_each(|tag| part(tag.as_bytes()));
+        }
+        part(b"");
         // What the upstream is told beside the body.
         part(planned.output_cap.map_or(0, |cap| cap.0).to_string().as_bytes());
         let mut headers: Vec<(&str, &[u8])> =

@@ -245,6 +245,10 @@ fn say(report: &Report, in_force: &InForce) {
             let changed = Names(&changes.changed);
             tracing::info!(trigger, sha256, generation, %added, %removed, %changed, "the configuration has changed");
         }
+        // A watched folder may be a busy one; whoever asks is told.
+        Outcome::Unchanged if report.trigger == Trigger::File => {
+            tracing::debug!(trigger, sha256, generation, "the configuration says the same");
+        }
         Outcome::Unchanged => tracing::info!(trigger, sha256, generation, "the configuration says the same"),
         Outcome::Refused(why) => {
             tracing::error!(trigger, sha256, generation, %why, "the configuration is refused; the old one stays in force");

@@ -44,7 +44,7 @@ struct LookOut {
 }
 
 impl Watcher {
-    /// Watches from now on; what happens before [`run`](Self::run) is not missed.
+    /// Watches from now on. What happened since the file was read at the start is seen by [`run`](Self::run).
     ///
     /// # Errors
     /// If the system watches nothing for us.
@@ -64,6 +64,8 @@ impl Watcher {
     pub async fn run(self, stop: CancellationToken) {
         let Self { reloader, mut look_out, mut touches } = self;
         let mut looked_into = reloader.looked_into();
+        // Between the start and the first watch nobody looked.
+        reloader.reload(Trigger::File).await;
         loop {
             let settled = settled(&mut touches);
             tokio::pin!(settled);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use router_config::{Route, RouteCache};
+use router_config::{RawCondition, Route, RouteCache};
 use serde_json::{Value, json};
 use units::{Percent, Usage};
 
@@ -362,4 +362,32 @@ async fn an_answer_on_the_providers_own_wire_is_given_again_event_by_event() {
     let books = world.till.books.lock().unwrap();
     let used: Vec<Usage> = books.settled.iter().map(|(_, outcome, _)| outcome.usage.unwrap()).collect();
     assert_eq!(used[0], used[1]);
+}
+
+fn here_and_there(route: Route) -> Vec<Route> {
+    let route = cached(route).remove(0);
+    let mut targets = route.targets.clone();
+    targets[0].when =
+        RawCondition { regions: vec!["eu".to_owned()], ..RawCondition::default() }.checked().unwrap();
+    vec![Route { targets, ..route }]
+}
+
+#[tokio::test]
+async fn what_a_target_for_others_answered_is_not_given_to_who_may_not_ask_it() {
+    let setup = Setup { kinds: vec!["openai", "openai"], routes: here_and_there, ..Setup::default() };
+    let world = World::with(setup).await;
+    world.upstreams[0].will(answer(200, whole("in Europe", USAGE)));
+    world.upstreams[1].will(answer(200, whole("elsewhere", USAGE)));
+    let from = async |region: &str| {
+        let request =
+            world.request("POST", "/v1/chat/completions").header("authorization", format!("Bearer {KEY}"));
+        let request = request.header("x-tollgate-region", region);
+        world.read(request.body(Full::new(body(EXACT).into())).unwrap()).await
+    };
+    let (eu, cn) = (from("eu").await, from("cn").await);
+    assert_eq!((said(&eu), said(&cn)), ((200, "miss"), (200, "miss")));
+    assert!(eu.text.contains("in Europe") && cn.text.contains("elsewhere"));
+    let again = [from("eu").await, from("cn").await];
+    assert_eq!([said(&again[0]), said(&again[1])], [(200, "hit"); 2]);
+    assert_eq!([&again[0].text, &again[1].text], [&eu.text, &cn.text]);
 }

@@ -18,6 +18,7 @@ use units::{Clock, RequestId};
 
 use crate::{
     body::{Body, BodyError},
+    cache::Cache,
     chat::{Endpoint, TokenPace},
     count::Count,
     dialect::{
@@ -54,6 +55,8 @@ pub struct Parts {
     pub tails: Tails,
     /// What is counted.
     pub metrics: Metrics,
+    /// What was answered before.
+    pub cache: Cache,
     /// Shown to whoever runs out of money.
     pub topup_url: Arc<str>,
     /// A stream that is silent for so long is kept alive with a comment.
@@ -98,6 +101,7 @@ where
             till,
             tails,
             metrics,
+            cache,
             topup_url,
             keep_alive,
             region,
@@ -126,7 +130,7 @@ where
             .layer(PlanLayer::new(snapshots, rests, Arc::clone(&clock), region)) //                           Call -> Planned
             // Above here every error is a failure with a face; below, the rooms' own.
             .map_err(Failure::from)
-            .layer(MeterLayer::new(till, pace, tails, metrics.clone())) // one hold, however many are tried below
+            .layer(MeterLayer::new(till, pace, tails, metrics.clone(), cache)) // one hold, however many are tried below
             .service(Dispatch::new(upstreams, health, clock, metrics)); //                   Covered -> Answer
         Self { calls: BoxCloneSyncService::new(calls), counts: BoxCloneSyncService::new(counts) }
     }

@@ -6,6 +6,7 @@ pub mod admin;
 pub mod app;
 pub mod body;
 pub mod books;
+pub mod cache;
 pub mod cashier;
 pub mod chat;
 pub mod cli;

@@ -6,6 +6,7 @@
 //! only named here ([`SecretRef`]). What is known of providers and models before a file says anything is the [`Catalog`].
 
 mod alias;
+mod cache;
 mod catalog;
 mod condition;
 mod failure;
@@ -26,6 +27,7 @@ mod target;
 mod validate;
 
 pub use alias::{Alias, RawAlias};
+pub use cache::{CacheBounds, RawCache, RawRouteCache, RouteCache};
 pub use catalog::{
     ANY_KIND, BadOverlay, Catalog, CatalogModel, Cost, CostTier, Figures, ImportNames, OffPeak, OtherRegion,
     OverlayFile, ProviderFacts, Source, UtcWindow, catalog, overlay_lines,

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use units::Livemode;
 
 use crate::{
-    Currency, FailureClass, Limits, ModelKind, RawAlias, RawCondition, RawHedge, RawQuirks, Region, Strategy,
-    WhenShort, catalog, target::RawTarget,
+    Currency, FailureClass, Limits, ModelKind, RawAlias, RawCache, RawCondition, RawHedge, RawQuirks,
+    RawRouteCache, Region, Strategy, WhenShort, catalog, target::RawTarget,
 };
 
 /// What is served, by whom, at which price and within which limits.
@@ -31,6 +31,9 @@ pub struct RawTables {
     /// Bounds on what callers may ask.
     #[serde(default)]
     pub limits: RawLimits,
+    /// How much the exact caches of all routes may keep.
+    #[serde(default)]
+    pub cache: RawCache,
 }
 
 /// One account at an upstream provider.
@@ -151,6 +154,8 @@ pub struct RawRoute {
     pub total_ms_max: u64,
     /// Whether, and when, a second target is asked beside a slow first: never where absent.
     pub hedge: Option<RawHedge>,
+    /// Lets answers be given again to the same account: not where absent.
+    pub cache: Option<RawRouteCache>,
 }
 
 /// Bounds on what callers may ask.

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use units::{Livemode, Tokens};
 
 use crate::{
-    Alias, Auth, Capability, CatalogModel, Circumstances, Condition, FailureClass, Hedge, ModelKind, Quirks,
-    Region, Strategy, Unfit, WhenShort, Wire, alias,
+    Alias, Auth, CacheBounds, Capability, CatalogModel, Circumstances, Condition, FailureClass, Hedge,
+    ModelKind, Quirks, Region, RouteCache, Strategy, Unfit, WhenShort, Wire, alias,
 };
 
 /// Everything routing needs, as one immutable snapshot.
@@ -30,6 +30,8 @@ pub struct RouteTable {
     pub aliases: Vec<Alias>,
     /// What a caller may ask for.
     pub limits: Limits,
+    /// What the exact caches of all routes may keep.
+    pub cache: CacheBounds,
 }
 
 /// Where a secret is to be read from. This crate reads nothing.
@@ -303,6 +305,8 @@ pub struct Route {
     pub total_max: Duration,
     /// When a second target is asked beside a slow first.
     pub hedge: Option<Hedge>,
+    /// Whether an answer may be given again.
+    pub cache: Option<RouteCache>,
 }
 
 /// Bounds on what callers may ask.

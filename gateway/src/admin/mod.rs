@@ -4,6 +4,7 @@
 //! a file that only this process's user may read. Speaks to `payments` and `keys`.
 
 mod accounts;
+mod config;
 mod dry_run;
 mod hands;
 mod ledger;
@@ -31,7 +32,7 @@ pub use self::{
     prices::PriceRoom,
     token::{AdminToken, secret_file},
 };
-use crate::{dispatch::TargetHealth, telemetry::Metrics};
+use crate::{dispatch::TargetHealth, reload::Reloader, telemetry::Metrics};
 
 /// What the operations endpoints need.
 #[derive(Debug, Clone)]
@@ -54,6 +55,8 @@ pub struct Admin {
     pub health: Arc<TargetHealth>,
     /// How calls would be served.
     pub routes: RouteRoom,
+    /// What reads the configuration again; nothing where it did not come from a file.
+    pub reloader: Option<Reloader>,
 }
 
 impl Admin {
@@ -69,6 +72,7 @@ impl Admin {
             .merge(self.prices.clone().router())
             .merge(self.hands.clone().router())
             .merge(self.routes.clone().router())
+            .merge(self.reloader.clone().map(config::router).unwrap_or_default())
             .layer(axum::middleware::from_fn_with_state(self.token.clone(), token::require));
         Router::new()
             .route("/metrics", get(metrics))

@@ -381,6 +381,8 @@ pub(super) fn receipt(
         "estimated": outcome.estimated,
         "price_version": ask.quote.price_version,
         "fx_id": ask.quote.fx_id,
+        "cached": ask.quote.price_percent.is_some(),
+        "price_percent": ask.quote.price_percent,
         "price_window": ask.quote.window,
         "price_tier_above": tier.map(|tier| tier.above.0),
         "lines": lines(&usage, rates),

@@ -28,4 +28,4 @@ pub use hops::{HOPS_HEADER, HOPS_MAX, hops};
 pub use limit::{Kind, Reservation, Standing, TokenPace, TooFast};
 pub use text::TextSize;
 pub use trail::Trail;
-pub use wishes::Wishes;
+pub use wishes::{CacheWish, Wishes};

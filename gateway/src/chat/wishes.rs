@@ -15,4 +15,15 @@ pub struct Wishes {
     pub region: Option<String>,
     /// The most it may cost: `x-tollgate-max-cost-cny`.
     pub max_cost: Option<NanoCny>,
+    /// Whether an answer that is kept will do: `x-tollgate-cache`.
+    pub cache: Option<CacheWish>,
+}
+
+/// What a caller says about answers that are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheWish {
+    /// One will do, though another might come out otherwise.
+    Use,
+    /// Neither take one nor keep one.
+    Skip,
 }

@@ -244,6 +244,9 @@ fn encode(reply: Reply, requests: Standing, voices: Voices, keep_alive: Duration
     put(headers, HeaderName::from_static("x-tollgate-decision"), &head.decision.to_string());
     put(headers, HeaderName::from_static("x-tollgate-price-version"), &head.price_version);
     headers.insert(HeaderName::from_static("x-tollgate-attempts"), (head.attempts as u64).into());
+    if let Some(said) = head.cache {
+        put(headers, HeaderName::from_static("x-tollgate-cache"), said.as_str());
+    }
     if let Some(cap) = head.output_cap {
         headers.insert(HeaderName::from_static("x-tollgate-max-tokens"), cap.0.into());
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tower::Layer;
 
 use super::{Meter, Tails, Till};
-use crate::{chat::TokenPace, telemetry::Metrics};
+use crate::{cache::Cache, chat::TokenPace, telemetry::Metrics};
 
 /// Meters every call.
 #[derive(Debug, Clone)]
@@ -14,12 +14,20 @@ pub struct MeterLayer {
     pub(super) pace: Arc<dyn TokenPace>,
     pub(super) tails: Tails,
     pub(super) metrics: Metrics,
+    pub(super) cache: Cache,
 }
 
 impl MeterLayer {
-    /// Money from `till`, tokens per minute from `pace`; calls without a client end on `tails`.
-    pub fn new(till: Arc<dyn Till>, pace: Arc<dyn TokenPace>, tails: Tails, metrics: Metrics) -> Self {
-        Self { till, pace, tails, metrics }
+    /// Money from `till`, tokens per minute from `pace`; calls without a client end on `tails`. What `cache` keeps
+    /// is asked of nobody.
+    pub fn new(
+        till: Arc<dyn Till>,
+        pace: Arc<dyn TokenPace>,
+        tails: Tails,
+        metrics: Metrics,
+        cache: Cache,
+    ) -> Self {
+        Self { till, pace, tails, metrics, cache }
     }
 }
 

@@ -1,12 +1,15 @@
 //! What the meter hands back: an answer with its price on it.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use units::{RequestId, Tokens, Usage};
 
 use super::{Metered, Settled};
-use crate::chat::{Decision, Spoken, Standing};
+use crate::{
+    cache::CacheSaid,
+    chat::{Decision, Spoken, Standing},
+};
 
 /// A metered answer.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ pub struct ReplyHead {
     /// In whose words the answer is.
     pub spoken: Spoken,
     /// Which of the client's wishes were said otherwise to whoever served it.
-    pub adjusted: Vec<&'static str>,
+    pub adjusted: Vec<Cow<'static, str>>,
     /// Who served it.
     pub provider: String,
     /// The model it was charged as.
@@ -42,6 +45,8 @@ pub struct ReplyHead {
     pub overhead: Duration,
     /// Where the key stands with its tokens per minute.
     pub tokens: Standing,
+    /// What came of asking the cache; nothing where the route has none and nobody asked.
+    pub cache: Option<CacheSaid>,
 }
 
 /// The answer itself.

@@ -1,6 +1,7 @@
 //! What happens on a call: tokens, hold, upstream and disk at once, answer.
 
 use std::{
+    borrow::Cow,
     future::Future,
     mem,
     pin::{Pin, pin},
@@ -16,9 +17,10 @@ use units::{RequestId, Timestamp, Tokens};
 
 use super::{
     HoldAsk, MeterError, MeterLayer, Metered, Refusal, Reply, ReplyBody, ReplyHead, Short, Tails,
-    short::clamped, tab::Tab,
+    metered::Recorded, short::clamped, stored::serve_stored, tab::Tab,
 };
 use crate::{
+    cache::{CacheSaid, Recall},
     chat::{Ending, Reservation, Trail},
     dispatch::{Answer, DispatchError},
     plan::{Covered, Planned},
@@ -156,17 +158,24 @@ where
     S: Service<Covered, Response = Answer, Error = DispatchError> + Send,
     S::Future: Send,
 {
-    let MeterLayer { till, pace, tails, metrics } = layer;
+    let recall = layer.cache.recall(&planned).await;
+    let (said, place) = match recall {
+        Recall::Hit(entry) => return serve_stored(layer, planned, trail, gone, entry).await,
+        Recall::Miss(place) => (Some(CacheSaid::Miss), Some(place)),
+        other => (other.said(), None),
+    };
+    let MeterLayer { till, pace, tails, metrics, cache } = layer;
     let mut planned = planned;
     let estimate = planned.call.input_estimate.saturating_plus(planned.output_bound);
     let reserved = pace.take(&planned.call.caller, estimate)?;
-    let begun = Instant::now();
+    let (begun, mut clamped_for_money) = (Instant::now(), false);
     // No money: no upstream call.
     let mut admitted = till.admit(ask(&planned)).await;
     if let Err(refusal) = &admitted
         && let Some(shorter) = clamped(&planned, refusal)
     {
         planned = shorter;
+        clamped_for_money = true;
         admitted = till.admit(ask(&planned)).await;
     }
     let planned = Arc::new(planned);
@@ -220,23 +229,37 @@ where
     };
 
     let provider = answer.target.provider.id.clone();
-    let head = head(&planned, &answer, &trail, &reserved);
+    let head = ReplyHead { cache: said, ..head(&planned, &answer, &trail, &reserved) };
+    // An answer that was cut for money is none to whoever has more.
+    let place = place.filter(|_| !clamped_for_money);
+    let recording = place.map(|place| cache.record(place, planned.call.stream));
     tab.served_by(&answer.target, answer.busy);
     metrics.overhead_seconds.with_label_values(&["total"]).observe(head.overhead.as_secs_f64());
     let body = match answer.answered {
         Answered::Whole(whole) => {
             tab.count(&whole.chunk, false);
             let bill = tab.close(if hung_up { Ending::HungUp } else { Ending::Finished });
+            let recorded = Recorded::new(recording, &head);
+            if let Some(mut recorded) = recorded {
+                recorded.note(&whole.chunk);
+                recorded.keep(&bill);
+            }
             ReplyBody::Whole { json: whole.chunk.json, bill }
         }
-        Answered::Stream(events) => {
-            ReplyBody::Stream(Box::new(Metered::new(events, tab, tails, &planned, &provider, &metrics)))
-        }
+        Answered::Stream(events) => ReplyBody::Stream(Box::new(Metered::new(
+            events,
+            tab,
+            tails,
+            &planned,
+            &provider,
+            &metrics,
+            Recorded::new(recording, &head),
+        ))),
     };
     Ok(Reply { head, body })
 }
 
-fn ask(planned: &Planned) -> HoldAsk {
+pub(super) fn ask(planned: &Planned) -> HoldAsk {
     HoldAsk {
         request: planned.call.id,
         account: planned.call.caller.account,
@@ -255,7 +278,7 @@ fn head(planned: &Planned, answer: &Answer, trail: &Trail, reserved: &Reservatio
     ReplyHead {
         request: planned.call.id,
         spoken: answer.spoken,
-        adjusted: answer.adjusted.clone(),
+        adjusted: answer.adjusted.iter().copied().map(Cow::Borrowed).collect(),
         provider: answer.target.provider.id.clone(),
         model: planned.route.model.id.clone(),
         attempts: trail.len(),
@@ -264,5 +287,6 @@ fn head(planned: &Planned, answer: &Answer, trail: &Trail, reserved: &Reservatio
         output_cap: planned.output_cap,
         overhead: planned.call.received.elapsed().saturating_sub(trail.waited()),
         tokens: reserved.standing,
+        cache: None,
     }
 }

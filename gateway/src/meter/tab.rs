@@ -18,6 +18,8 @@ use crate::{
 
 /// What was used is journaled about this often while a stream runs.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// Stands in metrics where a provider would.
+const CACHE: &str = "cache";
 
 /// See the module.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub(super) struct Tab {
     provider: String,
     /// The target answers until the tab is closed.
     busy: Option<Busy>,
+    /// Nobody upstream was asked.
+    from_cache: bool,
     metrics: Metrics,
 }
 
@@ -59,6 +63,7 @@ impl Tab {
             reserved,
             provider: "none".to_owned(),
             busy: None,
+            from_cache: false,
             metrics,
         }
     }
@@ -75,6 +80,12 @@ impl Tab {
         self.busy = busy;
         target.provider.id.clone_into(&mut self.provider);
         self.tally.speaks(Family::of(&target.upstream_model));
+    }
+
+    /// The answer was kept from an earlier call.
+    pub(super) fn served_from_cache(&mut self) {
+        self.from_cache = true;
+        CACHE.clone_into(&mut self.provider);
     }
 
     pub(super) const fn trail(&self) -> &Trail {
@@ -130,7 +141,8 @@ impl Tab {
             Some(hold) => hold.settle(outcome),
             None => Settled { cost: NanoCny::ZERO, balance: NanoCny::ZERO },
         };
-        let used = verdict.usage.map_or(Tokens(0), |usage| usage.total());
+        let upstream = verdict.usage.filter(|_| !self.from_cache);
+        let used = upstream.map_or(Tokens(0), |usage| usage.total());
         self.pace.correct(&call.caller, self.reserved.taken, used);
         let bill = Bill {
             request: call.id,

@@ -8,8 +8,8 @@ use router_config::{
 };
 
 use super::{
-    AdminSettings, Cidr, CurrencyPair, FxSettings, FxSource, RateMicro, Secret, Secrets, ServerSettings,
-    Settings, StoreSettings, TelemetrySettings, payments,
+    AdminSettings, Cidr, CurrencyPair, FxSettings, FxSource, LookedInto, RateMicro, Secret, Secrets,
+    ServerSettings, Settings, StoreSettings, TelemetrySettings, Written, payments,
     raw::{RawAdmin, RawFile, RawFx, RawFxSource, RawServer, RawStore, RawTelemetry},
 };
 
@@ -24,11 +24,13 @@ const STALE_SECS_MAX: u64 = 604_800;
 pub(super) struct Checks<'a> {
     pub(super) secrets: &'a dyn Secrets,
     pub(super) problems: Problems,
+    /// Fingerprints of the own catalog's files, by name.
+    pub(super) catalog_files: BTreeMap<String, [u8; 32]>,
 }
 
 /// Checks every table, and says everything that is wrong with any.
 pub(super) fn settings(raw: RawFile, secrets: &dyn Secrets) -> Result<Settings, Problems> {
-    let mut checks = Checks { secrets, problems: Problems::default() };
+    let mut checks = Checks { secrets, problems: Problems::default(), catalog_files: BTreeMap::new() };
     let server = checks.server(raw.server);
     let admin = checks.admin(raw.admin, server.as_ref());
     let store = checks.store(raw.store);
@@ -40,8 +42,8 @@ pub(super) fn settings(raw: RawFile, secrets: &dyn Secrets) -> Result<Settings, 
     }
     let provider_keys = checks.provider_keys(&raw.providers);
     let catalog = checks.catalog(raw.catalog);
-    let RawFile { providers, models, routes, aliases, limits, .. } = raw;
-    let tables = RawTables { providers, models, routes, aliases, limits };
+    let RawFile { providers, models, routes, aliases, limits, cache, .. } = raw;
+    let tables = RawTables { providers, models, routes, aliases, limits, cache };
     let table = match tables.validate_with(&catalog) {
         Ok(table) => Some(Arc::new(table)),
         Err(more) => {
@@ -53,7 +55,21 @@ pub(super) fn settings(raw: RawFile, secrets: &dyn Secrets) -> Result<Settings, 
         (Some(server), Some(admin), Some(store), Some(payments), Some(fx), Some(telemetry), Some(table))
             if checks.problems.is_empty() =>
         {
-            Ok(Settings { server, admin, store, payments, fx, telemetry, catalog, table, provider_keys })
+            Ok(Settings {
+                server,
+                admin,
+                store,
+                payments,
+                fx,
+                telemetry,
+                catalog,
+                table,
+                provider_keys,
+                catalog_files: checks.catalog_files,
+                written: Written::default(),
+                file: None,
+                looked_into: LookedInto::default(),
+            })
         }
         _ => Err(checks.problems),
     }
@@ -122,6 +138,7 @@ impl Checks<'_> {
             drain_max: Duration::from_millis(raw.drain_ms_max),
             keep_alive: Duration::from_millis(raw.keep_alive_ms),
             region: raw.region.map(Into::into),
+            watch: raw.watch,
             ready_file: raw.ready_file,
             key_secret,
         })

@@ -247,7 +247,7 @@ fn unknown_keys_do_not_hide_what_else_is_wrong() {
         "[server]\nlisten = \"8080\"\ncolour = 1\n",
         "t.toml:2:10: server.listen: not an address and a port like `127.0.0.1:8080` or `[::]:8080`\n\
          t.toml:3:1: unknown key `colour` — known here: `drain_ms_max`, `keep_alive_ms`, `key_secret`, `listen`, `public_url`, \
-         `ready_file`, `region`, `trusted_proxies`",
+         `ready_file`, `region`, `trusted_proxies`, `watch`",
     );
 }
 
@@ -290,6 +290,19 @@ price = { currency = "XAU", input = 0.50, output = "1.00" }
          t.toml:16:22: not a word that is known here — one of `CNY`, `USD`, `EUR`, `GBP`, `JPY`, `HKD`, `SGD` is\n\
          t.toml:16:37: expected a string, found a number with a point — write it in quotes"
     );
+}
+
+#[test]
+fn a_target_is_a_name_or_a_table_and_nothing_else() {
+    let with = |targets: &str| SMALL.replace("[\"house/small\"]", targets);
+    let table = "[{ to = \"house/small\", weight = 2, when = { tags = [\"a\"] } }, \"house/other\"]";
+    let settings = read(&with(table)).unwrap();
+    let weights = settings.table.routes["small"].targets().map(|target| target.weight);
+    assert_eq!(weights.collect::<Vec<_>>(), [2, 1]);
+    let misspelt = said_of(&with("[{ to = \"house/small\", wieght = 2 }]"));
+    assert!(misspelt.contains("unknown key `wieght` — did you mean `weight`?"), "{misspelt}");
+    let number = said_of(&with("[7]"));
+    assert!(number.contains("expected a string, found a whole number"), "{number}");
 }
 
 #[test]

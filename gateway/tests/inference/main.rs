@@ -1,6 +1,7 @@
 //! The inference path by its front door: real sockets, a scripted upstream, a till in memory.
 
 mod answers;
+mod cache;
 mod caps;
 mod endings;
 mod endpoints;

@@ -13,6 +13,7 @@ use std::{
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use gateway::{
+    cache::{Cache, CacheMetrics, CacheSecret, LocalShelf},
     chat::KeyLimits,
     dispatch::TargetHealth,
     edge::{ConnLimits, serve},
@@ -32,8 +33,8 @@ use hyper_util::{
 use payments::prices::{Book, Published, Sheet};
 use prometheus::Registry;
 use router_config::{
-    Alias, Condition, Currency, FailureClass, Limits, ListPrice, MicroPerMillion, Model, ModelKind, Provider,
-    Route, RouteTable, Routes, Strategy, Target, WhenShort, catalog,
+    Alias, CacheBounds, Condition, Currency, FailureClass, Limits, ListPrice, MicroPerMillion, Model,
+    ModelKind, Provider, Route, RouteTable, Routes, Strategy, Target, WhenShort, catalog,
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -96,6 +97,8 @@ pub(crate) struct Setup {
     pub(crate) region: Option<&'static str>,
     /// What the upstreams call the models; `up-0` and so on where empty.
     pub(crate) upstream_model: &'static str,
+    /// What the exact cache may keep, in bytes.
+    pub(crate) cache_bytes: u64,
 }
 
 impl Default for Setup {
@@ -114,6 +117,7 @@ impl Default for Setup {
             aliases: Vec::new(),
             region: None,
             upstream_model: "",
+            cache_bytes: 1_000_000,
         }
     }
 }
@@ -262,6 +266,7 @@ impl World {
             fail_over_on: FailureClass::unless_said(),
             total_max: Duration::from_secs(60),
             hedge: None,
+            cache: None,
         };
         let table = Arc::new(RouteTable {
             providers,
@@ -272,6 +277,7 @@ impl World {
             models: models.iter().map(|m| (m.id.clone(), Arc::clone(m))).collect(),
             limits: setup.limits.clone(),
             aliases: setup.aliases.clone(),
+            cache: CacheBounds::default(),
         });
         let row = r#"{"input": "1.00", "cached_input": "0.10", "output": "2.00"}"#;
         let little = r#"{"input": "0.10", "output": "0.20"}"#;
@@ -306,6 +312,7 @@ impl World {
         };
         let known = HashMap::from([
             (digest(SECRET, KEY), record("test", false)),
+            (digest(SECRET, "sk-other"), KeyRecord { account: AccountId::new(at), ..record("other", false) }),
             (digest(SECRET, "sk-revoked"), record("old", true)),
         ]);
         let stored = HashMap::from([(digest(SECRET, "sk-new"), record("new", false))]);
@@ -316,6 +323,7 @@ impl World {
 
         let till = FakeTill::new();
         let metrics = Metrics::new(Registry::new()).unwrap();
+        let cache = cache(setup.cache_bytes, &shared_clock, &metrics);
         let shutdown = CancellationToken::new();
         let stop = CancellationToken::new();
         let tails = Tails::new(tasks.clone(), stop, setup.drain_max);
@@ -329,6 +337,7 @@ impl World {
             till: Arc::new(SharedTill(Arc::clone(&till))),
             tails: tails.clone(),
             metrics: metrics.clone(),
+            cache,
             topup_url: "https://tollgate.example/topup".into(),
             keep_alive: setup.keep_alive,
             region: setup.region.map(Into::into),
@@ -391,11 +400,25 @@ impl World {
         self.read(request.body(Full::default()).unwrap()).await
     }
 
+    /// The value of a series without labels.
+    pub(crate) fn metric(&self, series: &str) -> i64 {
+        let text = self.metrics.render();
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.unwrap().parse().unwrap()
+    }
+
     pub(crate) fn counted(&self, series: &str) -> bool {
         let text = self.metrics.render();
         let line = text.lines().find(|line| line.starts_with(series));
         line.is_some_and(|line| !line.ends_with(" 0"))
     }
+}
+
+/// An exact cache of so many bytes.
+pub(crate) fn cache(bytes: u64, clock: &Arc<dyn Clock>, metrics: &Metrics) -> Cache {
+    let shown = CacheMetrics::new(metrics.registry()).unwrap();
+    let shelf = Arc::new(LocalShelf::new(bytes, shown.clone()));
+    Cache::new(shelf, CacheSecret::of(SECRET), Arc::clone(clock), bytes / 2, shown)
 }
 
 pub(crate) async fn read(answer: Rest) -> Read {

@@ -11,7 +11,8 @@ use units::{Livemode, Tokens};
 use super::{model, provider::TIMEOUT_MS_MAX, unknown};
 use crate::{
     Catalog, Condition, FailureClass, Hedge, KeyPath, Model, Problems, Provider, RawHedge, RawRoute,
-    RawTables, RawTarget, RawTargetTable, Route, Strategy, Target, WhenShort, is_word, names::check_name,
+    RawTables, RawTarget, RawTargetTable, Route, RouteCache, Strategy, Target, WhenShort, is_word,
+    names::check_name,
 };
 
 /// More attempts than this only multiply an outage.
@@ -63,6 +64,7 @@ pub(super) struct Served {
     fail_over_on: BTreeSet<FailureClass>,
     total_max: Duration,
     hedge: Option<Hedge>,
+    cache: Option<RouteCache>,
 }
 
 impl Served {
@@ -79,6 +81,7 @@ impl Served {
             fail_over_on: self.fail_over_on.clone(),
             total_max: self.total_max,
             hedge: self.hedge,
+            cache: self.cache,
         }
     }
 }
@@ -114,6 +117,7 @@ impl Tables<'_> {
                 .add(path.key("name"), "a word of 1 to 64 letters, digits, `-`, `_`, `.` or `:` stands here");
         }
         let when = raw.when.check(&path.key("when"), problems);
+        let cache = raw.cache.as_ref().and_then(|cache| cache.check(&path.key("cache"), problems));
         let targets = self.targets(&path.key("targets"), raw, problems);
         let facts = targets.first().and_then(|target| target.facts.as_deref());
         let output_max = model.and_then(|model| model::output_max(model, facts)).unwrap_or(u64::MAX);
@@ -145,6 +149,7 @@ impl Tables<'_> {
                 .map_or_else(FailureClass::unless_said, |classes| classes.iter().copied().collect()),
             total_max: Duration::from_millis(raw.total_ms_max),
             hedge,
+            cache,
         })
     }
 

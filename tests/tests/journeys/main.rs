@@ -2,6 +2,7 @@
 //! customer, an operator or an auditor would see.
 mod bad_input;
 mod books;
+mod cache;
 mod catalog;
 mod codes;
 mod crash;
@@ -17,6 +18,7 @@ mod postgres;
 mod prices;
 mod receipts;
 mod refunds;
+mod reload;
 mod routing;
 mod streams;
 mod temporary;

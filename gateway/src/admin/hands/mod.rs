@@ -24,12 +24,11 @@ use payments::{
     refund::Refunds,
     store::{Store, Submission, SubmitError},
 };
-use router_config::RouteTable;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use units::{AccountId, Clock, NanoCny, decimal};
 
-use crate::cashier::PayError;
+use crate::{cashier::PayError, plan::Snapshots};
 
 /// Names of people have at most this many characters.
 const NAME_CHARS_MAX: usize = 100;
@@ -46,7 +45,7 @@ pub struct HandRoom {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Which models there are.
-    pub table: Arc<RouteTable>,
+    pub snapshots: Snapshots,
     /// Told whose standing has changed, where a process serves.
     pub holds: Option<Holds>,
     /// Told that there is a refund to send, where a process serves.

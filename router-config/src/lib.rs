@@ -43,7 +43,7 @@ pub use price::parse_micro;
 pub use problem::{KeyPath, PathPart, Problem, Problems};
 pub use quirks::{ErrorClass, ForcedToolChoice, Quirks, RawQuirks, RawUsage, ToolIds, UsageConvention};
 pub use raw::{RawLimits, RawModel, RawPrice, RawProvider, RawRoute, RawTables};
-pub use strategy::{Standing, Strategy, WhenShort, order};
+pub use strategy::{ChargedAs, Standing, Strategy, WhenShort, order};
 pub use table::{
     BadSecretRef, Currency, Limits, ListPrice, MicroPerMillion, Model, NoRoute, Picked, Provider, Route,
     RouteTable, Routes, SecretRef, Target,

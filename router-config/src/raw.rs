@@ -8,8 +8,8 @@ use serde::Deserialize;
 use units::Livemode;
 
 use crate::{
-    Currency, FailureClass, Limits, ModelKind, RawAlias, RawCache, RawCondition, RawHedge, RawQuirks,
-    RawRouteCache, Region, Strategy, WhenShort, catalog, target::RawTarget,
+    ChargedAs, Currency, FailureClass, Limits, ModelKind, RawAlias, RawCache, RawCondition, RawHedge,
+    RawQuirks, RawRouteCache, Region, Strategy, WhenShort, catalog, target::RawTarget,
 };
 
 /// What is served, by whom, at which price and within which limits.
@@ -154,6 +154,17 @@ pub struct RawRoute {
     pub total_ms_max: u64,
     /// Whether, and when, a second target is asked beside a slow first: never where absent.
     pub hedge: Option<RawHedge>,
+    /// Cheaper models that a call which is not covered may be served by, in this order, where its caller allows that
+    /// (`x-tollgate-downgrade: allow`).
+    #[serde(default)]
+    pub downgrade_to: Vec<String>,
+    /// By whose price a call is charged that another model has served, because its caller named it in `models` or allowed
+    /// a cheaper one.
+    #[serde(default)]
+    pub charged_as: ChargedAs,
+    /// Leaves out targets where a call would cost us more than so many per cent of what its customer pays for it: none
+    /// where absent.
+    pub cost_percent_max: Option<u32>,
     /// Lets answers be given again to the same account: not where absent.
     pub cache: Option<RawRouteCache>,
 }

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use units::{Livemode, Tokens};
 
 use crate::{
-    Alias, Auth, CacheBounds, Capability, CatalogModel, Circumstances, Condition, FailureClass, Hedge,
-    ModelKind, Quirks, Region, RouteCache, Strategy, Unfit, WhenShort, Wire, alias,
+    Alias, Auth, CacheBounds, Capability, CatalogModel, ChargedAs, Circumstances, Condition, FailureClass,
+    Hedge, ModelKind, Quirks, Region, RouteCache, Strategy, Unfit, WhenShort, Wire, alias,
 };
 
 /// Everything routing needs, as one immutable snapshot.
@@ -305,6 +305,12 @@ pub struct Route {
     pub total_max: Duration,
     /// When a second target is asked beside a slow first.
     pub hedge: Option<Hedge>,
+    /// Cheaper models for a call that is not covered, where its caller allows them.
+    pub downgrade_to: Vec<String>,
+    /// By whose price a call is charged that another model has served.
+    pub charged_as: ChargedAs,
+    /// Of what a customer pays for a call, so many hundredths are the most that it may cost us at a target.
+    pub cost_percent_max: Option<u32>,
     /// Whether an answer may be given again.
     pub cache: Option<RouteCache>,
 }

@@ -13,6 +13,8 @@ pub struct Wishes {
     pub route: Option<String>,
     /// Where the caller is: `x-tollgate-region`.
     pub region: Option<String>,
+    /// Whether a cheaper model of its route's may serve it if it is not covered: `x-tollgate-downgrade: allow`.
+    pub downgrade: bool,
     /// The most it may cost: `x-tollgate-max-cost-cny`.
     pub max_cost: Option<NanoCny>,
     /// Whether an answer that is kept will do: `x-tollgate-cache`.

@@ -11,7 +11,7 @@ use crate::chat::{CacheWish, Wishes};
 const TAGS_MAX: usize = 16;
 const WORD: &str = "expected 1 to 64 letters, digits, `-`, `_`, `.` or `:`";
 
-/// Reads `x-tollgate-task`, `-tags`, `-route`, `-region`, `-max-cost-cny` and `-cache`; an empty header is none.
+/// Reads `x-tollgate-task`, `-tags`, `-route`, `-region`, `-downgrade`, `-max-cost-cny` and `-cache`; an empty header is none.
 ///
 /// # Errors
 /// [`DecodeError::BadValue`], which names the header.
@@ -21,6 +21,7 @@ pub(super) fn wishes(headers: &HeaderMap) -> Result<Wishes, DecodeError> {
         tags: tags(headers)?,
         route: word(headers, "x-tollgate-route")?,
         region: word(headers, "x-tollgate-region")?,
+        downgrade: downgrade(headers)?,
         max_cost: yuan(headers, "x-tollgate-max-cost-cny")?,
         cache: cache(headers)?,
     })
@@ -50,6 +51,15 @@ fn word(headers: &HeaderMap, header: &'static str) -> Result<Option<String>, Dec
         Some(word) if is_word(word) => Ok(Some(word.to_owned())),
         Some(_) => Err(bad(header, WORD)),
         None => Ok(None),
+    }
+}
+
+fn downgrade(headers: &HeaderMap) -> Result<bool, DecodeError> {
+    let (header, expected) = ("x-tollgate-downgrade", "expected `allow`");
+    match text(headers, header, expected)? {
+        None => Ok(false),
+        Some("allow") => Ok(true),
+        Some(_) => Err(bad(header, expected)),
     }
 }
 

@@ -124,9 +124,17 @@ where
             }
             MeterError::Refused(Refusal::OverBudget(budget)) if !budget.will_do() => false,
             MeterError::Dispatch(DispatchError::Exhausted { .. }) if !gone.is_cancelled() => true,
+            // Whoever names another model means it for this too: it may be larger, or less easily shocked.
+            MeterError::Dispatch(DispatchError::Refused { refused, .. })
+                if matches!(refused.code.as_deref(), Some("context_length_exceeded" | "content_filter"))
+                    && !gone.is_cancelled() =>
+            {
+                true
+            }
             _ => return Err(error),
         };
-        let Some(mut next) = rest.next() else {
+        // What is only allowed because it is cheaper is no way out of a failure.
+        let Some(mut next) = rest.find(|next| !(failed && next.only_when_short)) else {
             return Err(match (&error, cheapest) {
                 (MeterError::Refused(_), Some(short)) => MeterError::Short(Box::new(short)),
                 _ => error,
@@ -266,7 +274,7 @@ pub(super) fn ask(planned: &Planned) -> HoldAsk {
         key: planned.call.caller.key,
         money_only: planned.call.caller.money_only,
         livemode: planned.route.model.livemode,
-        model: planned.route.model.id.clone(),
+        model: planned.charged.clone().unwrap_or_else(|| planned.route.model.id.clone()),
         quote: planned.quote.clone(),
         input_bound: planned.call.input_bound,
         input_estimate: planned.call.input_estimate,

@@ -2,19 +2,20 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use payments::prices::{PriceError, Quote};
+use payments::prices::{PriceError, Quote, tier_for};
 use router_config::{
-    Circumstances, Modality, NoRoute, Route, Routes, Standing, Strategy, Target, Unfit, WhenShort, order,
+    ChargedAs, Circumstances, Modality, NoRoute, Route, Routes, Standing, Strategy, Target, Unfit, WhenShort,
+    order,
 };
-use units::{NanoCny, Timestamp, Tokens};
+use units::{NanoCny, Timestamp, Tokens, Usage};
 
 use super::{
     Snapshot,
     ceiling::{affordable, ceiling},
-    cost::cost,
+    cost::{OUTPUT_EXPECTED, cost},
     spoken::{Unspoken, spoken},
 };
-use crate::chat::{Call, Decision, Endpoint, Passed, Skipped, Spoken, Trail};
+use crate::chat::{Call, Decision, Endpoint, Passed, Skipped, Spoken, Trail, Wishes};
 
 /// An answer is not cut shorter than this for money: it would say nothing, and be paid for all the same.
 pub const CLAMPED_MIN: Tokens = Tokens(64);
@@ -36,6 +37,11 @@ pub struct Planned {
     pub output_bound: Tokens,
     /// Where the caller is, if anybody knows.
     pub region: Option<String>,
+    /// The model by whose price it is charged, where that is not the one that serves it.
+    pub charged: Option<String>,
+    /// Whether it is only for a call that the plan before it does not cover: the caller allowed something cheaper, and
+    /// nothing else.
+    pub only_when_short: bool,
     /// Routes of the model that the call did not fit.
     pub passed: Vec<Passed>,
     /// Targets that are not asked, or last, and why.
@@ -157,6 +163,11 @@ pub enum PlanError {
         /// What about the call does not fit.
         why: String,
     },
+    /// Nobody serves it at a cost that its route allows, at the moment.
+    #[error(
+        "The model `{0}` is too dear for us at all of its providers at the moment. Nothing was charged; try again later."
+    )]
+    AllTooDear(String),
     /// The table has a model that nobody serves: a broken snapshot.
     #[error("The model `{0}` has no route.")]
     NoRoute(String),
@@ -210,15 +221,20 @@ impl Snapshot {
 /// [`PlanError`]: of the first model, or of the one that is nearest to the caller's maximum.
 pub fn plan(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<Planned, PlanError> {
     let instead = std::mem::take(&mut call.instead);
-    if instead.is_empty() {
-        return plan_one(call, snapshot, moment);
+    if instead.is_empty() && !call.wishes.downgrade {
+        return plan_one(call, snapshot, moment, None);
     }
     let (mut plans, mut failed): (Vec<Planned>, Option<PlanError>) = (Vec::new(), None);
-    for name in std::iter::once(call.model.clone()).chain(instead) {
-        match plan_one(Call { model: name, ..call.clone() }, snapshot, moment) {
+    // Its route's cheaper models come after those that the caller named itself.
+    let cheaper = if call.wishes.downgrade { cheaper(&call, snapshot, moment) } else { Vec::new() };
+    let named = std::iter::once(call.model.clone()).chain(instead).map(|name| (name, false));
+    for (name, only_when_short) in named.chain(cheaper.into_iter().map(|name| (name, true))) {
+        // By whose price it is charged, the route of the model that was asked for says.
+        let requested = plans.first().filter(|first| first.route.charged_as == ChargedAs::Requested);
+        match plan_one(Call { model: name, ..call.clone() }, snapshot, moment, requested) {
             // Two names may mean one model.
             Ok(plan) if plans.iter().any(|other| Arc::ptr_eq(&other.route, &plan.route)) => {}
-            Ok(plan) => plans.push(plan),
+            Ok(plan) => plans.push(Planned { only_when_short, ..plan }),
             Err(error) => failed = Some(failed.map_or_else(|| error.clone(), |first| nearer(first, &error))),
         }
     }
@@ -245,22 +261,49 @@ fn nearer(first: PlanError, other: &PlanError) -> PlanError {
     }
 }
 
-fn plan_one(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<Planned, PlanError> {
+/// The cheaper models that the route of the model that was asked for has.
+fn cheaper(call: &Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Vec<String> {
+    let (key, modalities) = (call.caller.key.to_string(), modalities(call));
+    let circumstances = circumstances(call, &call.wishes, &key, &modalities, snapshot, moment);
+    let model = snapshot.table.meant(&call.model, &circumstances);
+    let picked =
+        snapshot.table.routes.get(model).map(|it| it.pick(&circumstances, call.wishes.route.as_deref()));
+    picked.and_then(Result::ok).map(|(route, _)| route.downgrade_to.clone()).unwrap_or_default()
+}
+
+fn circumstances<'a>(
+    call: &Call,
+    wishes: &'a Wishes,
+    key: &'a str,
+    modalities: &'a BTreeSet<Modality>,
+    snapshot: &'a Snapshot,
+    moment: &Moment<'a>,
+) -> Circumstances<'a> {
+    Circumstances {
+        key,
+        tier: snapshot.prices.list_of(call.caller.account),
+        tags: &wishes.tags,
+        task: wishes.task.as_deref(),
+        modalities,
+        region: wishes.region.as_deref().or(moment.region),
+        input_tokens: call.input_estimate.0,
+        now: moment.now,
+    }
+}
+
+/// The plan of one model; charged as `requested`, where that is given.
+fn plan_one(
+    mut call: Call,
+    snapshot: &Snapshot,
+    moment: &Moment<'_>,
+    requested: Option<&Planned>,
+) -> Result<Planned, PlanError> {
     let Moment { now, health, .. } = *moment;
     // A name longer than any of ours is not worth comparing.
     let near = |model: &str| if model.len() <= 128 { snapshot.nearest(model) } else { Vec::new() };
     let (key, modalities) = (call.caller.key.to_string(), modalities(&call));
     let wishes = call.wishes.clone();
-    let circumstances = Circumstances {
-        key: &key,
-        tier: snapshot.prices.list_of(call.caller.account),
-        tags: &wishes.tags,
-        task: wishes.task.as_deref(),
-        modalities: &modalities,
-        region: wishes.region.as_deref().or(moment.region),
-        input_tokens: call.input_estimate.0,
-        now,
-    };
+    let circumstances = circumstances(&call, &wishes, &key, &modalities, snapshot, moment);
     let meant = snapshot.table.meant(&call.model, &circumstances);
     if meant != call.model {
         call.model = meant.to_owned();
@@ -273,8 +316,14 @@ fn plan_one(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<
     let (route, passed) = routes.pick(&circumstances, wishes.route.as_deref()).map_err(|passed| {
         PlanError::NoneFits { model: model.id.clone(), why: why_none(&passed, wishes.route.as_deref()) }
     })?;
-    let quote = snapshot.prices.quote(call.caller.account, &model.id, now, call.input_bound);
-    let quote = quote.map_err(|reason| PlanError::PriceUnavailable { model: call.model.clone(), reason })?;
+    let quote = match requested {
+        Some(requested) => requested.quote.clone(),
+        None => {
+            let quote = snapshot.prices.quote(call.caller.account, &model.id, now, call.input_bound);
+            quote.map_err(|reason| PlanError::PriceUnavailable { model: call.model.clone(), reason })?
+        }
+    };
+    let charged = requested.map(|requested| requested.route.model.id.clone());
     let each = call.output_max.unwrap_or_else(|| model.output_max.min(route.hold_output_tokens));
     let all = |each: Tokens| Tokens(each.0.saturating_mul(u64::from(call.n)));
     let (mut output_bound, mut output_cap) = (all(each), call.output_max.is_none().then_some(each));
@@ -295,7 +344,7 @@ fn plan_one(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<
         }
     }
     let passed = passed.iter().map(|none| passed_over(routes, none)).collect();
-    let (mut unspoken, mut unfit, mut skipped) = (None, None, Vec::new());
+    let (mut unspoken, mut unfit, mut dear, mut skipped) = (None, None, false, Vec::new());
     let mut candidates = Vec::with_capacity(route.targets.len());
     let mut standings = Vec::with_capacity(route.targets.len());
     for target in &route.targets {
@@ -309,8 +358,16 @@ fn plan_one(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<
                 let knows = |strategy| route.strategy == strategy;
                 let (input, region) = (call.input_estimate, circumstances.region);
                 let cost = || cost(target, &snapshot.prices, input, output_bound, now);
-                let needs_cost = moment.explains || knows(Strategy::Cheapest) || route.hedge.is_some();
+                let needs_cost = moment.explains
+                    || knows(Strategy::Cheapest)
+                    || route.hedge.is_some()
+                    || route.cost_percent_max.is_some();
                 let cost = needs_cost.then(cost).flatten();
+                if is_too_dear(cost, route, &quote, &call, output_bound) {
+                    skipped.push(skip(target, "cost"));
+                    dear = true;
+                    continue;
+                }
                 standings.push(Standing {
                     priority: target.priority,
                     weight: target.weight,
@@ -335,6 +392,7 @@ fn plan_one(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<
                 model: model.id.clone(),
                 why: format!("its targets are for other `{why}`"),
             },
+            (None, None) if dear => PlanError::AllTooDear(model.id.clone()),
             (None, None) => PlanError::NoRoute(model.id.clone()),
         });
     }
@@ -354,7 +412,31 @@ fn plan_one(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<
     targets.extend(troubled);
     let region = circumstances.region.map(str::to_owned);
     let (route, instead) = (Arc::clone(route), Vec::new());
-    Ok(Planned { route, quote, targets, output_bound, region, passed, skipped, output_cap, instead, call })
+    Ok(Planned {
+        route,
+        quote,
+        targets,
+        output_bound,
+        region,
+        charged,
+        only_when_short: false,
+        passed,
+        skipped,
+        output_cap,
+        instead,
+        call,
+    })
+}
+
+/// Whether a call would cost us more at a target than its route allows of what its customer pays. Unknown is too dear.
+fn is_too_dear(cost: Option<i64>, route: &Route, quote: &Quote, call: &Call, output: Tokens) -> bool {
+    let Some(percent) = route.cost_percent_max else { return false };
+    let usage =
+        Usage { input: call.input_estimate, output: output.min(Tokens(OUTPUT_EXPECTED)), ..Usage::default() };
+    let tier = tier_for(&quote.tiers, usage.prompt());
+    let rates = tier.map_or(&quote.rates, |tier| &tier.prices);
+    let paid = rates.charge(&usage).map_or(0, NanoCny::get);
+    cost.is_none_or(|cost| i128::from(cost) * 100 > i128::from(paid) * i128::from(percent))
 }
 
 fn skip(target: &Target, why: &str) -> Skipped {

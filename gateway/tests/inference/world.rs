@@ -33,8 +33,8 @@ use hyper_util::{
 use payments::prices::{Book, Published, Sheet};
 use prometheus::Registry;
 use router_config::{
-    Alias, CacheBounds, Condition, Currency, FailureClass, Limits, ListPrice, MicroPerMillion, Model,
-    ModelKind, Provider, Route, RouteTable, Routes, Strategy, Target, WhenShort, catalog,
+    Alias, CacheBounds, ChargedAs, Condition, Currency, FailureClass, Limits, ListPrice, MicroPerMillion,
+    Model, ModelKind, Provider, Route, RouteTable, Routes, Strategy, Target, WhenShort, catalog,
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -266,6 +266,9 @@ impl World {
             fail_over_on: FailureClass::unless_said(),
             total_max: Duration::from_secs(60),
             hedge: None,
+            downgrade_to: Vec::new(),
+            charged_as: ChargedAs::default(),
+            cost_percent_max: None,
             cache: None,
         };
         let table = Arc::new(RouteTable {

@@ -10,8 +10,8 @@ use units::{Livemode, Tokens};
 
 use super::{model, provider::TIMEOUT_MS_MAX, unknown};
 use crate::{
-    Catalog, Condition, FailureClass, Hedge, KeyPath, Model, Problems, Provider, RawHedge, RawRoute,
-    RawTables, RawTarget, RawTargetTable, Route, RouteCache, Strategy, Target, WhenShort, is_word,
+    Catalog, ChargedAs, Condition, FailureClass, Hedge, KeyPath, Model, Problems, Provider, RawHedge,
+    RawRoute, RawTables, RawTarget, RawTargetTable, Route, RouteCache, Strategy, Target, WhenShort, is_word,
     names::check_name,
 };
 
@@ -19,6 +19,10 @@ use crate::{
 const ATTEMPTS_MAX: u32 = 10;
 /// Attempts where a route does not say how many: each target once, and so many at least.
 const ATTEMPTS: u32 = 3;
+/// A target that costs us ten times what customers pay is a mistake in the file.
+const COST_PERCENT_MAX: u32 = 1_000;
+/// More cheaper models than anybody has.
+const DOWNGRADES_MAX: usize = 8;
 /// Output held for a call that names no limit, unless the route says otherwise.
 const HOLD_OUTPUT_TOKENS: u64 = 4_096;
 
@@ -64,6 +68,9 @@ pub(super) struct Served {
     fail_over_on: BTreeSet<FailureClass>,
     total_max: Duration,
     hedge: Option<Hedge>,
+    downgrade_to: Vec<String>,
+    charged_as: ChargedAs,
+    cost_percent_max: Option<u32>,
     cache: Option<RouteCache>,
 }
 
@@ -81,6 +88,9 @@ impl Served {
             fail_over_on: self.fail_over_on.clone(),
             total_max: self.total_max,
             hedge: self.hedge,
+            downgrade_to: self.downgrade_to.clone(),
+            charged_as: self.charged_as,
+            cost_percent_max: self.cost_percent_max,
             cache: self.cache,
         }
     }
@@ -107,6 +117,10 @@ impl Tables<'_> {
         if raw.total_ms_max == 0 || raw.total_ms_max > TIMEOUT_MS_MAX {
             let what = format!("must be from 1 to {TIMEOUT_MS_MAX} milliseconds (a day)");
             problems.add(path.key("total_ms_max"), what);
+        }
+        self.cheaper(path, raw, problems);
+        if raw.cost_percent_max.is_some_and(|percent| percent == 0 || percent > COST_PERCENT_MAX) {
+            problems.add(path.key("cost_percent_max"), format!("must be from 1 to {COST_PERCENT_MAX}"));
         }
         let hedge =
             raw.hedge.as_ref().and_then(|hedge| check_hedge(&path.key("hedge"), hedge, raw, problems));
@@ -149,8 +163,35 @@ impl Tables<'_> {
                 .map_or_else(FailureClass::unless_said, |classes| classes.iter().copied().collect()),
             total_max: Duration::from_millis(raw.total_ms_max),
             hedge,
+            downgrade_to: raw.downgrade_to.clone(),
+            charged_as: raw.charged_as,
+            cost_percent_max: raw.cost_percent_max,
             cache,
         })
+    }
+
+    /// The models that a call which is not covered may be served by.
+    fn cheaper(&self, path: &KeyPath, raw: &RawRoute, problems: &mut Problems) {
+        let path = path.key("downgrade_to");
+        if raw.downgrade_to.len() > DOWNGRADES_MAX {
+            problems.add(path.clone(), format!("more than {DOWNGRADES_MAX} models"));
+        }
+        for (i, name) in raw.downgrade_to.iter().enumerate() {
+            let path = path.index(i);
+            if *name == raw.model {
+                problems.add(path, "this is the route's own model");
+            } else if !self.raw.models.iter().any(|model| model.id == *name) {
+                let known = self.raw.models.iter().map(|model| model.id.as_str());
+                unknown("model", &path, name, known, problems);
+            }
+        }
+        if !raw.downgrade_to.is_empty() && raw.charged_as == ChargedAs::Requested {
+            problems.add_with_help(
+                path,
+                "a cheaper model does not help who is charged by the price of the one that was asked for",
+                "write charged_as = \"serving\", or leave it out",
+            );
+        }
     }
 
     fn targets(&self, path: &KeyPath, raw: &RawRoute, problems: &mut Problems) -> Vec<Target> {
@@ -211,7 +252,9 @@ impl Tables<'_> {
                         Some(("the route takes the cheapest", "choose another strategy"))
                     }
                     (_, Some(_)) => Some(("the route's `hedge` is bounded by cost", "leave `hedge` out")),
-                    _ => None,
+                    _ => raw
+                        .cost_percent_max
+                        .map(|_| ("the route has a `cost_percent_max`", "leave `cost_percent_max` out")),
                 };
                 if let Some((why, help)) = needs
                     && facts.as_ref().and_then(|facts| facts.cost_in(provider.region)).is_none()

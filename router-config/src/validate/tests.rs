@@ -705,3 +705,25 @@ fn a_balance_is_watched_where_it_is_told() {
          write `quirks.balance_path`",
     );
 }
+
+#[test]
+fn cheaper_models_are_known_and_others_and_help_who_takes_them() {
+    let flash = "[[models]]\nid = \"flash\"\ncontext = 9\noutput_max = 9\n[[routes]]\nmodel = \"flash\"\n\
+                 targets = [\"deepseek/deepseek-v4-flash\"]\n";
+    let with = |lines: &str| read(&format!("{GOOD}{lines}\n{flash}"));
+    let table = with("downgrade_to = [\"flash\"]\ncharged_as = \"serving\"").unwrap();
+    assert_eq!(table.routes["deepseek-v4-pro"].0[0].downgrade_to, ["flash"]);
+    let said = |lines: &str| with(lines).unwrap_err().to_string();
+    assert_eq!(
+        said("downgrade_to = [\"flahs\", \"deepseek-v4-pro\"]"),
+        "routes[0].downgrade_to[0]: unknown model `flahs` — did you mean `flash`?\n\
+         routes[0].downgrade_to[1]: this is the route's own model"
+    );
+    assert_eq!(
+        said("downgrade_to = [\"flash\"]\ncharged_as = \"requested\""),
+        "routes[0].downgrade_to: a cheaper model does not help who is charged by the price of the one that was asked for — \
+         write charged_as = \"serving\", or leave it out"
+    );
+    assert!(said("cost_percent_max = 0").starts_with("routes[0].cost_percent_max: must be from 1 to 1000"));
+    assert!(said("cost_percent_max = 50").contains("and the route has a `cost_percent_max`"));
+}

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::World;
-use tests::world::said;
+use tests::world::{said, sent};
 
 use crate::failover::scope;
 
@@ -102,5 +102,23 @@ async fn an_empty_account_of_ours_is_left_shown_and_found_full_again() {
     let upstreams = world.admin_get("/admin/v1/upstreams").await.expect(200).json();
     assert_eq!(of(&upstreams)["keys"][0]["parked"], Value::Null, "{upstreams:#}");
     assert!(world.metric("tollgate_upstream_out_of_funds", &[&label]).await < 0.5);
+    world.books_balance().await;
+}
+
+#[tokio::test]
+async fn what_a_call_is_for_chooses_the_model() {
+    let world = World::demo().await;
+    for (model, task, meant) in [
+        ("auto", "", "sim-fast"),
+        ("auto", "payment-intent", "sim-fast"),
+        ("auto", "refund-reasoning", "sim-smart"),
+        ("auto", "dispute", "sim-smart"),
+        ("payment-intent", "", "sim-fast"),
+        ("dispute", "", "sim-smart"),
+    ] {
+        let request = world.request(reqwest::Method::POST, "/v1/chat/completions").json(&said(model, "hi"));
+        let answer = sent(request.header("x-tollgate-task", task)).await.expect(200);
+        assert_eq!(answer.header("x-tollgate-model"), meant, "{model} for {task}");
+    }
     world.books_balance().await;
 }

@@ -418,3 +418,25 @@ async fn an_empty_balance_parks_the_key_before_a_call_finds_out() {
     }
     upkeep.abort();
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_costs_more_than_is_paid_is_left_out_in_busy_hours() {
+    // A hundred tokens of output bring 0.0002 yuan; by the catalog they cost four times that at the one in these hours, and
+    // thirteen times at the other.
+    let targets = |route: &str| priced(route).replacen("\"b/deepseek-v4-pro\"", "\"b/deepseek-v4-flash\"", 1);
+    let sim = Sim::open(&targets(""));
+    assert_eq!(sim.call(false).await.headers["x-tollgate-provider"], "a");
+    let sim = Sim::open(&targets("cost_percent_max = 500"));
+    let fared = sim.call(false).await;
+    assert_eq!(fared.headers["x-tollgate-provider"], "b", "{}", fared.text);
+    assert_eq!(
+        fared.headers["x-tollgate-decision"], "strategy=priority; skipped=a/deepseek-v4-pro (cost)",
+        "{}",
+        fared.text
+    );
+    let sim = Sim::open(&targets("cost_percent_max = 100"));
+    let fared = sim.call(false).await;
+    assert_eq!(fared.status, 503);
+    assert!(fared.text.contains("no_target_within_cost"), "{}", fared.text);
+    assert_eq!(sim.far("a").times() + sim.far("b").times(), 0);
+}

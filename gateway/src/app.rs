@@ -41,7 +41,8 @@ use crate::{
     dispatch::TargetHealth,
     edge::{self, ConnLimits},
     inference::{Front, Parts},
-    keys::{KeyTable, Keys, Paces},
+    keys::{KeyTable, Keys},
+    limits::{self, LimitMetrics, Limits, Shared},
     meter::Tails,
     outbound::Outbound,
     plan::Snapshots,
@@ -152,7 +153,10 @@ pub async fn start(
     publisher.begin().await.context("the price list cannot be published")?;
     let snapshots = publisher.snapshots();
 
-    let (key_table, keys) = keys(&books.store, &key_secret, &snapshots, &clock).await?;
+    let (shared, counting) = shared_limits(&settings, &metrics).await?.unzip();
+    let bounds = snapshots.clone();
+    let limits = Limits::new(move || Arc::clone(&bounds.load().table), clock.clone(), shared);
+    let (key_table, keys) = keys(&books.store, &key_secret, limits, &clock).await?;
     let holds =
         Holds::new(books.store.clone(), books.admission.clone(), books.journal.clone(), clock.clone());
     let caps = settings.payments.grants;
@@ -307,6 +311,9 @@ pub async fn start(
     });
     if let Some(reloader) = reloader.clone().filter(Reloader::is_watched) {
         watch(reloader, &background, &stop_background);
+    }
+    if let Some(counting) = counting {
+        background.spawn(counting.run(stop_background.clone()));
     }
     background.spawn(follow_keys(store.clone(), key_table, stop_background.clone()));
     background.spawn({
@@ -499,21 +506,29 @@ fn admin_token(settings: &Settings, _folder: &Path) -> anyhow::Result<AdminToken
     AdminToken::read_or_make(&path).with_context(|| format!("the admin token in {}", path.display()))
 }
 
+/// The Redis in which several nodes count together, looked for once, and what has to run beside it.
+async fn shared_limits(
+    settings: &Settings,
+    metrics: &Metrics,
+) -> anyhow::Result<Option<(Shared, limits::Worker)>> {
+    let Some(url) = &settings.limits.redis else { return Ok(None) };
+    let seen = LimitMetrics::new(metrics.registry())?;
+    let (shared, mut counting) = Shared::open(url.expose(), settings.limits.redis_max, seen)
+        .map_err(|error| anyhow::anyhow!("`limits.redis`: {}", error.category()))?;
+    counting.begin().await;
+    Ok(Some((shared, counting)))
+}
+
 async fn keys(
     store: &Store,
     secret: &Arc<[u8]>,
-    snapshots: &Snapshots,
+    limits: Limits,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<(Arc<KeyTable>, Keys)> {
     let source = StoredKeys(store.clone());
     let known: HashMap<_, _> = source.all().await?.into_iter().collect();
-    let snapshots = snapshots.clone();
-    let paces = Paces::new(move || {
-        let limits = &snapshots.load().table.limits;
-        (limits.requests_per_minute, limits.tokens_per_minute)
-    });
     let table = Arc::new(KeyTable::from_pointee(known));
-    Ok((table.clone(), Keys::new(table, secret, Arc::new(source), paces, clock.clone())))
+    Ok((table.clone(), Keys::new(table, secret, Arc::new(source), limits, clock.clone())))
 }
 
 fn readiness(store: &Store, snapshots: &Snapshots) -> Result<(), String> {

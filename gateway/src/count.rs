@@ -19,6 +19,7 @@ use crate::{
     chat::Kind,
     dialect::{limit_headers, messages, whole_body},
     keys::Authed,
+    limits::Limits,
     models,
     plan::Snapshots,
     rescue::Failure,
@@ -29,6 +30,7 @@ type BytesMax = Arc<dyn Fn() -> usize + Send + Sync>;
 /// Answers `POST /v1/messages/count_tokens`.
 #[derive(Clone)]
 pub struct Count {
+    limits: Limits,
     snapshots: Snapshots,
     clock: Arc<dyn Clock>,
     body_max_bytes: BytesMax,
@@ -43,11 +45,12 @@ impl fmt::Debug for Count {
 impl Count {
     /// For the models in `snapshots`; `body_max_bytes` is asked at every call.
     pub fn new(
+        limits: Limits,
         snapshots: Snapshots,
         clock: Arc<dyn Clock>,
         body_max_bytes: impl Fn() -> usize + Send + Sync + 'static,
     ) -> Self {
-        Self { snapshots, clock, body_max_bytes: Arc::new(body_max_bytes) }
+        Self { limits, snapshots, clock, body_max_bytes: Arc::new(body_max_bytes) }
     }
 
     async fn count<B>(self, authed: Authed<B>) -> Result<Response<Body>, Failure>
@@ -55,7 +58,9 @@ impl Count {
         B: http_body::Body<Data = Bytes>,
         B::Error: Into<BodyError>,
     {
-        let Authed { incoming, caller, requests } = authed;
+        let Authed { incoming, caller } = authed;
+        incoming.seen.counted();
+        let requests = self.limits.request(&caller).await?;
         let body = whole_body(&incoming.head.headers, incoming.body, (self.body_max_bytes)()).await?;
         let counted = messages::count(&body)?;
         // Only of models that the caller may ask for is anything told.
@@ -63,7 +68,9 @@ impl Count {
         let mut answer = Response::new(Body::whole(json!({ "input_tokens": counted.input.0 }).to_string()));
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        limit_headers(headers, Kind::Requests, &requests);
+        if let Some(requests) = requests {
+            limit_headers(headers, Kind::Requests, &requests);
+        }
         Ok(answer)
     }
 }

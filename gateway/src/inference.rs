@@ -19,7 +19,7 @@ use units::{Clock, RequestId};
 use crate::{
     body::{Body, BodyError},
     cache::Cache,
-    chat::{Endpoint, TokenPace},
+    chat::Endpoint,
     count::Count,
     dialect::{
         DecodeLayer, ErrorBody,
@@ -41,7 +41,7 @@ use crate::{
 pub struct Parts {
     /// What time it is.
     pub clock: Arc<dyn Clock>,
-    /// Whose keys count, and how fast they may go.
+    /// Whose keys count, and how far they may go.
     pub keys: Keys,
     /// Routes and prices.
     pub snapshots: Snapshots,
@@ -111,7 +111,8 @@ where
             move || snapshots.load().table.limits.clone()
         };
         let (admits, reads, counted) = (table(&snapshots), table(&snapshots), table(&snapshots));
-        let pace: Arc<dyn TokenPace> = Arc::new(keys.paces().clone());
+        let limits = keys.limits().clone();
+        let counts_by = limits.clone();
         let rests: Arc<dyn Health> = Arc::clone(&health) as _;
         // Whatever breaks below, the client gets a well-formed answer with its id on it.
         let rescue = RescueLayer::new(Arc::clone(&clock), topup_url, keep_alive, metrics.clone());
@@ -120,7 +121,9 @@ where
         let auth = AuthLayer::new(keys);
         let counts =
             ServiceBuilder::new().layer(rescue.clone()).layer(admit.clone()).layer(auth.clone()).service(
-                Count::new(Arc::clone(&snapshots), Arc::clone(&clock), move || counted().body_max_bytes),
+                Count::new(counts_by, Arc::clone(&snapshots), Arc::clone(&clock), move || {
+                    counted().body_max_bytes
+                }),
             );
         let calls = ServiceBuilder::new()
             .layer(rescue)
@@ -130,8 +133,8 @@ where
             .layer(PlanLayer::new(snapshots, rests, Arc::clone(&clock), region)) //                           Call -> Planned
             // Above here every error is a failure with a face; below, the rooms' own.
             .map_err(Failure::from)
-            .layer(MeterLayer::new(till, pace, tails, metrics.clone(), cache)) // one hold, however many are tried below
-            .service(Dispatch::new(upstreams, health, clock, metrics)); //                   Covered -> Answer
+            .layer(MeterLayer::new(till, limits.clone(), tails, metrics.clone(), cache)) // one hold, however many are tried below
+            .service(Dispatch::new(upstreams, health, limits, clock, metrics)); //                   Covered -> Answer
         Self { calls: BoxCloneSyncService::new(calls), counts: BoxCloneSyncService::new(counts) }
     }
 }

@@ -19,6 +19,7 @@ pub mod fuzzing;
 pub mod inference;
 pub mod json;
 pub mod keys;
+pub mod limits;
 pub mod meter;
 pub mod models;
 pub mod outbound;

@@ -52,6 +52,8 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// What is known of providers and models.
     pub catalog: Arc<Catalog>,
+    /// Where limits are counted.
+    pub limits: LimitSettings,
     /// Providers, models, routes and limits.
     pub table: Arc<RouteTable>,
     /// The key of each provider that has one, by the provider's id.
@@ -116,6 +118,15 @@ pub struct StoreSettings {
     pub path: PathBuf,
     /// The PostgreSQL database that has the books, if the folder has not.
     pub url: Option<Secret>,
+}
+
+/// What `[limits]` says of where limits are counted; what they are stands in the table.
+#[derive(Debug, Clone)]
+pub struct LimitSettings {
+    /// The URL of the Redis in which several nodes count together; each counts by itself where absent.
+    pub redis: Option<Secret>,
+    /// How long a call waits for it.
+    pub redis_max: Duration,
 }
 
 /// `[payments]`

@@ -6,6 +6,7 @@
 //! only named here ([`SecretRef`]). What is known of providers and models before a file says anything is the [`Catalog`].
 
 mod alias;
+mod bounds;
 mod cache;
 mod catalog;
 mod condition;
@@ -27,6 +28,7 @@ mod target;
 mod validate;
 
 pub use alias::{Alias, RawAlias};
+pub use bounds::{Bounds, Limits};
 pub use cache::{CacheBounds, RawCache, RawRouteCache, RouteCache};
 pub use catalog::{
     ANY_KIND, BadOverlay, Catalog, CatalogModel, Cost, CostTier, Figures, ImportNames, OffPeak, OtherRegion,
@@ -42,10 +44,10 @@ pub use nearest::nearest;
 pub use price::parse_micro;
 pub use problem::{KeyPath, PathPart, Problem, Problems};
 pub use quirks::{ErrorClass, ForcedToolChoice, Quirks, RawQuirks, RawUsage, ToolIds, UsageConvention};
-pub use raw::{RawLimits, RawModel, RawPrice, RawProvider, RawRoute, RawTables};
+pub use raw::{RawBounds, RawLimits, RawModel, RawPrice, RawProvider, RawRoute, RawTables};
 pub use strategy::{ChargedAs, Standing, Strategy, WhenShort, order};
 pub use table::{
-    BadSecretRef, Currency, Limits, ListPrice, MicroPerMillion, Model, NoRoute, Picked, Provider, Route,
-    RouteTable, Routes, SecretRef, Target,
+    BadSecretRef, Currency, ListPrice, MicroPerMillion, Model, NoRoute, Picked, Provider, Route, RouteTable,
+    Routes, SecretRef, Target,
 };
 pub use target::{RawTarget, RawTargetTable};

@@ -3,6 +3,8 @@
 //! The comments on the fields are published: they are the descriptions of the JSON schema. No shape here shows itself
 //! with `Debug`, for a secret may have been pasted where its name belongs.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use units::Livemode;
@@ -87,6 +89,12 @@ pub struct RawProvider {
     /// The balance below which somebody is alerted, in the currency of our account there: `"100.00"`. For providers that
     /// tell it, as DeepSeek does; where absent, only an empty account is told of.
     pub balance_alert: Option<String>,
+    /// Requests per minute that we send it; as many as come where absent.
+    pub requests_per_minute: Option<u32>,
+    /// Tokens per minute that we send it and have it write; as many as come where absent.
+    pub tokens_per_minute: Option<u64>,
+    /// Calls of ours that it answers at once; as many as come where absent.
+    pub concurrency_max: Option<u32>,
 }
 
 /// A model that clients may ask for.
@@ -105,6 +113,12 @@ pub struct RawModel {
     pub output_max: Option<u64>,
     /// What the customer pays, until a price list is published. Without it the model waits for a list that has it.
     pub price: Option<RawPrice>,
+    /// Requests per minute for this model, of all accounts together; as many as come where absent.
+    pub requests_per_minute: Option<u32>,
+    /// Tokens per minute of this model, of all accounts together; as many as come where absent.
+    pub tokens_per_minute: Option<u64>,
+    /// Calls for this model in flight at once, of all accounts together; as many as come where absent.
+    pub concurrency_max: Option<u32>,
 }
 
 /// What the customer pays for a million tokens: decimal strings, never numbers, so that nothing is rounded.
@@ -177,6 +191,20 @@ pub struct RawLimits {
     pub requests_per_minute: u32,
     /// Tokens per minute of a key that has no figure of its own.
     pub tokens_per_minute: u64,
+    /// Calls in flight at once of a key that has no figure of its own; as many as come where absent.
+    pub concurrency_max: Option<u32>,
+    /// What all keys of an account may ask together, where the account has no table of its own.
+    pub account: RawBounds,
+    /// The same for single accounts, by id: what is written here counts instead of `[limits.account]`, key by key.
+    pub accounts: BTreeMap<String, RawBounds>,
+    /// A Redis in which several nodes count together: `redis://cache.example.com/0`, `rediss://` for TLS, or where its URL
+    /// is kept: `env:NAME` or `file:PATH`. Each node counts by itself where absent.
+    pub redis: Option<String>,
+    /// Milliseconds that a call waits for that Redis before this node decides by itself.
+    pub redis_ms_max: u64,
+    /// How many nodes share the limits while Redis is away: each then keeps this part of them. As many as were last seen
+    /// where absent.
+    pub nodes: Option<u32>,
     /// Bytes of the largest request body.
     pub body_max_bytes: usize,
     /// Calls in flight at once in this process; more are turned away.
@@ -185,10 +213,32 @@ pub struct RawLimits {
 
 impl Default for RawLimits {
     fn default() -> Self {
-        let Limits { requests_per_minute, tokens_per_minute, body_max_bytes, calls_in_flight_max } =
-            Limits::default();
-        Self { requests_per_minute, tokens_per_minute, body_max_bytes, calls_in_flight_max }
+        let usual = Limits::default();
+        Self {
+            requests_per_minute: usual.requests_per_minute,
+            tokens_per_minute: usual.tokens_per_minute,
+            concurrency_max: usual.concurrency_max,
+            account: RawBounds::default(),
+            accounts: BTreeMap::new(),
+            redis: None,
+            redis_ms_max: 50,
+            nodes: usual.nodes,
+            body_max_bytes: usual.body_max_bytes,
+            calls_in_flight_max: usual.calls_in_flight_max,
+        }
     }
+}
+
+/// What somebody may ask; what is absent is not bounded.
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawBounds {
+    /// Requests per minute.
+    pub requests_per_minute: Option<u32>,
+    /// Tokens per minute.
+    pub tokens_per_minute: Option<u64>,
+    /// Calls in flight at once.
+    pub concurrency_max: Option<u32>,
 }
 
 fn live() -> Livemode {

@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use units::{Livemode, Tokens};
 
 use crate::{
-    Alias, Auth, CacheBounds, Capability, CatalogModel, ChargedAs, Circumstances, Condition, FailureClass,
-    Hedge, ModelKind, Quirks, Region, RouteCache, Strategy, Unfit, WhenShort, Wire, alias,
+    Alias, Auth, Bounds, CacheBounds, Capability, CatalogModel, ChargedAs, Circumstances, Condition,
+    FailureClass, Hedge, Limits, ModelKind, Quirks, Region, RouteCache, Strategy, Unfit, WhenShort, Wire,
+    alias,
 };
 
 /// Everything routing needs, as one immutable snapshot.
@@ -128,6 +129,8 @@ pub struct Provider {
     pub probe_every: Option<Duration>,
     /// The balance of our account there below which somebody is alerted, in millionths of its currency.
     pub balance_alert_micro: Option<i64>,
+    /// What we send it.
+    pub bounds: Bounds,
 }
 
 /// The currency a price is written in.
@@ -209,6 +212,8 @@ pub struct Model {
     pub output_max: Tokens,
     /// What the customer pays until a price list is published. A model without a price waits for one that has it.
     pub price: Option<ListPrice>,
+    /// What all callers together may ask of it.
+    pub bounds: Bounds,
 }
 
 /// One place that can serve a model.
@@ -313,28 +318,4 @@ pub struct Route {
     pub cost_percent_max: Option<u32>,
     /// Whether an answer may be given again.
     pub cache: Option<RouteCache>,
-}
-
-/// Bounds on what callers may ask.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// Requests per minute of a key that has no figure of its own.
-    pub requests_per_minute: u32,
-    /// Tokens per minute of a key that has no figure of its own.
-    pub tokens_per_minute: u64,
-    /// Largest request body, in bytes.
-    pub body_max_bytes: usize,
-    /// Calls in flight at once in this process.
-    pub calls_in_flight_max: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            requests_per_minute: 600,
-            tokens_per_minute: 1_000_000,
-            body_max_bytes: 26_214_400,
-            calls_in_flight_max: 2_048,
-        }
-    }
 }

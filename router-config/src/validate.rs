@@ -10,9 +10,7 @@ use std::{
 };
 
 use self::route::{Served, Tables};
-use crate::{
-    Catalog, KeyPath, Limits, Problems, RawLimits, RawTables, RouteTable, Routes, alias, catalog, nearest,
-};
+use crate::{Catalog, KeyPath, Problems, RawTables, RouteTable, Routes, alias, bounds, catalog, nearest};
 
 impl RawTables {
     /// Checks everything before refusing anything.
@@ -39,7 +37,7 @@ impl RawTables {
             );
         }
 
-        let limits = limits(&self.limits, &mut problems);
+        let limits = bounds::limits(&self.limits, &mut problems);
         let providers: BTreeMap<_, _> = (self.providers.iter().enumerate())
             .filter_map(|(i, raw)| {
                 provider::check(&KeyPath::new("providers").index(i), raw, catalog, &mut problems)
@@ -89,26 +87,6 @@ fn unique<T>(rows: &[T], table: &str, key: &str, name: impl Fn(&T) -> &String, p
             first.insert(name, i);
         }
     }
-}
-
-fn limits(raw: &RawLimits, problems: &mut Problems) -> Limits {
-    let &RawLimits { requests_per_minute, tokens_per_minute, body_max_bytes, calls_in_flight_max } = raw;
-    let limits = Limits { requests_per_minute, tokens_per_minute, body_max_bytes, calls_in_flight_max };
-    for (key, zero) in [
-        ("requests_per_minute", limits.requests_per_minute == 0),
-        ("tokens_per_minute", limits.tokens_per_minute == 0),
-        ("body_max_bytes", limits.body_max_bytes == 0),
-        ("calls_in_flight_max", limits.calls_in_flight_max == 0),
-    ] {
-        if zero {
-            problems.add_with_help(
-                KeyPath::new("limits").key(key),
-                "a limit of 0 would turn everyone away",
-                "leave the key out for the usual limit",
-            );
-        }
-    }
-    limits
 }
 
 /// Notes a name that stands in no table, with the one that was probably meant, or all if they are few.

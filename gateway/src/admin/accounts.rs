@@ -54,6 +54,8 @@ pub struct NewKey {
     pub requests_per_minute: Option<u32>,
     /// Tokens per minute.
     pub tokens_per_minute: Option<u64>,
+    /// Calls in flight at once.
+    pub concurrency_max: Option<u32>,
 }
 
 impl std::fmt::Debug for NewKey {
@@ -159,6 +161,7 @@ pub async fn create_key(
         livemode,
         requests_per_minute: new.requests_per_minute,
         tokens_per_minute: new.tokens_per_minute,
+        concurrency_max: new.concurrency_max,
         created_at: at,
         revoked_at: None,
         expires_at: None,

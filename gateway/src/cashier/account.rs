@@ -111,6 +111,7 @@ pub(super) async fn key(
         "limits": {
             "requests_per_minute": caller.limits.requests_per_minute,
             "tokens_per_minute": caller.limits.tokens_per_minute,
+            "concurrency_max": caller.limits.concurrency_max,
         },
         "temporary": caller.money_only,
         "budgets": budgets,

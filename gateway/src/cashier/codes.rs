@@ -85,7 +85,7 @@ pub(super) async fn redeem(
     body: Bytes,
 ) -> Result<Response, PayError> {
     let caller = cashier.keys.authenticate(&headers).await?;
-    cashier.keys.paces().request(&caller)?;
+    cashier.keys.limits().request(&caller).await?;
     let idempotency_key = idempotency_key(&headers)?;
     let wanted: Wanted = object(&body, &["code"])?;
     let code = wanted.code.ok_or_else(|| PayError::missing("code", "code is missing"))?;

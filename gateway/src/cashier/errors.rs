@@ -10,7 +10,7 @@ use payments::{
 };
 use serde_json::Value;
 
-use crate::{chat::TooFast, dialect::ErrorBody, keys::AuthError};
+use crate::{chat::TooFast, dialect::ErrorBody, keys::AuthError, rescue::limit_members};
 
 /// A refusal by the account, payment and operations endpoints. It travels to [`super::shape`], which puts the request's
 /// id on it.
@@ -132,12 +132,13 @@ impl From<AuthError> for PayError {
 
 impl From<TooFast> for PayError {
     fn from(error: TooFast) -> Self {
-        let (kind, limit, wait) =
-            (error.kind.as_str(), error.standing.limit, error.retry_after.as_secs() + 1);
-        let words =
-            format!("Rate limit reached for this API key: {limit} {kind} per minute. Try again in {wait} s.");
-        let refused = Self::new(StatusCode::TOO_MANY_REQUESTS, kind, "rate_limit_exceeded", words);
-        Self { retry_after: Some(wait), ..refused }
+        let secs = u64::try_from(error.retry_after.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX).max(1);
+        let (kind, code) = (error.kind.error_type(), error.kind.error_code());
+        let mut refused = Self::new(StatusCode::TOO_MANY_REQUESTS, kind, code, error.to_string());
+        for (name, value) in limit_members(&error) {
+            refused = refused.with(name, value);
+        }
+        Self { retry_after: Some(secs), ..refused }
     }
 }
 

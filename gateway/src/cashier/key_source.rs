@@ -47,6 +47,7 @@ fn record(key: ApiKey) -> KeyRecord {
         limits: KeyLimits {
             requests_per_minute: key.requests_per_minute,
             tokens_per_minute: key.tokens_per_minute,
+            concurrency_max: key.concurrency_max,
         },
         revoked: key.revoked_at.is_some(),
         expires_at: key.expires_at,

@@ -137,6 +137,7 @@ pub struct Seen(Arc<SeenState>);
 struct SeenState {
     model: OnceLock<String>,
     streams: AtomicBool,
+    counted: AtomicBool,
 }
 
 impl Seen {
@@ -153,6 +154,16 @@ impl Seen {
     /// Notes that the answer is to come in pieces.
     pub fn streams(&self) {
         self.0.streams.store(true, Ordering::Release);
+    }
+
+    /// Notes that the limits have been asked about it.
+    pub fn counted(&self) {
+        self.0.counted.store(true, Ordering::Release);
+    }
+
+    /// Whether the limits have been asked about it.
+    pub fn is_counted(&self) -> bool {
+        self.0.counted.load(Ordering::Acquire)
     }
 
     /// Whether the answer is to come in pieces.

@@ -24,4 +24,6 @@ pub struct KeyLimits {
     pub requests_per_minute: Option<u32>,
     /// Tokens per minute.
     pub tokens_per_minute: Option<u64>,
+    /// Calls in flight at once.
+    pub concurrency_max: Option<u32>,
 }

@@ -25,7 +25,7 @@ pub use endpoint::{Endpoint, Spoken};
 pub use event::{Break, BreakReason, Chunk, UsageSeen};
 pub use head::{HEAD_MAX_BYTES, head_bytes};
 pub use hops::{HOPS_HEADER, HOPS_MAX, hops};
-pub use limit::{Kind, Reservation, Standing, TokenPace, TooFast};
+pub use limit::{Kind, Scope, Standing, TooFast};
 pub use text::TextSize;
 pub use trail::Trail;
 pub use wishes::{CacheWish, Wishes};

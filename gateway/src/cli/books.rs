@@ -59,6 +59,7 @@ pub(super) struct KeyWish {
     pub(super) secret_file: Option<PathBuf>,
     pub(super) requests_per_minute: Option<u32>,
     pub(super) tokens_per_minute: Option<u64>,
+    pub(super) concurrency_max: Option<u32>,
 }
 
 /// `keys create`
@@ -74,6 +75,7 @@ pub(super) async fn create_key(config: &Path, wish: KeyWish, format: Format) -> 
                 secret,
                 requests_per_minute: wish.requests_per_minute,
                 tokens_per_minute: wish.tokens_per_minute,
+                concurrency_max: wish.concurrency_max,
             };
             let key = admin::create_key(store, key_secret.as_bytes(), &**clock, new).await;
             match key {
@@ -88,6 +90,7 @@ pub(super) async fn create_key(config: &Path, wish: KeyWish, format: Format) -> 
                 "secret": secret,
                 "requests_per_minute": wish.requests_per_minute,
                 "tokens_per_minute": wish.tokens_per_minute,
+                "concurrency_max": wish.concurrency_max,
             });
             ask(client, token, Method::POST, format!("{url}/admin/v1/keys"), Some(&body)).await
         }

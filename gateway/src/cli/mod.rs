@@ -176,6 +176,9 @@ enum KeysVerb {
         /// Tokens per minute.
         #[arg(long)]
         tokens_per_minute: Option<u64>,
+        /// Calls in flight at once.
+        #[arg(long)]
+        concurrency_max: Option<u32>,
         #[command(flatten)]
         format: Format,
     },
@@ -283,9 +286,17 @@ async fn run(verb: Verb) -> Result<Exit, Failed> {
             secret_file,
             requests_per_minute,
             tokens_per_minute,
+            concurrency_max,
             format,
         }) => {
-            let new = books::KeyWish { account, name, secret_file, requests_per_minute, tokens_per_minute };
+            let new = books::KeyWish {
+                account,
+                name,
+                secret_file,
+                requests_per_minute,
+                tokens_per_minute,
+                concurrency_max,
+            };
             books::create_key(&config.config, new, format).await
         }
         Verb::Ledger(LedgerVerb::TrialBalance { config, format }) => {

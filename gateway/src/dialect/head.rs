@@ -26,6 +26,8 @@ pub fn limit_headers(headers: &mut HeaderMap, kind: Kind, standing: &Standing) {
             HeaderName::from_static("x-ratelimit-remaining-tokens"),
             HeaderName::from_static("x-ratelimit-reset-tokens"),
         ],
+        // OpenAI has no headers for it.
+        Kind::Concurrency => return,
     };
     let [limit, remaining, reset] = names;
     headers.insert(limit, standing.limit.into());

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     body::{Body, BodyError},
-    chat::{Call, Caller, Endpoint, HEAD_MAX_BYTES, HOPS_MAX, Kind, Seen, Standing, head_bytes, hops},
+    chat::{Call, Caller, Endpoint, HEAD_MAX_BYTES, HOPS_MAX, Kind, Seen, head_bytes, hops},
     edge::Incoming,
     keys::Authed,
     meter::{Reply, ReplyBody},
@@ -104,11 +104,10 @@ where
         let mut ready = mem::replace(&mut self.inner, clone);
         let (max, keep_alive) = ((self.layer.body_max_bytes)(), self.layer.keep_alive);
         Box::pin(async move {
-            let requests = authed.requests;
             let call = decode(authed, max).await?;
             let voices = Voices::of(&call);
             let reply = ready.call(call).await?;
-            Ok(encode(reply, requests, voices, keep_alive))
+            Ok(encode(reply, voices, keep_alive))
         })
     }
 }
@@ -118,7 +117,7 @@ where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<BodyError>,
 {
-    let Authed { incoming, caller, .. } = authed;
+    let Authed { incoming, caller } = authed;
     let Incoming { id, received, head, body, endpoint, seen } = incoming;
     if head_bytes(&head.headers) > HEAD_MAX_BYTES as usize {
         return Err(DecodeError::HeadTooLarge { max: HEAD_MAX_BYTES });
@@ -213,7 +212,7 @@ where
     Err(DecodeError::TooLarge { max })
 }
 
-fn encode(reply: Reply, requests: Standing, voices: Voices, keep_alive: Duration) -> Response<Body> {
+fn encode(reply: Reply, voices: Voices, keep_alive: Duration) -> Response<Body> {
     let Reply { head, body } = reply;
     let mut voice = voices.voice(head.spoken, &head.model);
     let (mut answer, bill) = match body {
@@ -255,7 +254,10 @@ fn encode(reply: Reply, requests: Standing, voices: Voices, keep_alive: Duration
     }
     let ms = u64::try_from(head.overhead.as_millis()).unwrap_or(u64::MAX);
     headers.insert(HeaderName::from_static("x-tollgate-overhead-ms"), ms.into());
-    limit_headers(headers, Kind::Requests, &requests);
-    limit_headers(headers, Kind::Tokens, &head.tokens);
+    for (kind, standing) in [(Kind::Requests, head.requests), (Kind::Tokens, head.tokens)] {
+        if let Some(standing) = standing {
+            limit_headers(headers, kind, &standing);
+        }
+    }
     answer
 }

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use router_config::Target;
 use tokio::time::{Instant, sleep};
 use tower::Service;
-use units::Clock;
+use units::{Clock, Tokens};
 
 use super::{
     Busy, DispatchError, Pass, TargetHealth,
@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     chat::{Attempt, AttemptResult, Spoken, Trail},
+    limits::{Limits, Permit},
     plan::{Candidate, Covered, Planned},
     provider::{Adjusted, Answered, Fault, Reply, Upstreams},
     telemetry::Metrics,
@@ -39,6 +40,8 @@ pub struct Answer {
     pub answered: Answered,
     /// Says that the target is at it, until it is dropped.
     pub busy: Option<Busy>,
+    /// What was taken of the limits of what we send its provider.
+    pub permit: Permit,
 }
 
 /// Asks upstreams.
@@ -46,6 +49,7 @@ pub struct Answer {
 pub struct Dispatch {
     upstreams: Arc<ArcSwap<Upstreams>>,
     health: Arc<TargetHealth>,
+    limits: Limits,
     budgets: Arc<Budgets>,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
@@ -55,19 +59,22 @@ pub struct Dispatch {
 struct Tried {
     place: usize,
     pass: Pass,
+    permit: Permit,
     took: Duration,
     came: Result<Reply, Fault>,
 }
 
 impl Dispatch {
-    /// Asks those in `upstreams`, which is replaced when the table is, and keeps `health` up to date.
+    /// Asks those in `upstreams`, which is replaced when the table is, within what `limits` let us send them, and keeps
+    /// `health` up to date.
     pub fn new(
         upstreams: Arc<ArcSwap<Upstreams>>,
         health: Arc<TargetHealth>,
+        limits: Limits,
         clock: Arc<dyn Clock>,
         metrics: Metrics,
     ) -> Self {
-        Self { upstreams, health, budgets: Arc::default(), clock, metrics }
+        Self { upstreams, health, limits, budgets: Arc::default(), clock, metrics }
     }
 
     async fn run(self, covered: Covered) -> Result<Answer, DispatchError> {
@@ -108,10 +115,11 @@ impl<'a> Asking<'a> {
                 Turn::Over => break,
             };
             let Some(target) = self.target(place) else { break };
+            let Some(permit) = self.permitted(place, &mut turns).await else { continue };
             if let Some((from, fault)) = failed.last() {
                 self.count_failover(from, target, fault);
             }
-            for tried in self.ask(place, pass, deadline, &mut turns).await {
+            for tried in self.ask(place, (pass, permit), deadline, &mut turns).await {
                 let Some(candidate) = self.planned.targets.get(tried.place) else { continue };
                 let target = &candidate.target;
                 self.note(target, &tried);
@@ -122,11 +130,14 @@ impl<'a> Asking<'a> {
                         let region = self.planned.region.as_deref();
                         let busy = tried.pass.answered(stream, region, tried.took, left);
                         let (target, spoken) = (target.clone(), candidate.spoken);
-                        return Ok(Answer { target, spoken, adjusted, answered, busy });
+                        let permit = tried.permit;
+                        return Ok(Answer { target, spoken, adjusted, answered, busy, permit });
                     }
                     Err(fault) => {
                         let key = tried.pass.key();
                         tried.pass.failed(&fault);
+                        // It was asked, and wrote nothing.
+                        tried.permit.settle(Tokens(0));
                         self.report(target, &fault);
                         turns.failed(tried.place, key, &fault);
                         failed.push((target, fault));
@@ -138,6 +149,20 @@ impl<'a> Asking<'a> {
             }
         }
         Err(self.given_up(&failed, turns.soonest()))
+    }
+
+    /// Leave to send the call to a candidate's provider; where it is at one of the limits of what we send it, the next is
+    /// asked.
+    async fn permitted(&self, place: usize, turns: &mut Turns<'_>) -> Option<Permit> {
+        let provider = &self.target(place)?.provider.id;
+        let estimate = self.planned.call.input_estimate.saturating_plus(self.planned.output_bound);
+        match self.dispatch.limits.upstream(provider, estimate).await {
+            Ok(permit) => Some(permit),
+            Err(too_fast) => {
+                turns.full(place, too_fast.retry_after);
+                None
+            }
+        }
     }
 
     async fn wait(&self, wait: Duration) {
@@ -157,11 +182,17 @@ impl<'a> Asking<'a> {
 
     /// Asks a candidate and, where its route has that and it is slow, another beside it. What has failed comes first;
     /// what answered, if anything did, is the last.
-    async fn ask(&self, place: usize, pass: Pass, deadline: Instant, turns: &mut Turns<'_>) -> Vec<Tried> {
+    async fn ask(
+        &self,
+        place: usize,
+        leave: (Pass, Permit),
+        deadline: Instant,
+        turns: &mut Turns<'_>,
+    ) -> Vec<Tried> {
         let begun = Instant::now();
         self.trail.begins(self.closing_stops_cost(place));
         let patience = self.patience(place);
-        let mut first = pin!(self.ask_one(place, pass, deadline));
+        let mut first = pin!(self.ask_one(place, leave, deadline));
         let Some(patience) = patience else {
             let tried = first.await;
             self.trail.waits(begun.elapsed());
@@ -172,15 +203,15 @@ impl<'a> Asking<'a> {
                 self.trail.waits(begun.elapsed());
                 return vec![tried];
             }
-            () = sleep(patience) => self.beside(turns),
+            () = sleep(patience) => self.beside(turns).await,
         };
-        let Some((other, pass)) = beside else {
+        let Some((other, leave)) = beside else {
             let tried = first.await;
             self.trail.waits(begun.elapsed());
             return vec![tried];
         };
         self.trail.begins_beside(self.closing_stops_cost(other));
-        let mut second = pin!(self.ask_one(other, pass, deadline));
+        let mut second = pin!(self.ask_one(other, leave, deadline));
         let (won, lost) = tokio::select! {
             tried = &mut first => if tried.came.is_ok() { (vec![tried], Some(other)) } else { (vec![tried, second.await], None) },
             tried = &mut second => if tried.came.is_ok() { (vec![tried], Some(place)) } else { (vec![tried, first.await], None) },
@@ -204,19 +235,24 @@ impl<'a> Asking<'a> {
     }
 
     /// Another to be asked now, if what second attempts may cost allows it.
-    fn beside(&self, turns: &mut Turns<'_>) -> Option<(usize, Pass)> {
+    async fn beside(&self, turns: &mut Turns<'_>) -> Option<(usize, (Pass, Permit))> {
         let percent = self.planned.route.hedge?.cost_percent_max;
         let (place, pass) = turns.beside()?;
         let cost = self.planned.targets.get(place)?.cost.and_then(|cost| u64::try_from(cost).ok())?;
+        let permit = self.permitted(place, turns).await?;
         let Dispatch { budgets, clock, .. } = self.dispatch;
-        budgets.hedges(self.model(), cost, percent, clock.now()).then_some((place, pass))
+        if budgets.hedges(self.model(), cost, percent, clock.now()) {
+            return Some((place, (pass, permit)));
+        }
+        permit.cancel();
+        None
     }
 
     fn closing_stops_cost(&self, place: usize) -> bool {
         self.target(place).is_some_and(|target| target.provider.quirks.closing_stops_cost)
     }
 
-    async fn ask_one(&self, place: usize, pass: Pass, deadline: Instant) -> Tried {
+    async fn ask_one(&self, place: usize, (pass, permit): (Pass, Permit), deadline: Instant) -> Tried {
         let begun = Instant::now();
         let candidate = self.planned.targets.get(place);
         let upstream =
@@ -227,7 +263,7 @@ impl<'a> Asking<'a> {
             }
             None => Err(Fault::unknown_provider()),
         };
-        Tried { place, pass, took: begun.elapsed(), came }
+        Tried { place, pass, permit, took: begun.elapsed(), came }
     }
 
     /// Writes an attempt down and counts it.

@@ -65,6 +65,8 @@ pub(super) struct Turns<'a> {
     soonest: Option<Duration>,
     /// The same of those who only asked to be left alone for a while.
     rested: Option<Duration>,
+    /// The same of those to whom we may send no more for a while.
+    full: Option<Duration>,
     over: bool,
 }
 
@@ -89,6 +91,7 @@ impl<'a> Turns<'a> {
             waits: 0,
             soonest: None,
             rested: None,
+            full: None,
             over: false,
         }
     }
@@ -236,7 +239,9 @@ impl<'a> Turns<'a> {
     }
 
     fn last_resort(&mut self) -> Option<(usize, Pass)> {
-        (0..self.tried.len()).find_map(|place| Some((place, self.admit(place, true)?)))
+        let untried = |turns: &Self, place: usize| turns.tried.get(place).is_some_and(|it| it.times == 0);
+        (0..self.tried.len())
+            .find_map(|place| untried(self, place).then(|| Some((place, self.admit(place, true)?))).flatten())
     }
 
     /// Somebody who may be asked beside the present one: not asked yet, and well.
@@ -254,6 +259,15 @@ impl<'a> Turns<'a> {
             }
         }
         None
+    }
+
+    /// The candidate's provider is at a limit of what we send it, for so long: it was not asked, and is not any more.
+    pub(super) fn full(&mut self, place: usize, wait: Duration) {
+        self.attempts = self.attempts.saturating_sub(1);
+        if let Some(tried) = self.tried.get_mut(place) {
+            (tried.times, tried.last) = (tried.times.max(1), None);
+        }
+        self.full = [self.full, Some(wait)].into_iter().flatten().min();
     }
 
     /// The candidate failed, shown the key at this place.
@@ -281,8 +295,8 @@ impl<'a> Turns<'a> {
     }
 
     /// When it may be worth asking again, if nobody could be asked.
-    pub(super) const fn soonest(&self) -> Option<Duration> {
-        self.soonest
+    pub(super) fn soonest(&self) -> Option<Duration> {
+        [self.soonest, self.full].into_iter().flatten().min()
     }
 }
 

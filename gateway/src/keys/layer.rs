@@ -13,7 +13,7 @@ use tower::{Layer, Service};
 use super::{AuthError, Keys};
 use crate::{
     body::Body,
-    chat::{Caller, Standing, TooFast},
+    chat::{Caller, TooFast},
     edge::Incoming,
 };
 
@@ -24,11 +24,9 @@ pub struct Authed<B> {
     pub incoming: Incoming<B>,
     /// Who sends it.
     pub caller: Caller,
-    /// Where the key stands with its requests per minute, this one counted.
-    pub requests: Standing,
 }
 
-/// Lets only known keys through, each at its own pace.
+/// Lets only known keys through, and none that is past its limits.
 #[derive(Debug, Clone)]
 pub struct AuthLayer {
     keys: Keys,
@@ -60,7 +58,7 @@ impl<S, B> Service<Incoming<B>> for Auth<S>
 where
     S: Service<Authed<B>, Response = Response<Body>> + Clone + Send + 'static,
     S::Future: Send,
-    S::Error: From<AuthError> + From<TooFast>,
+    S::Error: From<AuthError> + From<TooFast> + Send,
     B: Send + 'static,
 {
     type Response = Response<Body>;
@@ -77,8 +75,16 @@ where
         let keys = self.keys.clone();
         Box::pin(async move {
             let caller = keys.authenticate(&incoming.head.headers).await?;
-            let requests = keys.paces().request(&caller)?;
-            ready.call(Authed { incoming, caller, requests }).await
+            let (limits, seen) = (keys.limits(), incoming.seen.clone());
+            // Where the call ends at its limits it is not read; where it gets further it is counted there, once the
+            // model is known, so that all limits are asked at once.
+            limits.may_ask(&caller)?;
+            let done = ready.call(Authed { incoming, caller: caller.clone() }).await;
+            if done.is_err() && !seen.is_counted() {
+                // What is refused before that has been read all the same.
+                let _ = limits.request(&caller).await;
+            }
+            done
         })
     }
 }

@@ -7,8 +7,11 @@ use http::{HeaderMap, header};
 use tokio::sync::Semaphore;
 use units::{AccountId, Clock, KeyId, Livemode, Timestamp};
 
-use super::{KeyDigest, KeySource, Paces, SourceDown, digest};
-use crate::chat::{Caller, KeyLimits};
+use super::{KeyDigest, KeySource, SourceDown, digest};
+use crate::{
+    chat::{Caller, KeyLimits},
+    limits::Limits,
+};
 
 /// How long an answer of the source is believed. Short, so that a key created or revoked elsewhere counts at once.
 const LOOKUP_TTL: Duration = Duration::from_secs(1);
@@ -79,7 +82,7 @@ pub struct Keys {
     source: Arc<dyn KeySource>,
     lookups: moka::future::Cache<KeyDigest, Option<KeyRecord>>,
     at_once: Arc<Semaphore>,
-    paces: Paces,
+    limits: Limits,
     clock: Arc<dyn Clock>,
 }
 
@@ -95,18 +98,18 @@ impl Keys {
         table: Arc<KeyTable>,
         secret: &[u8],
         source: Arc<dyn KeySource>,
-        paces: Paces,
+        limits: Limits,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let lookups =
             moka::future::Cache::builder().max_capacity(LOOKUPS_MAX).time_to_live(LOOKUP_TTL).build();
         let at_once = Arc::new(Semaphore::new(LOOKUPS_AT_ONCE));
-        Self { table, secret: secret.into(), source, lookups, at_once, paces, clock }
+        Self { table, secret: secret.into(), source, lookups, at_once, limits, clock }
     }
 
-    /// How fast keys go.
-    pub fn paces(&self) -> &Paces {
-        &self.paces
+    /// How far their owners may go.
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Who sends this.

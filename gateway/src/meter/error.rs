@@ -6,7 +6,7 @@ use crate::{chat::TooFast, dispatch::DispatchError};
 /// No answer, and nothing charged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MeterError {
-    /// The key used up its tokens per minute.
+    /// A limit of ours is reached.
     #[error(transparent)]
     TooFast(#[from] TooFast),
     /// No money was set aside.

@@ -5,29 +5,29 @@ use std::sync::Arc;
 use tower::Layer;
 
 use super::{Meter, Tails, Till};
-use crate::{cache::Cache, chat::TokenPace, telemetry::Metrics};
+use crate::{cache::Cache, limits::Limits, telemetry::Metrics};
 
 /// Meters every call.
 #[derive(Debug, Clone)]
 pub struct MeterLayer {
     pub(super) till: Arc<dyn Till>,
-    pub(super) pace: Arc<dyn TokenPace>,
+    pub(super) limits: Limits,
     pub(super) tails: Tails,
     pub(super) metrics: Metrics,
     pub(super) cache: Cache,
 }
 
 impl MeterLayer {
-    /// Money from `till`, tokens per minute from `pace`; calls without a client end on `tails`. What `cache` keeps
-    /// is asked of nobody.
-    pub fn new(
+    /// Money from `till`, leave to go on from `limits`; calls without a client end on `tails`. What `cache` keeps is asked of
+    /// nobody.
+    pub const fn new(
         till: Arc<dyn Till>,
-        pace: Arc<dyn TokenPace>,
+        limits: Limits,
         tails: Tails,
         metrics: Metrics,
         cache: Cache,
     ) -> Self {
-        Self { till, pace, tails, metrics, cache }
+        Self { till, limits, tails, metrics, cache }
     }
 }
 

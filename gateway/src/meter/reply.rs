@@ -43,8 +43,10 @@ pub struct ReplyHead {
     pub output_cap: Option<Tokens>,
     /// Our own share of the time until now.
     pub overhead: Duration,
-    /// Where the key stands with its tokens per minute.
-    pub tokens: Standing,
+    /// Where the limit of requests stands that is nearest to its end.
+    pub requests: Option<Standing>,
+    /// The same of tokens.
+    pub tokens: Option<Standing>,
     /// What came of asking the cache; nothing where the route has none and nobody asked.
     pub cache: Option<CacheSaid>,
 }

@@ -21,8 +21,9 @@ use super::{
 };
 use crate::{
     cache::{CacheSaid, Recall},
-    chat::{Ending, Reservation, Trail},
+    chat::{Ending, Scope, Standing, Trail},
     dispatch::{Answer, DispatchError},
+    limits::Admitted,
     plan::{Covered, Planned},
     provider::Answered,
 };
@@ -108,14 +109,17 @@ where
     S::Future: Send,
 {
     let (mut rest, mut cheapest) = (std::mem::take(&mut planned.instead).into_iter(), None::<Short>);
+    let mut is_counted = false;
+    planned.call.seen.counted();
     loop {
         let seen = planned.call.seen.clone();
-        let error =
-            match serve_one(layer.clone(), ready.clone(), planned.clone(), trail.clone(), gone.clone()).await
-            {
-                Ok(reply) => return Ok(reply),
-                Err(error) => error,
-            };
+        let (layer, ready) = (layer.clone(), ready.clone());
+        let serving = serve_one(layer, ready, planned.clone(), trail.clone(), gone.clone(), is_counted);
+        let error = match serving.await {
+            Ok(reply) => return Ok(reply),
+            Err(error) => error,
+        };
+        is_counted |= !matches!(error, MeterError::TooFast(_));
         let failed = match &error {
             MeterError::Refused(refusal @ Refusal::InsufficientFunds { .. }) => {
                 let short = Short::of(&planned, refusal);
@@ -123,6 +127,8 @@ where
                 false
             }
             MeterError::Refused(Refusal::OverBudget(budget)) if !budget.will_do() => false,
+            // The caller may go on, and allowed another model.
+            MeterError::TooFast(too_fast) if too_fast.scope == Scope::Model => false,
             MeterError::Dispatch(DispatchError::Exhausted { .. }) if !gone.is_cancelled() => true,
             // Whoever names another model means it for this too: it may be larger, or less easily shocked.
             MeterError::Dispatch(DispatchError::Refused { refused, .. })
@@ -161,6 +167,7 @@ async fn serve_one<S>(
     planned: Planned,
     trail: Trail,
     gone: CancellationToken,
+    is_counted: bool,
 ) -> Result<Reply, MeterError>
 where
     S: Service<Covered, Response = Answer, Error = DispatchError> + Send,
@@ -168,14 +175,16 @@ where
 {
     let recall = layer.cache.recall(&planned).await;
     let (said, place) = match recall {
-        Recall::Hit(entry) => return serve_stored(layer, planned, trail, gone, entry).await,
+        Recall::Hit(entry) => return serve_stored(layer, planned, trail, gone, entry, is_counted).await,
         Recall::Miss(place) => (Some(CacheSaid::Miss), Some(place)),
         other => (other.said(), None),
     };
-    let MeterLayer { till, pace, tails, metrics, cache } = layer;
+    let MeterLayer { till, limits, tails, metrics, cache } = layer;
     let mut planned = planned;
     let estimate = planned.call.input_estimate.saturating_plus(planned.output_bound);
-    let reserved = pace.take(&planned.call.caller, estimate)?;
+    let model = &planned.route.model.id;
+    let Admitted { permit, requests, tokens } =
+        limits.admit(&planned.call.caller, model, estimate, is_counted).await?;
     let (begun, mut clamped_for_money) = (Instant::now(), false);
     // No money: no upstream call.
     let mut admitted = till.admit(ask(&planned)).await;
@@ -187,17 +196,15 @@ where
         admitted = till.admit(ask(&planned)).await;
     }
     let planned = Arc::new(planned);
-    let call = &planned.call;
     let hold = match admitted {
         Ok(hold) => hold,
         Err(refusal) => {
-            pace.correct(&call.caller, reserved.taken, Tokens(0));
+            permit.settle(Tokens(0));
             return Err(refusal.into());
         }
     };
     metrics.overhead_seconds.with_label_values(&["hold"]).observe(begun.elapsed().as_secs_f64());
-    let mut tab =
-        Tab::open(hold, Arc::clone(&planned), trail.clone(), Arc::clone(&pace), reserved, metrics.clone());
+    let mut tab = Tab::open(hold, Arc::clone(&planned), trail.clone(), permit, metrics.clone());
     if gone.is_cancelled() {
         tab.close(Ending::HungUp);
         return Err(MeterError::Gone);
@@ -237,11 +244,11 @@ where
     };
 
     let provider = answer.target.provider.id.clone();
-    let head = ReplyHead { cache: said, ..head(&planned, &answer, &trail, &reserved) };
+    let head = ReplyHead { cache: said, ..head(&planned, &answer, &trail, requests, tokens) };
     // An answer that was cut for money is none to whoever has more.
     let place = place.filter(|_| !clamped_for_money);
     let recording = place.map(|place| cache.record(place, planned.call.stream));
-    tab.served_by(&answer.target, answer.busy);
+    tab.served_by(&answer.target, answer.busy, answer.permit);
     metrics.overhead_seconds.with_label_values(&["total"]).observe(head.overhead.as_secs_f64());
     let body = match answer.answered {
         Answered::Whole(whole) => {
@@ -282,7 +289,13 @@ pub(super) fn ask(planned: &Planned) -> HoldAsk {
     }
 }
 
-fn head(planned: &Planned, answer: &Answer, trail: &Trail, reserved: &Reservation) -> ReplyHead {
+fn head(
+    planned: &Planned,
+    answer: &Answer,
+    trail: &Trail,
+    requests: Option<Standing>,
+    tokens: Option<Standing>,
+) -> ReplyHead {
     ReplyHead {
         request: planned.call.id,
         spoken: answer.spoken,
@@ -294,7 +307,8 @@ fn head(planned: &Planned, answer: &Answer, trail: &Trail, reserved: &Reservatio
         price_version: planned.quote.price_version.clone(),
         output_cap: planned.output_cap,
         overhead: planned.call.received.elapsed().saturating_sub(trail.waited()),
-        tokens: reserved.standing,
+        requests,
+        tokens,
         cache: None,
     }
 }

@@ -10,6 +10,7 @@ use super::{MeterError, MeterLayer, Metered, Reply, ReplyBody, ReplyHead, servic
 use crate::{
     cache::{CacheSaid, Entry},
     chat::{Ending, Trail},
+    limits::Admitted,
     plan::Planned,
 };
 
@@ -20,17 +21,19 @@ pub(super) async fn serve_stored(
     trail: Trail,
     gone: CancellationToken,
     entry: Arc<Entry>,
+    is_counted: bool,
 ) -> Result<Reply, MeterError> {
-    let MeterLayer { till, pace, tails, metrics, .. } = layer;
+    let MeterLayer { till, limits, tails, metrics, .. } = layer;
     let planned = Arc::new(priced(planned, &entry));
     let caller = &planned.call.caller;
     // The request counts like any other; tokens are those of upstreams, and none is asked.
-    let reserved = pace.take(caller, Tokens(0))?;
+    let model = &planned.route.model.id;
+    let Admitted { permit, requests, tokens } = limits.admit(caller, model, Tokens(0), is_counted).await?;
     let begun = Instant::now();
     let hold = match till.admit(ask(&planned)).await {
         Ok(hold) => hold,
         Err(refusal) => {
-            pace.correct(caller, reserved.taken, Tokens(0));
+            permit.settle(Tokens(0));
             return Err(refusal.into());
         }
     };
@@ -46,10 +49,11 @@ pub(super) async fn serve_stored(
         price_version: planned.quote.price_version.clone(),
         output_cap: planned.output_cap,
         overhead: planned.call.received.elapsed(),
-        tokens: reserved.standing,
+        requests,
+        tokens,
         cache: Some(CacheSaid::Hit),
     };
-    let mut tab = Tab::open(hold, Arc::clone(&planned), trail, pace, reserved, metrics.clone());
+    let mut tab = Tab::open(hold, Arc::clone(&planned), trail, permit, metrics.clone());
     tab.served_from_cache();
     if let Err(lost) = tab.durable().await {
         tracing::error!(request = %planned.call.id, %lost, "a hold was admitted and then lost: the call is cancelled");

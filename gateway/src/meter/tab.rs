@@ -10,8 +10,9 @@ use units::{NanoCny, Tokens};
 
 use super::{Bill, Hold, HoldLost, Settled, family::Family, prompt, tally::Tally};
 use crate::{
-    chat::{Chunk, Ending, Outcome, Reservation, TokenPace, Trail},
+    chat::{Chunk, Ending, Outcome, Trail},
     dispatch::Busy,
+    limits::Permit,
     plan::Planned,
     telemetry::Metrics,
 };
@@ -31,8 +32,10 @@ pub(super) struct Tab {
     /// The output the hold covers; grows when the hold is extended.
     output_covered: Tokens,
     progressed: Option<Instant>,
-    pace: Arc<dyn TokenPace>,
-    reserved: Reservation,
+    /// Until the tab is closed.
+    permit: Option<Permit>,
+    /// What was taken of the limits of what we send the provider.
+    upstream: Option<Permit>,
     provider: String,
     /// The target answers until the tab is closed.
     busy: Option<Busy>,
@@ -46,8 +49,7 @@ impl Tab {
         hold: Box<dyn Hold>,
         planned: Arc<Planned>,
         trail: Trail,
-        pace: Arc<dyn TokenPace>,
-        reserved: Reservation,
+        permit: Permit,
         metrics: Metrics,
     ) -> Self {
         metrics.holds_open.inc();
@@ -59,8 +61,8 @@ impl Tab {
             trail,
             tally: Tally::default(),
             progressed: None,
-            pace,
-            reserved,
+            permit: Some(permit),
+            upstream: None,
             provider: "none".to_owned(),
             busy: None,
             from_cache: false,
@@ -76,8 +78,8 @@ impl Tab {
         }
     }
 
-    pub(super) fn served_by(&mut self, target: &Target, busy: Option<Busy>) {
-        self.busy = busy;
+    pub(super) fn served_by(&mut self, target: &Target, busy: Option<Busy>, permit: Permit) {
+        (self.busy, self.upstream) = (busy, Some(permit));
         target.provider.id.clone_into(&mut self.provider);
         self.tally.speaks(Family::of(&target.upstream_model));
     }
@@ -141,9 +143,15 @@ impl Tab {
             Some(hold) => hold.settle(outcome),
             None => Settled { cost: NanoCny::ZERO, balance: NanoCny::ZERO },
         };
+        // What the cache gives, no provider was sent.
         let upstream = verdict.usage.filter(|_| !self.from_cache);
         let used = upstream.map_or(Tokens(0), |usage| usage.total());
-        self.pace.correct(&call.caller, self.reserved.taken, used);
+        if let Some(permit) = self.permit.take() {
+            permit.settle(used);
+        }
+        if let Some(permit) = self.upstream.take() {
+            permit.settle(used);
+        }
         let bill = Bill {
             request: call.id,
             usage: verdict.usage,

@@ -16,12 +16,13 @@ use std::{
 
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use serde_json::Value;
 use tower::{Layer, Service};
 use units::{Clock, NanoCny, RequestId};
 
 use crate::{
     body::Body,
-    chat::{AttemptResult, Endpoint, Seen, TooFast},
+    chat::{AttemptResult, Endpoint, Scope, Seen, TooFast},
     dialect::{DecodeError, ErrorBody, limit_headers, responses::NotKept},
     dispatch::DispatchError,
     edge::{Incoming, Shed},
@@ -48,7 +49,7 @@ pub enum Failure {
     /// Who calls is not known.
     #[error(transparent)]
     Auth(#[from] AuthError),
-    /// The key is too fast.
+    /// A limit of ours is reached.
     #[error(transparent)]
     TooFast(#[from] TooFast),
     /// The body is not a call.
@@ -218,16 +219,33 @@ fn auth(error: &AuthError) -> Rescued {
 }
 
 fn too_fast(error: &TooFast) -> Rescued {
-    let kind = error.kind.as_str();
-    let message = format!(
-        "Rate limit reached for this API key: {} {kind} per minute. Try again in {} s.",
-        error.standing.limit,
-        error.retry_after.as_secs() + 1
-    );
-    let body = ErrorBody::new(kind, "rate_limit_exceeded", message).with("scope", "key");
-    let mut rescued = Rescued::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", body);
+    // What we send a provider is not for the client to bound.
+    let (status, kind, code) = match error.scope {
+        Scope::Provider => (StatusCode::SERVICE_UNAVAILABLE, "server_error", "provider_at_limit"),
+        Scope::Key | Scope::Account | Scope::Model => {
+            (StatusCode::TOO_MANY_REQUESTS, error.kind.error_type(), error.kind.error_code())
+        }
+    };
+    let mut body = ErrorBody::new(kind, code, error.to_string());
+    for (name, value) in limit_members(error) {
+        body = body.with(name, value);
+    }
+    let mut rescued = Rescued::new(status, "rate_limited", body);
     limit_headers(&mut rescued.headers, error.kind, &error.standing);
     rescued.retry_after(error.retry_after)
+}
+
+/// Whose limit it is, which, and when all of it is there again: members of the error.
+pub(crate) fn limit_members(error: &TooFast) -> Vec<(&'static str, Value)> {
+    let mut members = vec![
+        ("limit_source", "gateway".into()),
+        ("scope", error.scope.as_str().into()),
+        ("limit_kind", error.kind.limit_kind().into()),
+        ("limit", error.standing.limit.into()),
+        ("remaining", error.standing.remaining.into()),
+    ];
+    members.extend(error.resets_at.map(|at| ("resets_at", crate::cashier::time(at).into())));
+    members
 }
 
 fn decode(error: &DecodeError) -> Rescued {
@@ -347,8 +365,11 @@ fn over_budget(budget: &BudgetSpent) -> Rescued {
     let will_do = budget.will_do();
     let kind = if will_do { "requests" } else { "insufficient_quota" };
     let code = if will_do { "budget_in_flight" } else { "budget_exceeded" };
-    let message =
+    let mut message =
         format!("Not enough budget: {budget}, and this request may cost up to {} yuan.", budget.required);
+    if let Some(at) = budget.resets_at {
+        message.push_str(&format!(" It is whole again at {}.", crate::cashier::time(at)));
+    }
     let mut body = ErrorBody::new(kind, code, message)
         .with("budget", budget.whose)
         .with("window", budget.period)
@@ -495,7 +516,7 @@ impl RescueLayer {
         match failure {
             Failure::Shed(_) => metrics.shed_total.with_label_values(&["calls_in_flight"]).inc(),
             Failure::TooFast(e) => {
-                metrics.rate_limited_total.with_label_values(&["key", e.kind.as_str()]).inc()
+                metrics.rate_limited_total.with_label_values(&[e.scope.as_str(), e.kind.as_str()]).inc()
             }
             Failure::Short(_) | Failure::Refused(Refusal::InsufficientFunds { .. }) => {
                 metrics.insufficient_funds_total.with_label_values(&["account_balance"]).inc();

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use router_config::{
-    Currency, KeyPath, Problems, RawModel, RawProvider, RawTables, SecretRef, check_http_url, is_loopback,
-    is_word,
+    Currency, KeyPath, Problems, RawLimits, RawModel, RawProvider, RawTables, SecretRef, check_http_url,
+    is_loopback, is_word,
 };
 
 use super::{
-    AdminSettings, Cidr, CurrencyPair, FxSettings, FxSource, LookedInto, RateMicro, Secret, Secrets,
-    ServerSettings, Settings, StoreSettings, TelemetrySettings, Written, payments,
+    AdminSettings, Cidr, CurrencyPair, FxSettings, FxSource, LimitSettings, LookedInto, RateMicro, Secret,
+    Secrets, ServerSettings, Settings, StoreSettings, TelemetrySettings, Written, payments,
     raw::{RawAdmin, RawFile, RawFx, RawFxSource, RawServer, RawStore, RawTelemetry},
 };
 
@@ -17,6 +17,8 @@ use super::{
 const DRAIN_MS_MAX: u64 = 3_600_000;
 /// Node's own HTTP client gives up on a body that is silent for five minutes.
 const KEEP_ALIVE_MS_MAX: u64 = 240_000;
+/// Nobody's call waits longer to be counted.
+const REDIS_MS_MAX: u64 = 10_000;
 /// A week-old rate is no rate.
 const STALE_SECS_MAX: u64 = 604_800;
 
@@ -40,10 +42,11 @@ pub(super) fn settings(raw: RawFile, secrets: &dyn Secrets) -> Result<Settings, 
     if let Some(fx) = &fx {
         checks.prices_can_be_converted(&raw.models, fx);
     }
+    let limits = checks.limits(&raw.limits);
     let provider_keys = checks.provider_keys(&raw.providers);
     let catalog = checks.catalog(raw.catalog);
-    let RawFile { providers, models, routes, aliases, limits, cache, .. } = raw;
-    let tables = RawTables { providers, models, routes, aliases, limits, cache };
+    let RawFile { providers, models, routes, aliases, limits: figures, cache, .. } = raw;
+    let tables = RawTables { providers, models, routes, aliases, limits: figures, cache };
     let table = match tables.validate_with(&catalog) {
         Ok(table) => Some(Arc::new(table)),
         Err(more) => {
@@ -63,6 +66,7 @@ pub(super) fn settings(raw: RawFile, secrets: &dyn Secrets) -> Result<Settings, 
                 fx,
                 telemetry,
                 catalog,
+                limits,
                 table,
                 provider_keys,
                 catalog_files: checks.catalog_files,
@@ -178,6 +182,32 @@ impl Checks<'_> {
         // What exactly is wrong with it might show a part of the password.
         let read = ::payments::store::check_url(url.expose());
         let read = read.map_err(|_| "not an address like `postgresql://tollgate@db.example.com/tollgate`");
+        self.problems.catch(path.clone(), read)?;
+        Some(url)
+    }
+
+    fn limits(&mut self, raw: &RawLimits) -> LimitSettings {
+        let path = KeyPath::new("limits");
+        self.within(path.key("redis_ms_max"), raw.redis_ms_max, 1, REDIS_MS_MAX);
+        let redis = raw.redis.as_ref().and_then(|text| self.redis_url(&path.key("redis"), text));
+        LimitSettings { redis, redis_max: Duration::from_millis(raw.redis_ms_max) }
+    }
+
+    fn redis_url(&mut self, path: &KeyPath, text: &str) -> Option<Secret> {
+        let is_url = |text: &str| text.starts_with("redis://") || text.starts_with("rediss://");
+        let url = if is_url(text) {
+            if url::Url::parse(text).is_ok_and(|url| url.password().is_some()) {
+                let help = "keep the whole URL elsewhere: `env:NAME` or `file:PATH`";
+                self.problems.add_with_help(path.clone(), "a password stands in the file", help);
+                return None;
+            }
+            Secret::new(text.to_owned())
+        } else {
+            self.secret(path, text)?
+        };
+        // What exactly is wrong with it might show a part of the password.
+        let is_good = is_url(url.expose()) && redis::Client::open(url.expose()).is_ok();
+        let read = is_good.then_some(()).ok_or("not an address like `redis://cache.example.com/0`");
         self.problems.catch(path.clone(), read)?;
         Some(url)
     }

@@ -446,3 +446,40 @@ fn no_text_makes_it_panic() {
         let _ = read(&text).map_err(|errors| errors.to_string());
     });
 }
+
+#[test]
+fn a_redis_is_named_by_its_url_or_by_where_that_is_kept_and_limits_are_never_negative() {
+    for (line, place, said) in [
+        (
+            "redis = \"http://cache/\"",
+            9,
+            "limits.redis: a secret itself may not stand here: name where it is kept, as `env:NAME` or `file:/run/secrets/name`",
+        ),
+        (
+            "redis = \"redis://cache:port/\"",
+            9,
+            "limits.redis: not an address like `redis://cache.example.com/0`",
+        ),
+        (
+            "redis = \"redis://:hunter2@cache/\"",
+            9,
+            "limits.redis: a password stands in the file — keep the whole URL elsewhere: `env:NAME` or `file:PATH`",
+        ),
+        (
+            "redis = \"env:OPENAI_API_KEY\"",
+            9,
+            "limits.redis: not an address like `redis://cache.example.com/0`",
+        ),
+        ("redis_ms_max = 0", 16, "limits.redis_ms_max: must be from 1 to 10000"),
+        ("account = { requests_per_minute = -1 }", 35, "must be at least 0"),
+        ("tokens_per_minute = -5", 21, "must be at least 0"),
+    ] {
+        refused(&format!("[limits]\n{line}\n"), &format!("t.toml:2:{place}: {said}"));
+    }
+    let mut faked = secrets();
+    faked.0.insert("env:REDIS_URL", "rediss://:hunter2@cache.example.com/3");
+    let text = format!("[limits]\nredis = \"env:REDIS_URL\"\n{SMALL}");
+    let settings = Settings::parse(&text, "t.toml", &faked).unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(settings.limits.redis.is_some());
+    assert!(!format!("{settings:?}").contains("hunter2"));
+}

@@ -200,7 +200,7 @@ impl Metrics {
             )?,
             rate_limited_total: make.counter(
                 "tollgate_rate_limited_total",
-                "Requests refused for their pace.",
+                "Calls turned away, or attempts not made, because a limit of ours was reached.",
                 &["scope", "kind"],
             )?,
             shed_total: make.counter(
@@ -240,8 +240,10 @@ impl Metrics {
             registry,
         };
         families.shed_total.with_label_values(&["calls_in_flight"]);
-        for kind in ["requests", "tokens"] {
-            families.rate_limited_total.with_label_values(&["key", kind]);
+        for scope in ["key", "account", "model", "provider"] {
+            for kind in ["requests", "tokens", "concurrency"] {
+                families.rate_limited_total.with_label_values(&[scope, kind]);
+            }
         }
         for limit_source in ["account_balance", "holds_in_flight"] {
             families.insufficient_funds_total.with_label_values(&[limit_source]);

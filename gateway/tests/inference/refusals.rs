@@ -78,7 +78,7 @@ async fn a_body_that_is_no_call_is_explained() {
 
 #[tokio::test]
 async fn a_key_that_is_too_fast_is_told_when_to_come_back() {
-    let key_limits = KeyLimits { requests_per_minute: Some(2), tokens_per_minute: None };
+    let key_limits = KeyLimits { requests_per_minute: Some(2), ..KeyLimits::default() };
     let world = World::with(Setup { key_limits, ..Setup::default() }).await;
     for left in ["1", "0"] {
         world.upstream().will(answer(200, whole("hi", "")));
@@ -93,7 +93,7 @@ async fn a_key_that_is_too_fast_is_told_when_to_come_back() {
     let after: u64 = read.header("retry-after").parse().unwrap();
     assert!((1..=60).contains(&after));
 
-    let key_limits = KeyLimits { requests_per_minute: None, tokens_per_minute: Some(1_000) };
+    let key_limits = KeyLimits { tokens_per_minute: Some(1_000), ..KeyLimits::default() };
     let world = World::with(Setup { key_limits, ..Setup::default() }).await;
     let usage = r#","usage":{"prompt_tokens":10,"completion_tokens":5}"#;
     world.upstream().will(answer(200, whole("hi", usage))).will(answer(200, whole("hi", usage)));

@@ -8,7 +8,7 @@ use gateway::{
 };
 use http::Request;
 use http_body_util::Full;
-use router_config::{Alias, Condition, RawCondition, Route, Strategy, Target, catalog};
+use router_config::{Alias, Bounds, Condition, RawCondition, Route, Strategy, Target, catalog};
 use units::Tokens;
 
 use crate::{
@@ -266,4 +266,32 @@ async fn an_answer_and_its_receipt_say_why_it_was_served_so() {
         serde_json::to_value(&outcome.decision).unwrap()["passed"],
         serde_json::json!([{"route": "careful", "why": "tasks"}])
     );
+}
+
+#[tokio::test]
+async fn a_provider_at_the_limit_of_what_we_send_it_is_passed_over_and_nobody_is_told_of_it() {
+    let provider_bounds = Bounds { requests_per_minute: Some(2), ..Bounds::default() };
+    let kinds = vec!["openai", "openai"];
+    let world = World::with(Setup { kinds, provider_bounds, ..Setup::default() }).await;
+    let mut served = Vec::new();
+    for _ in 0..4 {
+        for upstream in &world.upstreams {
+            upstream.scripts.lock().unwrap().clear();
+            upstream.will(answer(200, whole("hi", USAGE)));
+        }
+        let read = world.chat(body("")).await;
+        assert_eq!((read.status, read.header("x-tollgate-attempts")), (200, "1"), "{}", read.text);
+        served.push(read.header("x-tollgate-provider").to_owned());
+    }
+    assert_eq!(served, ["p0", "p0", "p1", "p1"]);
+    // Nobody is left: it is no fault of the client's, who learns when to come back, and nothing is charged.
+    let read = world.chat(body("")).await;
+    assert_eq!((read.status, read.error("code")), (503, "upstream_unavailable".into()), "{}", read.text);
+    assert!(!read.header("retry-after").is_empty());
+    world.till.all_settled().await;
+    world.till.assert_each_hold_ended_once("limits of providers");
+    world.clock.forward(Duration::from_secs(61));
+    world.upstreams[0].scripts.lock().unwrap().clear();
+    world.upstreams[0].will(answer(200, whole("hi", USAGE)));
+    assert_eq!(world.chat(body("")).await.header("x-tollgate-provider"), "p0");
 }

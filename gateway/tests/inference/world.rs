@@ -18,9 +18,10 @@ use gateway::{
     dispatch::TargetHealth,
     edge::{ConnLimits, serve},
     inference::{Front, Parts},
-    keys::{KeyDigest, KeyRecord, KeySource, KeyTable, Keys, Paces, SourceDown, digest},
+    keys::{KeyDigest, KeyRecord, KeySource, KeyTable, Keys, SourceDown, digest},
+    limits::{Limits as Room, Shared},
     meter::Tails,
-    plan::Snapshot,
+    plan::{Snapshot, Snapshots},
     provider::Upstreams,
     telemetry::Metrics,
 };
@@ -33,8 +34,9 @@ use hyper_util::{
 use payments::prices::{Book, Published, Sheet};
 use prometheus::Registry;
 use router_config::{
-    Alias, CacheBounds, ChargedAs, Condition, Currency, FailureClass, Limits, ListPrice, MicroPerMillion,
-    Model, ModelKind, Provider, Route, RouteTable, Routes, Strategy, Target, WhenShort, catalog,
+    Alias, Bounds, CacheBounds, ChargedAs, Condition, Currency, FailureClass, Limits, ListPrice,
+    MicroPerMillion, Model, ModelKind, Provider, Route, RouteTable, Routes, Strategy, Target, WhenShort,
+    catalog,
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -51,6 +53,12 @@ const SECRET: &[u8] = b"server secret";
 
 #[derive(Debug)]
 pub(crate) struct HandClock(AtomicI64);
+
+impl Default for HandClock {
+    fn default() -> Self {
+        Self(AtomicI64::new(1_800_000_000_000_000))
+    }
+}
 
 impl HandClock {
     pub(crate) fn forward(&self, by: Duration) {
@@ -85,6 +93,14 @@ pub(crate) struct Setup {
     pub(crate) idle_max: Duration,
     pub(crate) limits: Limits,
     pub(crate) key_limits: KeyLimits,
+    /// Of `chatty`.
+    pub(crate) model_bounds: Bounds,
+    /// Of every provider.
+    pub(crate) provider_bounds: Bounds,
+    /// Whose key it is, where several nodes are to know the same.
+    pub(crate) caller: Option<(AccountId, KeyId)>,
+    /// Where limits are counted together with other nodes.
+    pub(crate) shared: Option<Shared>,
     /// Attempts of a call; as many as there are upstreams where nought.
     pub(crate) attempts_max: u32,
     /// Keys of the first upstream.
@@ -109,6 +125,10 @@ impl Default for Setup {
             idle_max: Duration::from_secs(20),
             limits: Limits { body_max_bytes: 100_000, ..Limits::default() },
             key_limits: KeyLimits::default(),
+            model_bounds: Bounds::default(),
+            provider_bounds: Bounds::default(),
+            caller: None,
+            shared: None,
             attempts_max: 0,
             keys: 1,
             drain_max: Duration::from_secs(20),
@@ -131,6 +151,7 @@ pub(crate) struct World {
     pub(crate) shutdown: CancellationToken,
     pub(crate) health: Arc<TargetHealth>,
     pub(crate) targets: Vec<Target>,
+    snapshots: Snapshots,
     port: u16,
 }
 
@@ -179,7 +200,7 @@ impl World {
 
     pub(crate) async fn with(setup: Setup) -> Self {
         let tasks = TaskTracker::new();
-        let clock = Arc::new(HandClock(AtomicI64::new(1_800_000_000_000_000)));
+        let clock = Arc::new(HandClock::default());
         let shared_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let mut upstreams = Vec::new();
         let mut providers = BTreeMap::new();
@@ -206,6 +227,7 @@ impl World {
                 stream_bytes_per_second_min: 0,
                 probe_every: None,
                 balance_alert_micro: None,
+                bounds: setup.provider_bounds,
             });
             let upstream_model = match setup.upstream_model {
                 "" => format!("up-{i}"),
@@ -240,6 +262,7 @@ impl World {
                 context: Tokens(100_000),
                 output_max: Tokens(8_000),
                 price: Some(list.clone()),
+                bounds: if id == "chatty" { setup.model_bounds } else { Bounds::default() },
             })
         };
         let models = [
@@ -302,9 +325,9 @@ impl World {
         let snapshots = Arc::new(ArcSwap::from_pointee(Snapshot { table, prices: Arc::new(prices) }));
 
         let at = clock.now();
-        let account = AccountId::new(at);
+        let (account, key) = setup.caller.unwrap_or_else(|| (AccountId::new(at), KeyId::new(at)));
         let record = |name: &str, revoked| KeyRecord {
-            key: KeyId::new(at),
+            key: if name == "test" { key } else { KeyId::new(at) },
             account,
             livemode: Livemode::Demo,
             name: name.to_owned(),
@@ -319,10 +342,14 @@ impl World {
             (digest(SECRET, "sk-revoked"), record("old", true)),
         ]);
         let stored = HashMap::from([(digest(SECRET, "sk-new"), record("new", false))]);
-        let limits = setup.limits.clone();
-        let paces = Paces::new(move || (limits.requests_per_minute, limits.tokens_per_minute));
+        let bounds = Arc::clone(&snapshots);
+        let room = Room::new(
+            move || Arc::clone(&bounds.load().table),
+            Arc::clone(&shared_clock),
+            setup.shared.clone(),
+        );
         let table = Arc::new(KeyTable::from_pointee(known));
-        let keys = Keys::new(table, SECRET, Arc::new(Store(stored)), paces, Arc::clone(&shared_clock));
+        let keys = Keys::new(table, SECRET, Arc::new(Store(stored)), room, Arc::clone(&shared_clock));
 
         let till = FakeTill::new();
         let metrics = Metrics::new(Registry::new()).unwrap();
@@ -334,7 +361,7 @@ impl World {
         let parts = Parts {
             clock: shared_clock,
             keys,
-            snapshots,
+            snapshots: Arc::clone(&snapshots),
             upstreams: Arc::new(ArcSwap::from_pointee(ready)),
             health: Arc::clone(&health),
             till: Arc::new(SharedTill(Arc::clone(&till))),
@@ -357,7 +384,14 @@ impl World {
         tasks.spawn(async move {
             serve(listener, front, &served, token, ConnLimits::default()).await.unwrap();
         });
-        Self { upstreams, till, clock, metrics, tails, shutdown, health, targets, port }
+        Self { upstreams, till, clock, metrics, tails, shutdown, health, targets, snapshots, port }
+    }
+
+    /// The file is read anew, and says this of limits.
+    pub(crate) fn limited_to(&self, limits: Limits) {
+        let now = self.snapshots.load_full();
+        let table = Arc::new(RouteTable { limits, ..RouteTable::clone(&now.table) });
+        self.snapshots.store(Arc::new(Snapshot { table, prices: Arc::clone(&now.prices) }));
     }
 
     pub(crate) fn upstream(&self) -> &Upstream {

@@ -91,6 +91,7 @@ impl Grants {
             livemode: order.livemode,
             requests_per_minute: None,
             tokens_per_minute: None,
+            concurrency_max: None,
             created_at: now,
             revoked_at: None,
             expires_at: Some(order.expires_at.after(self.lasts())),

@@ -66,6 +66,9 @@ pub struct ApiKey {
     pub requests_per_minute: Option<u32>,
     /// Tokens per minute, if it has a limit of its own.
     pub tokens_per_minute: Option<u64>,
+    /// Calls in flight at once, if it has a limit of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency_max: Option<u32>,
     /// Since when.
     pub created_at: Timestamp,
     /// Since when it is refused.

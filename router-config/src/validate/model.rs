@@ -6,8 +6,8 @@ use units::Tokens;
 
 use super::Served;
 use crate::{
-    CatalogModel, KeyPath, ListPrice, Model, ModelKind, Problems, Quirks, RawModel, RawPrice,
-    names::check_name, price::parse_price,
+    Bounds, CatalogModel, KeyPath, ListPrice, Model, ModelKind, Problems, Quirks, RawBounds, RawModel,
+    RawPrice, bounds, names::check_name, price::parse_price,
 };
 
 /// No context is larger than this; the charge for one this large still fits the ledger at any price we take.
@@ -16,6 +16,7 @@ const CONTEXT_MAX: u64 = 100_000_000;
 /// What a model is, as far as it does not depend on its route.
 pub(super) struct Plain {
     price: Option<ListPrice>,
+    bounds: Bounds,
 }
 
 /// Checks what stands in the model's own table.
@@ -35,11 +36,17 @@ pub(super) fn check(path: &KeyPath, raw: &RawModel, problems: &mut Problems) -> 
         let what = format!("an answer of {output} tokens does not fit the context of {context}");
         problems.add(path.key("output_max"), what);
     }
+    let bounds = RawBounds {
+        requests_per_minute: raw.requests_per_minute,
+        tokens_per_minute: raw.tokens_per_minute,
+        concurrency_max: raw.concurrency_max,
+    };
+    let bounds = bounds::check(path, bounds, problems);
     match &raw.price {
-        None => Some(Plain { price: None }),
+        None => Some(Plain { price: None, bounds }),
         Some(written) => {
             let price = price(&path.key("price"), written, raw.kind, problems)?;
-            Some(Plain { price: Some(price) })
+            Some(Plain { price: Some(price), bounds })
         }
     }
 }
@@ -101,6 +108,7 @@ pub(super) fn finish(
         context: Tokens(context?),
         output_max: Tokens(output_max?),
         price: plain.price,
+        bounds: plain.bounds,
     })
 }
 

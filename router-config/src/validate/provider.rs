@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    Catalog, KeyPath, OtherRegion, Problems, Provider, ProviderFacts, Quirks, RawProvider, Region, SecretRef,
+    Catalog, KeyPath, OtherRegion, Problems, Provider, ProviderFacts, Quirks, RawBounds, RawProvider, Region,
+    SecretRef, bounds,
     names::{check_http_url, check_name, without_trailing_slash},
     parse_micro,
 };
@@ -56,6 +57,12 @@ pub(super) fn check(
             format!("more than {BYTES_PER_SECOND_MAX} bytes a second: no model writes so fast"),
         );
     }
+    let bounds = RawBounds {
+        requests_per_minute: raw.requests_per_minute,
+        tokens_per_minute: raw.tokens_per_minute,
+        concurrency_max: raw.concurrency_max,
+    };
+    let bounds = bounds::check(path, bounds, problems);
     let mut quirks = account.as_ref().map(|account| Quirks::clone(&account.facts.quirks)).unwrap_or_default();
     raw.quirks.clone().put_over(&mut quirks);
     peculiarities(&path.key("quirks"), &quirks, problems);
@@ -84,6 +91,7 @@ pub(super) fn check(
         stream_bytes_per_second_min: raw.stream_bytes_per_second_min,
         probe_every: (raw.probe_seconds > 0).then(|| Duration::from_secs(raw.probe_seconds)),
         balance_alert_micro,
+        bounds,
     })
 }
 

@@ -437,6 +437,49 @@ fn a_limit_is_never_zero() {
 }
 
 #[test]
+fn limits_are_neither_nothing_nor_absurd_wherever_they_stand() {
+    for (more, place) in [
+        ("[limits]\nrequests_per_minute = 0\n", "limits.requests_per_minute"),
+        ("[limits]\nconcurrency_max = 0\n", "limits.concurrency_max"),
+        ("[limits]\nnodes = 0\n", "limits.nodes"),
+        ("[limits.account]\ntokens_per_minute = 0\n", "limits.account.tokens_per_minute"),
+    ] {
+        let what = "a limit of 0 would turn everyone away — leave the key out for the usual limit";
+        refused_with(more, &format!("{place}: {what}"));
+    }
+    let most = "must be from 1 to 1000000 — leave the key out if nothing is to be bounded";
+    let house = "base_url = \"http://10.0.0.7:8000/v1\"";
+    refused(
+        house,
+        &format!("{house}\nconcurrency_max = 1_000_001"),
+        &format!("providers[1].concurrency_max: {most}"),
+    );
+    let model = "context = 1_000_000";
+    refused(
+        model,
+        &format!("{model}\nconcurrency_max = 4_000_000"),
+        &format!("models[0].concurrency_max: {most}"),
+    );
+    refused_with(
+        "[limits.accounts.nobody]\nrequests_per_minute = 5\n",
+        "limits.accounts.nobody: not the id of an account, such as `tollgate accounts create` shows",
+    );
+}
+
+#[test]
+fn an_account_of_its_own_has_what_is_not_said_from_all_accounts() {
+    let id = units::AccountId::new(units::Timestamp::from_secs(1));
+    let table = read(&format!(
+        "{GOOD}[limits.account]\nrequests_per_minute = 10\nconcurrency_max = 2\n[limits.accounts.{id}]\nrequests_per_minute = 99\n"
+    ))
+    .unwrap();
+    let other = units::AccountId::new(units::Timestamp::from_secs(2));
+    let of = |id| table.limits.of_account(id);
+    assert_eq!((of(&id).requests_per_minute, of(&id).concurrency_max), (Some(99), Some(2)));
+    assert_eq!(of(&other).requests_per_minute, Some(10));
+}
+
+#[test]
 fn an_unknown_key_is_an_error() {
     assert!(toml::from_str::<RawTables>("[limits]\nrequests_per_minuet = 1\n").is_err());
     assert!(toml::from_str::<RawTables>("modles = []\n").is_err());

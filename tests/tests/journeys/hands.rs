@@ -156,7 +156,11 @@ async fn a_budget_stops_what_it_does_not_cover_until_it_is_lifted() {
     };
     let set = answered(budget("set", &["--period", "day", "--limit", "0.0001"]));
     assert_eq!((text(&set, "of"), text(&set, "window"), text(&set, "limit")), ("account", "day", "0.0001"));
-    world.say("sim-fast", "too dear").await.error(402, "insufficient_quota", "budget_exceeded");
+    let refused = world.say("sim-fast", "too dear").await.error(402, "insufficient_quota", "budget_exceeded");
+    assert_eq!((text(&refused, "budget"), text(&refused, "window")), ("account", "day"));
+    let resets_at = text(&refused, "resets_at");
+    assert!(resets_at.ends_with("T16:00:00.000Z"), "midnight in Beijing: {resets_at}");
+    assert!(text(&refused, "message").contains(resets_at), "{refused:#}");
     let own = world.get("/v1/key").await.expect(200).json();
     assert_eq!(text(&own["budgets"][0], "limit"), "0.0001", "{own:#}");
     assert_eq!(answered(budget("clear", &["--period", "day"]))["limit"], Value::Null);

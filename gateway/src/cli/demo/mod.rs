@@ -168,6 +168,7 @@ async fn demo_key(dir: &Path, running: &Running) -> Result<DemoKey, Failed> {
         secret: None,
         requests_per_minute: None,
         tokens_per_minute: None,
+        concurrency_max: None,
     };
     let made = create_key(&running.store, &running.key_secret, &*running.clock, wish).await?;
     let grant = Command {

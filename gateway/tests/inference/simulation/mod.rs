@@ -18,7 +18,8 @@ use gateway::{
     chat::KeyLimits,
     dispatch::TargetHealth,
     inference::{Front, Parts},
-    keys::{KeyRecord, KeyTable, Keys, Paces, digest},
+    keys::{KeyRecord, KeyTable, Keys, digest},
+    limits::Limits,
     meter::Tails,
     plan::Snapshot,
     provider::{Dial, Line, Upstreams},
@@ -247,7 +248,6 @@ impl Sim {
             sheet: Arc::new(Sheet::read(sheet).unwrap()),
         };
         let prices = Arc::new(Book::new([version], HashMap::new(), &HashMap::new()));
-        let limits = table.limits.clone();
         let snapshots = Arc::new(ArcSwap::from_pointee(Snapshot { table: Arc::new(table), prices }));
         let record = KeyRecord {
             key: KeyId::new(clock.now()),
@@ -260,9 +260,10 @@ impl Sim {
             temporary: false,
         };
         let known = Arc::new(KeyTable::from_pointee(HashMap::from([(digest(SECRET, KEY), record)])));
-        let paces = Paces::new(move || (limits.requests_per_minute, limits.tokens_per_minute));
+        let bounds = Arc::clone(&snapshots);
+        let room = Limits::new(move || Arc::clone(&bounds.load().table), Arc::clone(&clock), None);
         let nobody = Arc::new(crate::world::Store(HashMap::new()));
-        let keys = Keys::new(known, SECRET, nobody, paces, Arc::clone(&clock));
+        let keys = Keys::new(known, SECRET, nobody, room, Arc::clone(&clock));
         let metrics = Metrics::new(Registry::new()).unwrap();
         let purse = Purse::of(1_000_000_000_000);
         let health = Arc::new(TargetHealth::new(Arc::clone(&clock)));

@@ -152,6 +152,7 @@ pub fn api_key(id: KeyId, account: AccountId, digest: &str) -> ApiKey {
         livemode: Livemode::Demo,
         requests_per_minute: None,
         tokens_per_minute: None,
+        concurrency_max: None,
         created_at: START,
         revoked_at: None,
         expires_at: None,

@@ -28,13 +28,15 @@ use payments::{
     transport::Transport,
 };
 use prometheus::Registry;
+use router_config::RouteTable;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use units::{Clock, Livemode};
 
 use crate::{
-    admin::{Admin, AdminToken, HandRoom, NewAccount, PriceRoom, create_account, secret_file},
+    admin::{Admin, AdminToken, HandRoom, NewAccount, PriceRoom, RouteRoom, create_account, secret_file},
     books::{self, Books},
+    cache::{Cache, CacheMetrics, CacheSecret, LocalShelf},
     cashier::{Cashier, LedgerTill, PaymentMetrics, StoredKeys, shape},
     dispatch::TargetHealth,
     edge::{self, ConnLimits},
@@ -46,9 +48,10 @@ use crate::{
     plan::Snapshots,
     portal,
     provider::Upstreams,
-    reload::{FxMetrics, Publisher, PublisherSettings, follow_keys},
+    reload::{self, ConfigMetrics, FxMetrics, Publisher, Reloader, ReloaderParts, Watcher, follow_keys},
     settings::{MerchantSettings, Secret, Settings, StoreSettings},
     telemetry::Metrics,
+    upkeep::Upkeep,
 };
 
 /// How long calls whose clients have gone may run on for their usage.
@@ -107,6 +110,8 @@ pub struct Running {
     pub store: Store,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// What reads the configuration again, where it came from a file.
+    pub reloader: Option<Reloader>,
     stop_listening: CancellationToken,
     stop_tails: CancellationToken,
     stop_background: CancellationToken,
@@ -129,7 +134,7 @@ pub async fn start(
     let folder = settings.store.path.clone();
     let transport: Arc<dyn Transport> = Arc::new(Outbound::new().context("TLS for outgoing calls")?);
     let books = open_books(&settings.store, &*clock).await?;
-    house_accounts(&books.store, &settings, &*clock).await?;
+    house_accounts(&books.store, &settings.table, &*clock).await?;
     let key_secret = key_secret(&settings, &folder)?;
     let admin_token = admin_token(&settings, &folder)?;
     let public_addr = listeners.public.local_addr()?;
@@ -142,11 +147,7 @@ pub async fn start(
 
     let rates = Arc::new(books.store.clone());
     let fx = Fx::new(fx_settings(&settings), transport.clone(), clock.clone(), rates);
-    let told = PublisherSettings {
-        table: settings.table.clone(),
-        pinned: settings.fx.pinned.iter().map(|(pair, rate)| (pair.to_string(), rate.get())).collect(),
-        warn_stale: settings.fx.warn_stale,
-    };
+    let told = reload::publisher_settings(&settings);
     let fx_metrics = FxMetrics::new(metrics.registry())?;
     let publisher = Arc::new(Publisher::new(books.store.clone(), fx, told, clock.clone(), fx_metrics));
     publisher.begin().await.context("the price list cannot be published")?;
@@ -175,18 +176,35 @@ pub async fn start(
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let (connections, tails, background) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
 
-    let provider_keys: BTreeMap<String, &str> =
-        settings.provider_keys.iter().map(|(id, key)| (id.clone(), key.expose())).collect();
+    let provider_keys: BTreeMap<String, Vec<&str>> = settings
+        .provider_keys
+        .iter()
+        .map(|(id, keys)| (id.clone(), keys.iter().map(Secret::expose).collect()))
+        .collect();
     let upstreams = Upstreams::new(&settings.table, &provider_keys, &clock)?;
+    let upstreams = Arc::new(ArcSwap::from_pointee(upstreams));
+    let health = Arc::new(TargetHealth::new(clock.clone()));
+    let reloader = Reloader::new(ReloaderParts {
+        settings: settings.clone(),
+        publisher: publisher.clone(),
+        upstreams: upstreams.clone(),
+        health: Arc::clone(&health),
+        prepare: prepare(books.store.clone(), clock.clone()),
+        tasks: background.clone(),
+        clock: clock.clone(),
+        metrics: ConfigMetrics::new(metrics.registry(), clock.now())?,
+        calls: metrics.clone(),
+    });
     let parts = Parts {
         clock: clock.clone(),
         keys: keys.clone(),
         snapshots: snapshots.clone(),
-        upstreams: Arc::new(ArcSwap::from_pointee(upstreams)),
-        health: Arc::new(TargetHealth::new(clock.clone())),
+        upstreams,
+        health: Arc::clone(&health),
         till: Arc::new(LedgerTill::new(holds.clone(), clock.clone())),
         tails: Tails::new(tails.clone(), stop_tails.clone(), TAIL_MAX),
         metrics: metrics.clone(),
+        cache: cache(&settings, &key_secret, &clock, metrics.registry())?,
         topup_url: format!("{public_url}/portal/topup").into(),
         keep_alive: settings.server.keep_alive,
         region: settings.server.region.clone(),
@@ -204,11 +222,18 @@ pub async fn start(
         grants: grants.clone(),
         key_secret: key_secret.clone(),
         keys,
-        snapshots,
+        snapshots: snapshots.clone(),
         clock: clock.clone(),
         metrics: payment_metrics,
     };
     let elsewhere = shaped(cashier.router().merge(portal::router()), &clock);
+    let upkeep = Upkeep {
+        snapshots: parts.snapshots.clone(),
+        upstreams: Arc::clone(&parts.upstreams),
+        health: Arc::clone(&health),
+        metrics: metrics.clone(),
+        clock: clock.clone(),
+    };
     let front: Front<hyper::body::Incoming, Router> = Front::new(&parts, ready, elsewhere);
     let admin = Admin {
         store: store.clone(),
@@ -227,10 +252,19 @@ pub async fn start(
             store: store.clone(),
             admission: books.admission.clone(),
             clock: clock.clone(),
-            table: settings.table.clone(),
+            snapshots: snapshots.clone(),
             holds: Some(holds.clone()),
             refunds: Some(refunds.clone()),
         },
+        health: Arc::clone(&health),
+        routes: RouteRoom {
+            store: store.clone(),
+            snapshots: parts.snapshots.clone(),
+            health,
+            clock: clock.clone(),
+            region: parts.region.clone(),
+        },
+        reloader: reloader.clone(),
     };
 
     let limits = ConnLimits { drain_max: settings.server.drain_max, ..ConnLimits::default() };
@@ -271,6 +305,13 @@ pub async fn start(
         clock.clone(),
         stop_background.clone(),
     ));
+    background.spawn({
+        let stop = stop_background.clone();
+        async move { upkeep.run(stop).await }
+    });
+    if let Some(reloader) = reloader.clone().filter(Reloader::is_watched) {
+        watch(reloader, &background, &stop_background);
+    }
     if let Some(counting) = counting {
         background.spawn(counting.run(stop_background.clone()));
     }
@@ -286,6 +327,7 @@ pub async fn start(
         key_secret,
         store,
         clock,
+        reloader,
         stop_listening,
         stop_tails,
         stop_background,
@@ -398,10 +440,29 @@ async fn end_overdue(store: Store, journal: Arc<Journal>, clock: Arc<dyn Clock>,
     }
 }
 
+/// What a table needs before it counts.
+fn prepare(store: Store, clock: Arc<dyn Clock>) -> reload::Prepare {
+    Arc::new(move |table| {
+        let (store, clock) = (store.clone(), clock.clone());
+        Box::pin(async move { house_accounts(&store, &table, &*clock).await })
+    })
+}
+
+/// Watches the configuration. Where the system does not let us, it is read when somebody asks.
+fn watch(reloader: Reloader, background: &TaskTracker, stop: &CancellationToken) {
+    match Watcher::new(reloader) {
+        Ok(watcher) => {
+            let stop = stop.clone();
+            background.spawn(async move { watcher.run(stop).await });
+        }
+        Err(error) => tracing::warn!(%error, "the configuration is not watched"),
+    }
+}
+
 /// Our own calls run on an account of ours, one for each kind of money that is served.
-async fn house_accounts(store: &Store, settings: &Settings, clock: &dyn Clock) -> anyhow::Result<()> {
+async fn house_accounts(store: &Store, table: &RouteTable, clock: &dyn Clock) -> anyhow::Result<()> {
     let there = store.accounts(None).await?;
-    let served: BTreeSet<Livemode> = settings.table.models.values().map(|model| model.livemode).collect();
+    let served: BTreeSet<Livemode> = table.models.values().map(|model| model.livemode).collect();
     for livemode in served {
         let has_one =
             there.iter().any(|account| account.role == AccountRole::House && account.livemode == livemode);
@@ -420,6 +481,19 @@ fn key_secret(settings: &Settings, folder: &Path) -> anyhow::Result<Arc<[u8]>> {
         None => secret_file(&folder.join("key_secret"), "tgsec").context("the key secret")?,
     };
     Ok(secret.into_bytes().into())
+}
+
+/// What was answered before, in this process's memory.
+fn cache(
+    settings: &Settings,
+    key_secret: &[u8],
+    clock: &Arc<dyn Clock>,
+    registry: &Registry,
+) -> prometheus::Result<Cache> {
+    let (bounds, metrics) = (settings.table.cache, CacheMetrics::new(registry)?);
+    let shelf = Arc::new(LocalShelf::new(bounds.bytes_max, metrics.clone()));
+    let secret = CacheSecret::of(key_secret);
+    Ok(Cache::new(shelf, secret, clock.clone(), bounds.entry_bytes_max, metrics))
 }
 
 /// Where the administrator's token stands.

@@ -18,6 +18,7 @@ use units::{Clock, RequestId};
 
 use crate::{
     body::{Body, BodyError},
+    cache::Cache,
     chat::Endpoint,
     count::Count,
     dialect::{
@@ -54,6 +55,8 @@ pub struct Parts {
     pub tails: Tails,
     /// What is counted.
     pub metrics: Metrics,
+    /// What was answered before.
+    pub cache: Cache,
     /// Shown to whoever runs out of money.
     pub topup_url: Arc<str>,
     /// A stream that is silent for so long is kept alive with a comment.
@@ -98,6 +101,7 @@ where
             till,
             tails,
             metrics,
+            cache,
             topup_url,
             keep_alive,
             region,
@@ -126,11 +130,11 @@ where
             .layer(admit)
             .layer(auth) //                                                         Incoming -> Authed
             .layer(DecodeLayer::new(move || reads().body_max_bytes, keep_alive)) //                Authed -> Call
-            .layer(PlanLayer::new(snapshots, rests, clock, region)) //                           Call -> Planned
+            .layer(PlanLayer::new(snapshots, rests, Arc::clone(&clock), region)) //                           Call -> Planned
             // Above here every error is a failure with a face; below, the rooms' own.
             .map_err(Failure::from)
-            .layer(MeterLayer::new(till, limits, tails, metrics.clone())) // one hold, however many are tried below
-            .service(Dispatch::new(upstreams, health, metrics)); //                   Covered -> Answer
+            .layer(MeterLayer::new(till, limits.clone(), tails, metrics.clone(), cache)) // one hold, however many are tried below
+            .service(Dispatch::new(upstreams, health, limits, clock, metrics)); //                   Covered -> Answer
         Self { calls: BoxCloneSyncService::new(calls), counts: BoxCloneSyncService::new(counts) }
     }
 }

@@ -14,6 +14,7 @@ mod raw; // the file as written
 mod secret; // where secrets are, and how they stay out of logs
 mod shape; // unknown, missing and mistyped keys, all at once
 mod spans; // which line is this?
+mod written; // what has changed since?
 
 use std::{
     collections::BTreeMap, fmt, net::SocketAddr, path::Path, path::PathBuf, str::FromStr, sync::Arc,
@@ -30,8 +31,9 @@ pub use self::{
     cidr::Cidr,
     errors::{ConfigError, ConfigErrors, Place},
     secret::{Environment, Secret, SecretError, Secrets},
+    written::{Changes, LookedInto, Written},
 };
-use self::{raw::RawFile, spans::Document};
+use self::{raw::RawFile, spans::Document, written::Remembering};
 
 /// How this process was asked to run.
 #[derive(Debug, Clone)]
@@ -55,11 +57,28 @@ pub struct Settings {
     /// Providers, models, routes and limits.
     pub table: Arc<RouteTable>,
     /// The key of each provider that has one, by the provider's id.
-    pub provider_keys: BTreeMap<String, Secret>,
+    pub provider_keys: BTreeMap<String, Vec<Secret>>,
+    /// Fingerprints of the own catalog's files, by name.
+    pub catalog_files: BTreeMap<String, [u8; 32]>,
+    /// What was written, to be compared with what is written later.
+    pub written: Written,
+    /// The file that was read; none where it was text.
+    pub file: Option<PathBuf>,
+    /// Which files it depends on.
+    pub looked_into: LookedInto,
+}
+
+/// What came of reading a file once.
+#[derive(Debug)]
+pub struct Reading {
+    /// What it says.
+    pub settings: Result<Settings, ConfigErrors>,
+    /// What would have to change for it to say something else.
+    pub looked_into: LookedInto,
 }
 
 /// `[server]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {
     /// Where clients connect.
     pub listen: SocketAddr,
@@ -74,6 +93,8 @@ pub struct ServerSettings {
     pub keep_alive: Duration,
     /// Where callers are who do not say it.
     pub region: Option<Arc<str>>,
+    /// Whether the file, and those it names, are read again when they change.
+    pub watch: bool,
     /// Written once the listeners are bound.
     pub ready_file: Option<PathBuf>,
     /// Keys are stored as HMACs under this secret; the app keeps one of its own in the store's folder where it is
@@ -82,7 +103,7 @@ pub struct ServerSettings {
 }
 
 /// `[admin]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminSettings {
     /// Where operators connect.
     pub listen: SocketAddr,
@@ -91,7 +112,7 @@ pub struct AdminSettings {
 }
 
 /// `[store]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreSettings {
     /// The store's folder.
     pub path: PathBuf,
@@ -100,7 +121,7 @@ pub struct StoreSettings {
 }
 
 /// What `[limits]` says of where limits are counted; what they are stands in the table.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitSettings {
     /// The URL of the Redis in which several nodes count together; each counts by itself where absent.
     pub redis: Option<Secret>,
@@ -109,7 +130,7 @@ pub struct LimitSettings {
 }
 
 /// `[payments]`
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PaymentSettings {
     /// WeChat Pay merchants by the name that stands in their callback path.
     pub merchants: BTreeMap<String, MerchantSettings>,
@@ -122,7 +143,7 @@ pub struct PaymentSettings {
 }
 
 /// `[payments.wechat.<name>]`, its keys read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MerchantSettings {
     /// Real money, or the simulator's.
     pub mode: MerchantMode,
@@ -299,11 +320,7 @@ impl Settings {
     /// # Errors
     /// [`ConfigErrors`] with everything that is wrong.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let origin = path.display().to_string();
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text, &origin, &Environment),
-            Err(error) => Err(ConfigErrors::unreadable(&origin, &error)),
-        }
+        Reading::of(path).settings
     }
 
     /// Reads `text`; `origin` is its name in messages.
@@ -311,42 +328,85 @@ impl Settings {
     /// # Errors
     /// [`ConfigErrors`] with everything that is wrong.
     pub fn parse(text: &str, origin: &str, secrets: &dyn Secrets) -> Result<Self, ConfigErrors> {
-        let mut errors = ConfigErrors::new(origin);
-        let mut document = match Document::parse(text) {
-            Ok(document) => document,
-            Err(error) => {
-                errors.add(spans::place(text, error.span()), error.message(), None);
-                return Err(errors);
-            }
+        Reading::parse(text, origin, secrets).settings
+    }
+}
+
+impl Reading {
+    /// Reads the file at `path` and the secrets it names, and says where it looked.
+    pub fn of(path: &Path) -> Self {
+        let origin = path.display().to_string();
+        let mut reading = match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, &origin, &Environment),
+            Err(error) => Self {
+                settings: Err(ConfigErrors::unreadable(&origin, &error)),
+                looked_into: LookedInto::default(),
+            },
         };
-        let findings = shape::check(&schema(), &mut document);
-        let readable = findings.iter().all(|finding| finding.harmless);
-        for finding in findings {
-            let place = spans::place(text, Some(finding.span));
-            errors.add(place, finding.message, finding.help);
+        reading.looked_into.files.insert(path.to_owned());
+        if let Ok(settings) = &mut reading.settings {
+            settings.file = Some(path.to_owned());
+            settings.looked_into.clone_from(&reading.looked_into);
         }
-        if !readable {
+        reading
+    }
+
+    fn parse(text: &str, origin: &str, secrets: &dyn Secrets) -> Self {
+        let secrets = Remembering::new(secrets);
+        let mut looked_into = LookedInto::default();
+        let mut settings = read(text, origin, &secrets, &mut looked_into);
+        let seen = secrets.seen();
+        looked_into.files.extend(written::files_of(&seen));
+        if let Ok(settings) = &mut settings {
+            settings.written = Written::new(text, &seen, &settings.catalog_files);
+        }
+        Self { settings, looked_into }
+    }
+}
+
+/// Syntax, keys and types, meaning; each says all it has to say.
+fn read(
+    text: &str,
+    origin: &str,
+    secrets: &dyn Secrets,
+    looked_into: &mut LookedInto,
+) -> Result<Settings, ConfigErrors> {
+    let mut errors = ConfigErrors::new(origin);
+    let mut document = match Document::parse(text) {
+        Ok(document) => document,
+        Err(error) => {
+            errors.add(spans::place(text, error.span()), error.message(), None);
+            return Err(errors);
+        }
+    };
+    let findings = shape::check(&schema(), &mut document);
+    let readable = findings.iter().all(|finding| finding.harmless);
+    for finding in findings {
+        let place = spans::place(text, Some(finding.span));
+        errors.add(place, finding.message, finding.help);
+    }
+    if !readable {
+        return Err(errors.sorted());
+    }
+    let raw: RawFile = match document.deserialize() {
+        Ok(raw) => raw,
+        Err(error) => {
+            errors.add(spans::place(text, error.span()), error.message(), None);
             return Err(errors.sorted());
         }
-        let raw: RawFile = match document.deserialize() {
-            Ok(raw) => raw,
-            Err(error) => {
-                errors.add(spans::place(text, error.span()), error.message(), None);
-                return Err(errors.sorted());
-            }
-        };
-        match check::settings(raw, secrets) {
-            Ok(settings) if errors.is_empty() => return Ok(settings),
-            Ok(_) => {}
-            Err(problems) => {
-                for problem in problems {
-                    let message = errors::with_path(&problem);
-                    errors.add(document.locate(&problem.path), message, problem.help);
-                }
+    };
+    looked_into.folder.clone_from(&raw.catalog.path);
+    match check::settings(raw, secrets) {
+        Ok(settings) if errors.is_empty() => return Ok(settings),
+        Ok(_) => {}
+        Err(problems) => {
+            for problem in problems {
+                let message = errors::with_path(&problem);
+                errors.add(document.locate(&problem.path), message, problem.help);
             }
         }
-        Err(errors.sorted())
     }
+    Err(errors.sorted())
 }
 
 /// The JSON schema of the file, as `tollgate config schema` prints it.

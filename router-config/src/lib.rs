@@ -7,9 +7,12 @@
 
 mod alias;
 mod bounds;
+mod cache;
 mod catalog;
 mod condition;
+mod failure;
 mod glob;
+mod hedge;
 mod hours;
 pub mod import;
 mod kinds;
@@ -26,12 +29,15 @@ mod validate;
 
 pub use alias::{Alias, RawAlias};
 pub use bounds::{Bounds, Limits};
+pub use cache::{CacheBounds, RawCache, RawRouteCache, RouteCache};
 pub use catalog::{
     ANY_KIND, BadOverlay, Catalog, CatalogModel, Cost, CostTier, Figures, ImportNames, OffPeak, OtherRegion,
     OverlayFile, ProviderFacts, Source, UtcWindow, catalog, overlay_lines,
 };
 pub use condition::{Circumstances, Condition, RawCondition, Unfit, is_word};
+pub use failure::FailureClass;
 pub use glob::matches as glob_matches;
+pub use hedge::{Hedge, RawHedge};
 pub use kinds::{Auth, BadAuth, Capability, Modality, ModelKind, Region, Wire};
 pub use names::{check_http_url, is_loopback};
 pub use nearest::nearest;
@@ -39,9 +45,9 @@ pub use price::parse_micro;
 pub use problem::{KeyPath, PathPart, Problem, Problems};
 pub use quirks::{ErrorClass, ForcedToolChoice, Quirks, RawQuirks, RawUsage, ToolIds, UsageConvention};
 pub use raw::{RawBounds, RawLimits, RawModel, RawPrice, RawProvider, RawRoute, RawTables};
-pub use strategy::{Standing, Strategy, WhenShort, order};
+pub use strategy::{ChargedAs, Standing, Strategy, WhenShort, order};
 pub use table::{
-    BadSecretRef, Currency, ListPrice, MicroPerMillion, Model, NoRoute, Provider, Route, RouteTable, Routes,
-    SecretRef, Target,
+    BadSecretRef, Currency, ListPrice, MicroPerMillion, Model, NoRoute, Picked, Provider, Route, RouteTable,
+    Routes, SecretRef, Target,
 };
 pub use target::{RawTarget, RawTargetTable};

@@ -228,6 +228,8 @@ quirks! {
     /// Whether what a client says of `store` reaches its Responses API; otherwise nothing is stored there, whatever the
     /// client says.
     stores_responses: bool, Option<bool> = false;
+    /// Where it tells the balance of our account, in DeepSeek's form, beside the `/v1` of its address; `""` where it does not.
+    balance_path: Option<String>, Option<String> = None;
     /// Whether it gives embeddings as base64 when asked.
     embedding_base64: bool, Option<bool> = false;
     /// What its own error codes mean: `{ "1113" = "out_of_funds" }`. A `*` at the end stands for any ending.

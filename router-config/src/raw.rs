@@ -10,8 +10,8 @@ use serde::Deserialize;
 use units::Livemode;
 
 use crate::{
-    Currency, Limits, ModelKind, RawAlias, RawCondition, RawQuirks, Region, Strategy, WhenShort, catalog,
-    target::RawTarget,
+    ChargedAs, Currency, FailureClass, Limits, ModelKind, RawAlias, RawCache, RawCondition, RawHedge,
+    RawQuirks, RawRouteCache, Region, Strategy, WhenShort, catalog, target::RawTarget,
 };
 
 /// What is served, by whom, at which price and within which limits.
@@ -33,6 +33,9 @@ pub struct RawTables {
     /// Bounds on what callers may ask.
     #[serde(default)]
     pub limits: RawLimits,
+    /// How much the exact caches of all routes may keep.
+    #[serde(default)]
+    pub cache: RawCache,
 }
 
 /// One account at an upstream provider.
@@ -51,6 +54,9 @@ pub struct RawProvider {
     pub region: Option<Region>,
     /// Where its key is kept: `env:NAME` or `file:PATH`. Leave it out if it needs none.
     pub api_key: Option<String>,
+    /// Several keys in place of one: a key that is refused, empty or too fast leaves the calls to the others.
+    #[serde(default)]
+    pub api_keys: Vec<String>,
     /// How it is shown its key: `bearer`, `none`, or the header that holds it, such as `x-api-key`. As the provider wants
     /// it where absent.
     pub auth: Option<String>,
@@ -73,6 +79,16 @@ pub struct RawProvider {
     /// Milliseconds that the whole call may take.
     #[serde(default = "ms::<600_000>")]
     pub total_ms_max: u64,
+    /// A stream that brings fewer bytes a second than this, over 20 seconds, is given up: 0, for never, where absent.
+    #[serde(default)]
+    pub stream_bytes_per_second_min: u64,
+    /// While one of its targets rests after failures, `GET /models` is asked every so many seconds, and they are tried at
+    /// once when it answers: 0, for never, where absent.
+    #[serde(default)]
+    pub probe_seconds: u64,
+    /// The balance below which somebody is alerted, in the currency of our account there: `"100.00"`. For providers that
+    /// tell it, as DeepSeek does; where absent, only an empty account is told of.
+    pub balance_alert: Option<String>,
     /// Requests per minute that we send it; as many as come where absent.
     pub requests_per_minute: Option<u32>,
     /// Tokens per minute that we send it and have it write; as many as come where absent.
@@ -143,9 +159,28 @@ pub struct RawRoute {
     /// What becomes of a call whose ceiling the balance, a budget or the caller's own maximum does not cover.
     #[serde(default)]
     pub when_short: WhenShort,
-    /// Attempts in all, the first included: 1 to 10.
-    #[serde(default = "three")]
-    pub attempts_max: u32,
+    /// Attempts in all, the first included: 1 to 10. Where absent, as many as it has targets, and 3 at least.
+    pub attempts_max: Option<u32>,
+    /// After which failures another target is asked: all but `context_window` and `content_filter` where absent.
+    pub fail_over_on: Option<Vec<FailureClass>>,
+    /// Milliseconds that a call may take with all its attempts.
+    #[serde(default = "ms::<600_000>")]
+    pub total_ms_max: u64,
+    /// Whether, and when, a second target is asked beside a slow first: never where absent.
+    pub hedge: Option<RawHedge>,
+    /// Cheaper models that a call which is not covered may be served by, in this order, where its caller allows that
+    /// (`x-tollgate-downgrade: allow`).
+    #[serde(default)]
+    pub downgrade_to: Vec<String>,
+    /// By whose price a call is charged that another model has served, because its caller named it in `models` or allowed
+    /// a cheaper one.
+    #[serde(default)]
+    pub charged_as: ChargedAs,
+    /// Leaves out targets where a call would cost us more than so many per cent of what its customer pays for it: none
+    /// where absent.
+    pub cost_percent_max: Option<u32>,
+    /// Lets answers be given again to the same account: not where absent.
+    pub cache: Option<RawRouteCache>,
 }
 
 /// Bounds on what callers may ask.
@@ -212,8 +247,4 @@ fn live() -> Livemode {
 
 fn ms<const N: u64>() -> u64 {
     N
-}
-
-fn three() -> u32 {
-    3
 }

@@ -45,6 +45,17 @@ pub enum WhenShort {
     Clamp,
 }
 
+/// By whose price a call is charged that another model than the one it asked for has served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChargedAs {
+    /// By that of the model that served it.
+    #[default]
+    Serving,
+    /// By that of the model it asked for.
+    Requested,
+}
+
 /// What is known of a target at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {

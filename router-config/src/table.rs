@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use units::{Livemode, Tokens};
 
 use crate::{
-    Alias, Auth, Bounds, Capability, CatalogModel, Circumstances, Condition, Limits, ModelKind, Quirks,
-    Region, Strategy, Unfit, WhenShort, Wire, alias,
+    Alias, Auth, Bounds, CacheBounds, Capability, CatalogModel, ChargedAs, Circumstances, Condition,
+    FailureClass, Hedge, Limits, ModelKind, Quirks, Region, RouteCache, Strategy, Unfit, WhenShort, Wire,
+    alias,
 };
 
 /// Everything routing needs, as one immutable snapshot.
@@ -30,6 +31,8 @@ pub struct RouteTable {
     pub aliases: Vec<Alias>,
     /// What a caller may ask for.
     pub limits: Limits,
+    /// What the exact caches of all routes may keep.
+    pub cache: CacheBounds,
 }
 
 /// Where a secret is to be read from. This crate reads nothing.
@@ -108,8 +111,8 @@ pub struct Provider {
     pub quirks: Arc<Quirks>,
     /// Absolute `http(s)` URL, without a trailing slash; the path of each endpoint is appended.
     pub base_url: String,
-    /// Its key; a provider such as a local vLLM may need none.
-    pub api_key: Option<SecretRef>,
+    /// Its keys, each of which will do; a provider such as a local vLLM may need none.
+    pub api_keys: Vec<SecretRef>,
     /// Whether its answers cost real money.
     pub livemode: Livemode,
     /// Connecting may take this long.
@@ -120,6 +123,12 @@ pub struct Provider {
     pub idle_max: Duration,
     /// The whole call.
     pub total_max: Duration,
+    /// A stream slower than so many bytes a second is given up; 0 for never.
+    pub stream_bytes_per_second_min: u64,
+    /// How often it is asked whether it is there while a target of it rests after failures; never where absent.
+    pub probe_every: Option<Duration>,
+    /// The balance of our account there below which somebody is alerted, in millionths of its currency.
+    pub balance_alert_micro: Option<i64>,
     /// What we send it.
     pub bounds: Bounds,
 }
@@ -229,22 +238,19 @@ pub struct Target {
 pub struct Routes(pub Vec<Arc<Route>>);
 
 impl Routes {
-    /// The first that is for `call`; of that name, where the caller asks for one by name.
+    /// The first that is for `call`; of that name, where the caller asks for one by name. With it, those before it that are
+    /// not.
     ///
     /// # Errors
     /// Why none is, for each that was looked at.
-    pub fn pick(
-        &self,
-        call: &Circumstances<'_>,
-        name: Option<&str>,
-    ) -> Result<&Arc<Route>, Vec<NoRoute<'_>>> {
+    pub fn pick(&self, call: &Circumstances<'_>, name: Option<&str>) -> Result<Picked<'_>, Vec<NoRoute<'_>>> {
         let mut passed = Vec::new();
         for route in &self.0 {
             let why = if name.is_some_and(|name| route.name.as_deref() != Some(name)) {
                 None
             } else {
                 match route.when.fits(call) {
-                    Ok(()) => return Ok(route),
+                    Ok(()) => return Ok((route, passed)),
                     Err(unfit) => Some(unfit),
                 }
             };
@@ -258,6 +264,9 @@ impl Routes {
         self.0.iter().flat_map(|route| &route.targets)
     }
 }
+
+/// The route that a call takes, and those that it does not.
+pub type Picked<'a> = (&'a Arc<Route>, Vec<NoRoute<'a>>);
 
 /// A route that a call does not take.
 #[derive(Debug, Clone, Copy)]
@@ -295,4 +304,18 @@ pub struct Route {
     pub when_short: WhenShort,
     /// Attempts in all, the first included.
     pub attempts_max: u32,
+    /// After which failures another target is asked.
+    pub fail_over_on: BTreeSet<FailureClass>,
+    /// A call with all its attempts.
+    pub total_max: Duration,
+    /// When a second target is asked beside a slow first.
+    pub hedge: Option<Hedge>,
+    /// Cheaper models for a call that is not covered, where its caller allows them.
+    pub downgrade_to: Vec<String>,
+    /// By whose price a call is charged that another model has served.
+    pub charged_as: ChargedAs,
+    /// Of what a customer pays for a call, so many hundredths are the most that it may cost us at a target.
+    pub cost_percent_max: Option<u32>,
+    /// Whether an answer may be given again.
+    pub cache: Option<RouteCache>,
 }

@@ -44,7 +44,8 @@ impl RawTables {
             })
             .map(|provider| (provider.id.clone(), Arc::new(provider)))
             .collect();
-        let mut table = RouteTable { providers, limits, ..RouteTable::default() };
+        let cache = self.cache.check(&mut problems);
+        let mut table = RouteTable { providers, limits, cache, ..RouteTable::default() };
         let tables = Tables { raw: &self, providers: &table.providers, catalog };
         let served: Vec<Served> = (self.routes.iter().enumerate())
             .filter_map(|(i, raw)| tables.route(&KeyPath::new("routes").index(i), raw, &mut problems))

@@ -136,9 +136,19 @@ impl Process {
 
     /// Asks it to end.
     pub fn ask_to_end(&self) {
+        self.signal("TERM");
+    }
+
+    /// Asks it to read its configuration again.
+    pub fn hang_up(&self) {
+        self.signal("HUP");
+    }
+
+    fn signal(&self, name: &str) {
         // The shell's own `kill`: std sends SIGKILL only.
         let pid = self.child.id().to_string();
-        let _ = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid]).stderr(Stdio::null()).status();
+        let _ =
+            Command::new("sh").args(["-c", "kill -\"$0\" \"$1\"", name, &pid]).stderr(Stdio::null()).status();
     }
 
     fn ended_within(&mut self, max: Duration) -> Option<ExitStatus> {

@@ -9,6 +9,7 @@ pub mod decimal;
 mod id;
 mod livemode;
 mod money;
+mod percent;
 mod rate;
 mod usage;
 
@@ -17,5 +18,6 @@ pub use decimal::DecimalError;
 pub use id::{AccountId, BadId, KeyId, OrderId, RefundBatchId, RefundId, RequestId};
 pub use livemode::{Livemode, UnknownLivemode};
 pub use money::{Fen, NanoCny, Overflow, ZeroFen};
+pub use percent::{NoPercent, Percent};
 pub use rate::{Rate, Tokens};
 pub use usage::{Rates, Usage};

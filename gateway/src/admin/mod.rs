@@ -4,10 +4,13 @@
 //! a file that only this process's user may read. Speaks to `payments` and `keys`.
 
 mod accounts;
+mod config;
+mod dry_run;
 mod hands;
 mod ledger;
 mod prices;
 mod token;
+mod upstreams;
 
 use std::sync::Arc;
 
@@ -23,12 +26,13 @@ use units::Clock;
 
 pub use self::{
     accounts::{CreatedKey, NewAccount, NewKey, account_view, create_account, create_key},
+    dry_run::RouteRoom,
     hands::HandRoom,
     ledger::trial_balance,
     prices::PriceRoom,
     token::{AdminToken, secret_file},
 };
-use crate::telemetry::Metrics;
+use crate::{dispatch::TargetHealth, reload::Reloader, telemetry::Metrics};
 
 /// What the operations endpoints need.
 #[derive(Debug, Clone)]
@@ -47,6 +51,12 @@ pub struct Admin {
     pub prices: PriceRoom,
     /// What operators change by hand.
     pub hands: HandRoom,
+    /// How providers and our keys there are.
+    pub health: Arc<TargetHealth>,
+    /// How calls would be served.
+    pub routes: RouteRoom,
+    /// What reads the configuration again; nothing where it did not come from a file.
+    pub reloader: Option<Reloader>,
 }
 
 impl Admin {
@@ -57,9 +67,12 @@ impl Admin {
             .route("/admin/v1/ledger/export", get(ledger::export))
             .route("/admin/v1/accounts", post(accounts::post_account).get(accounts::list))
             .route("/admin/v1/keys", post(accounts::post_key))
+            .route("/admin/v1/upstreams", get(upstreams::show))
             .with_state(Arc::new(self.clone()))
             .merge(self.prices.clone().router())
             .merge(self.hands.clone().router())
+            .merge(self.routes.clone().router())
+            .merge(self.reloader.clone().map(config::router).unwrap_or_default())
             .layer(axum::middleware::from_fn_with_state(self.token.clone(), token::require));
         Router::new()
             .route("/metrics", get(metrics))
@@ -73,5 +86,6 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     if let Ok(open) = admin.store.open_holds().await {
         admin.metrics.holds_open.set(open);
     }
+    admin.health.show(&admin.metrics);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], admin.metrics.render())
 }

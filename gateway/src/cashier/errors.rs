@@ -81,6 +81,12 @@ impl PayError {
         Self::new(StatusCode::CONFLICT, "invalid_request_error", code, message)
     }
 
+    /// What an operator's file says cannot count; `errors` is everything that is wrong with it.
+    pub fn config_refused(message: impl Into<String>, errors: Vec<Value>) -> Self {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Self::new(status, "invalid_request_error", "config_refused", message).with("errors", errors)
+    }
+
     /// Not the administrator.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "authentication_error", "invalid_admin_token", message)

@@ -7,7 +7,10 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
-use payments::ledger::{Asset, Entry, FxRate, Hold, HoldQuote, LotUse};
+use payments::{
+    ledger::{Asset, Entry, FxRate, Hold, HoldQuote, LotUse},
+    store::Store,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use units::{Rates, RequestId};
@@ -37,32 +40,40 @@ pub(super) async fn one(
     cashier.store.flushed().await?;
     let hold = cashier.store.hold(id).await?.filter(|hold| hold.account == caller.account);
     let Some(hold) = hold else { return Err(PayError::not_found("id", format!("No call {id}"))) };
-    let receipt = cashier.store.receipt(id, caller.account).await?;
+    Ok(reply(http::StatusCode::OK, &json!({"data": whole_receipt(&cashier.store, &hold).await?})))
+}
+
+/// The receipt of a call, with what the ledger says of it.
+///
+/// # Errors
+/// If the store cannot be read.
+pub async fn whole_receipt(store: &Store, hold: &Hold) -> Result<Value, PayError> {
+    let receipt = store.receipt(hold.id, hold.account).await?;
     let receipt = receipt.and_then(|body| serde_json::from_str(&body).ok());
-    let mut shown: Value = receipt.unwrap_or_else(|| from_hold(&hold));
-    shown["hold"] = hold_of(&hold);
+    let mut shown: Value = receipt.unwrap_or_else(|| from_hold(hold));
+    shown["hold"] = hold_of(hold);
     shown["fx"] = match &hold.quote.fx_id {
-        Some(id) => cashier.store.fx_rate(id).await?.map_or(Value::Null, |rate| fx(&rate)),
+        Some(id) => store.fx_rate(id).await?.map_or(Value::Null, |rate| fx(&rate)),
         None => Value::Null,
     };
-    let (lines, after) = in_the_books(&cashier, &hold).await?;
+    let (lines, after) = in_the_books(store, hold).await?;
     shown["entries"] = lines.iter().map(entry).collect();
     shown["balance_after"] = after.iter().map(|(asset, balance)| {
         json!({"balance": balance_name(asset), "amount": asset.text(*balance), "currency": asset.to_string()})
     }).collect();
-    Ok(reply(http::StatusCode::OK, &json!({"data": shown})))
+    Ok(shown)
 }
 
 /// The call's lines of the journal, and what each balance that it may have touched came to after it; nothing while it
 /// runs.
-async fn in_the_books(cashier: &Cashier, hold: &Hold) -> Result<(Vec<Entry>, Vec<(Asset, i64)>), PayError> {
+async fn in_the_books(store: &Store, hold: &Hold) -> Result<(Vec<Entry>, Vec<(Asset, i64)>), PayError> {
     let (mut lines, mut after) = (Vec::new(), Vec::new());
     let Some(ended_at) = hold.ended_at else { return Ok((lines, after)) };
     for asset in std::iter::once(Asset::Cny).chain(hold.token_assets()) {
-        let own = cashier.store.lines_of_call(hold.account, asset.clone(), hold.id, ended_at).await?;
+        let own = store.lines_of_call(hold.account, asset.clone(), hold.id, ended_at).await?;
         let balance = match own.last() {
             Some(last) => last.balance,
-            None => cashier.store.balance_at(hold.account, asset.clone(), ended_at).await?,
+            None => store.balance_at(hold.account, asset.clone(), ended_at).await?,
         };
         lines.extend(own);
         after.push((asset, balance));

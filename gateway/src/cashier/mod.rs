@@ -34,6 +34,7 @@ pub(crate) use self::{
 };
 pub use self::{
     errors::{PayError, reply},
+    generation::whole_receipt,
     key_source::StoredKeys,
     metrics::PaymentMetrics,
     shape::shape,

@@ -38,6 +38,7 @@ impl Till for LedgerTill {
                 input_estimate: ask.input_estimate,
                 window: ask.quote.window.clone(),
                 tiers: ask.quote.tiers.clone(),
+                price_percent: ask.quote.price_percent,
             };
             let bound = Usage { input: ask.input_bound, output: ask.output_bound, ..Usage::default() };
             let request = HoldRequest {

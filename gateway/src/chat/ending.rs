@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use units::Usage;
 
+use super::Decision;
+
 /// The way a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -28,6 +30,8 @@ pub struct Outcome {
     pub ending: Ending,
     /// Every attempt, in order; the last one is the one delivered.
     pub attempts: Vec<Attempt>,
+    /// Why it was served as it was.
+    pub decision: Decision,
 }
 
 /// One try at one target.
@@ -67,4 +71,6 @@ pub enum AttemptResult {
     Malformed,
     /// The upstream refuses this very request (400, 404, 422).
     Refused,
+    /// Another, asked beside it, answered sooner: it was not waited for. What it cost is ours.
+    Outpaced,
 }

@@ -61,6 +61,9 @@ pub enum BreakReason {
     /// No chunk within the provider's idle time.
     #[error("nothing came for {0} ms")]
     Silent(u64),
+    /// Fewer bytes a second than the provider's stream has to bring.
+    #[error("the answer came more slowly than {0} bytes a second")]
+    Slow(u64),
     /// The call's whole time is over.
     #[error("the answer took longer than {0} ms")]
     TooLong(u64),

@@ -5,6 +5,7 @@
 
 mod call;
 mod caller;
+mod decision;
 mod ending;
 mod endpoint;
 mod event;
@@ -18,6 +19,7 @@ mod wishes;
 
 pub use call::{Call, ChatForm, Form, Inexpressible, Member, Seen};
 pub use caller::{Caller, KeyLimits};
+pub use decision::{Decision, Passed, Skipped};
 pub use ending::{Attempt, AttemptResult, Ending, Outcome};
 pub use endpoint::{Endpoint, Spoken};
 pub use event::{Break, BreakReason, Chunk, UsageSeen};
@@ -26,4 +28,4 @@ pub use hops::{HOPS_HEADER, HOPS_MAX, hops};
 pub use limit::{Kind, Scope, Standing, TooFast};
 pub use text::TextSize;
 pub use trail::Trail;
-pub use wishes::Wishes;
+pub use wishes::{CacheWish, Wishes};

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::Attempt;
+use super::{Attempt, AttemptResult};
 
 /// The attempts of one call. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -32,17 +32,32 @@ impl Trail {
         state.closing_stops_cost = closing_stops_cost;
     }
 
+    /// Another attempt begins beside the present one, at a provider that stops (or does not stop) to bill when the
+    /// connection is closed. Hanging up ends the cost only where it does at both.
+    pub fn begins_beside(&self, closing_stops_cost: bool) {
+        let mut state = self.state();
+        state.closing_stops_cost &= closing_stops_cost;
+    }
+
+    /// Time was spent waiting, for an upstream or before it is asked again.
+    pub fn waits(&self, time: Duration) {
+        let mut state = self.state();
+        state.waited = state.waited.saturating_add(time);
+    }
+
     /// The present attempt's request is on the wire: from now on it may cost something.
     pub fn sent(&self) {
         self.state().sent = true;
     }
 
-    /// The present attempt is over, or its answer has begun, after `took`.
-    pub fn ends(&self, attempt: Attempt, took: Duration) {
+    /// An attempt is over, or its answer has begun.
+    pub fn ends(&self, attempt: Attempt) {
         let mut state = self.state();
-        state.waited = state.waited.saturating_add(took);
-        if attempt.result != super::AttemptResult::Ok {
-            state.sent = false; // what a failed attempt cost is ours
+        match attempt.result {
+            AttemptResult::Ok => state.sent = true,
+            // What was not waited for is written down after what was taken.
+            AttemptResult::Outpaced => {}
+            _ => state.sent = false, // what a failed attempt cost is ours
         }
         state.attempts.push(attempt);
     }

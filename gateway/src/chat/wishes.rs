@@ -13,6 +13,19 @@ pub struct Wishes {
     pub route: Option<String>,
     /// Where the caller is: `x-tollgate-region`.
     pub region: Option<String>,
+    /// Whether a cheaper model of its route's may serve it if it is not covered: `x-tollgate-downgrade: allow`.
+    pub downgrade: bool,
     /// The most it may cost: `x-tollgate-max-cost-cny`.
     pub max_cost: Option<NanoCny>,
+    /// Whether an answer that is kept will do: `x-tollgate-cache`.
+    pub cache: Option<CacheWish>,
+}
+
+/// What a caller says about answers that are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheWish {
+    /// One will do, though another might come out otherwise.
+    Use,
+    /// Neither take one nor keep one.
+    Skip,
 }

@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use http_body_util::BodyExt;
 use payments::store::{FolderLock, Store};
 use serde_json::Value;
@@ -16,6 +17,7 @@ use crate::{
     books::{self, Books},
     cashier::PayError,
     clock::ProcessClock,
+    plan::Snapshot,
     settings::Settings,
 };
 
@@ -59,7 +61,10 @@ impl Desk {
             store: store.clone(),
             admission,
             clock: clock.clone(),
-            table: settings.table.clone(),
+            snapshots: Arc::new(ArcSwap::from_pointee(Snapshot {
+                table: settings.table.clone(),
+                ..Snapshot::default()
+            })),
             holds: None,
             refunds: None,
         });

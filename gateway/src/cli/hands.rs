@@ -284,3 +284,19 @@ pub(super) async fn correct(CallsVerb::Correct(args): CallsVerb) -> Result<Exit,
     let path = format!("/admin/v1/calls/{}/correct", args.call);
     ask(&args.config, Method::POST, &path, Some(body), args.format).await
 }
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Which call: its `x-request-id`.
+    call: RequestId,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// `explain`
+pub(super) async fn explain(args: ExplainArgs) -> Result<Exit, Failed> {
+    let path = format!("/admin/v1/calls/{}", args.call);
+    ask(&args.config, Method::GET, &path, None, args.format).await
+}

@@ -97,6 +97,8 @@ enum Verb {
     /// Calls that were charged.
     #[command(subcommand)]
     Calls(hands::CallsVerb),
+    /// Why was a call served as it was, what was tried, and what did it cost?
+    Explain(hands::ExplainArgs),
     /// Run only the far side: simulated providers and WeChat Pay.
     Sim(sim::SimArgs),
     /// Measure.
@@ -273,6 +275,7 @@ async fn run(verb: Verb) -> Result<Exit, Failed> {
         Verb::Accounts(AccountsVerb::Close(args)) => Box::pin(hands::standing("close", args)).await,
         Verb::Orders(verb) => Box::pin(hands::orders(verb)).await,
         Verb::Budgets(verb) => Box::pin(hands::budgets(verb)).await,
+        Verb::Explain(args) => Box::pin(hands::explain(args)).await,
         Verb::Calls(verb) => Box::pin(hands::correct(verb)).await,
         Verb::Packages(verb) => Box::pin(offers::packages(verb)).await,
         Verb::Codes(verb) => Box::pin(offers::codes(verb)).await,

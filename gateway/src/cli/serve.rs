@@ -43,7 +43,9 @@ pub(super) async fn run(file: &Path) -> Result<Exit, Failed> {
         ready::write(&path, &json!({"public_url": running.public_url, "admin_url": running.admin_url}))?;
     }
     let store = running.store.clone();
+    let reloader = running.reloader.clone();
     let exit = tokio::select! {
+        never = signals::reload_when_asked(reloader.as_ref()) => match never? {},
         asked = signals::asked_to_stop() => {
             asked?;
             Exit::Ok

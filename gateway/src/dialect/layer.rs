@@ -6,13 +6,14 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower::{Layer, Service};
+use units::RequestId;
 
 use super::{
     Voices,
@@ -25,7 +26,8 @@ use super::{
 };
 use crate::{
     body::{Body, BodyError},
-    chat::{Call, HEAD_MAX_BYTES, HOPS_MAX, Kind, head_bytes, hops},
+    chat::{Call, Caller, Endpoint, HEAD_MAX_BYTES, HOPS_MAX, Kind, Seen, head_bytes, hops},
+    edge::Incoming,
     keys::Authed,
     meter::{Reply, ReplyBody},
 };
@@ -116,24 +118,40 @@ where
     B::Error: Into<BodyError>,
 {
     let Authed { incoming, caller } = authed;
-    if head_bytes(&incoming.head.headers) > HEAD_MAX_BYTES as usize {
+    let Incoming { id, received, head, body, endpoint, seen } = incoming;
+    if head_bytes(&head.headers) > HEAD_MAX_BYTES as usize {
         return Err(DecodeError::HeadTooLarge { max: HEAD_MAX_BYTES });
     }
-    let hops = hops(&incoming.head.headers);
+    let body = whole_body(&head.headers, body, max).await?;
+    let call = call_of(endpoint, id, &head.headers, &body, caller)?;
+    if call.stream {
+        seen.streams();
+    }
+    Ok(Call { received, seen, ..call })
+}
+
+/// What a caller asks for by a head and a body.
+///
+/// # Errors
+/// [`DecodeError`], with the first thing that is wrong.
+pub fn call_of(
+    endpoint: Endpoint,
+    id: RequestId,
+    headers: &HeaderMap,
+    body: &Bytes,
+    caller: Caller,
+) -> Result<Call, DecodeError> {
+    let hops = hops(headers);
     if hops >= HOPS_MAX {
         return Err(DecodeError::Circles { hops });
     }
-    let body = whole_body(&incoming.head.headers, incoming.body, max).await?;
-    let wanted = read(incoming.endpoint, &body)?;
-    let wishes = wishes(&incoming.head.headers)?;
-    let forward = forwarded(incoming.endpoint, &incoming.head.headers);
-    if wanted.stream {
-        incoming.seen.streams();
-    }
+    let wanted = read(endpoint, body)?;
+    let wishes = wishes(headers)?;
+    let forward = forwarded(endpoint, headers);
     Ok(Call {
-        endpoint: incoming.endpoint,
-        id: incoming.id,
-        received: incoming.received,
+        endpoint,
+        id,
+        received: Instant::now(),
         hops,
         caller,
         model: wanted.model,
@@ -149,7 +167,7 @@ where
         forward,
         native: wanted.native,
         chat: wanted.chat,
-        seen: incoming.seen,
+        seen: Seen::default(),
     })
 }
 
@@ -222,8 +240,12 @@ fn encode(reply: Reply, voices: Voices, keep_alive: Duration) -> Response<Body> 
     put(headers, HeaderName::from_static("x-request-id"), &head.request.to_string());
     put(headers, HeaderName::from_static("x-tollgate-provider"), &head.provider);
     put(headers, HeaderName::from_static("x-tollgate-model"), &head.model);
+    put(headers, HeaderName::from_static("x-tollgate-decision"), &head.decision.to_string());
     put(headers, HeaderName::from_static("x-tollgate-price-version"), &head.price_version);
     headers.insert(HeaderName::from_static("x-tollgate-attempts"), (head.attempts as u64).into());
+    if let Some(said) = head.cache {
+        put(headers, HeaderName::from_static("x-tollgate-cache"), said.as_str());
+    }
     if let Some(cap) = head.output_cap {
         headers.insert(HeaderName::from_static("x-tollgate-max-tokens"), cap.0.into());
     }

@@ -31,7 +31,7 @@ pub use bound::{InputSize, input_size};
 pub use decode::{DecodeError, Wanted};
 pub use error::ErrorBody;
 pub use head::{go_duration, limit_headers};
-pub use layer::{Decode, DecodeLayer, whole_body};
+pub use layer::{Decode, DecodeLayer, call_of, whole_body};
 use voice::Voice;
 
 use crate::chat::{Call, Endpoint, Form, Spoken};

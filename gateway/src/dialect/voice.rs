@@ -45,7 +45,7 @@ pub(super) fn comment(bill: &Bill, out: &mut BytesMut) {
 /// What a client is told of an answer that was cut short.
 pub(super) fn broken_error(broke: &Break) -> ErrorBody {
     let code = match &broke.reason {
-        BreakReason::Silent(_) | BreakReason::TooLong(_) => "upstream_timeout",
+        BreakReason::Silent(_) | BreakReason::Slow(_) | BreakReason::TooLong(_) => "upstream_timeout",
         BreakReason::Lost | BreakReason::Reported(_) | BreakReason::Unreadable => "upstream_interrupted",
     };
     let message = format!("The answer was cut short. {broke}. What arrived so far is charged; nothing else.");

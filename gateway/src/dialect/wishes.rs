@@ -5,13 +5,13 @@ use router_config::is_word;
 use units::NanoCny;
 
 use super::DecodeError;
-use crate::chat::Wishes;
+use crate::chat::{CacheWish, Wishes};
 
 /// Most tags of one call.
 const TAGS_MAX: usize = 16;
 const WORD: &str = "expected 1 to 64 letters, digits, `-`, `_`, `.` or `:`";
 
-/// Reads `x-tollgate-task`, `-tags`, `-route`, `-region` and `-max-cost-cny`; an empty header is none.
+/// Reads `x-tollgate-task`, `-tags`, `-route`, `-region`, `-downgrade`, `-max-cost-cny` and `-cache`; an empty header is none.
 ///
 /// # Errors
 /// [`DecodeError::BadValue`], which names the header.
@@ -21,7 +21,9 @@ pub(super) fn wishes(headers: &HeaderMap) -> Result<Wishes, DecodeError> {
         tags: tags(headers)?,
         route: word(headers, "x-tollgate-route")?,
         region: word(headers, "x-tollgate-region")?,
+        downgrade: downgrade(headers)?,
         max_cost: yuan(headers, "x-tollgate-max-cost-cny")?,
+        cache: cache(headers)?,
     })
 }
 
@@ -49,6 +51,25 @@ fn word(headers: &HeaderMap, header: &'static str) -> Result<Option<String>, Dec
         Some(word) if is_word(word) => Ok(Some(word.to_owned())),
         Some(_) => Err(bad(header, WORD)),
         None => Ok(None),
+    }
+}
+
+fn downgrade(headers: &HeaderMap) -> Result<bool, DecodeError> {
+    let (header, expected) = ("x-tollgate-downgrade", "expected `allow`");
+    match text(headers, header, expected)? {
+        None => Ok(false),
+        Some("allow") => Ok(true),
+        Some(_) => Err(bad(header, expected)),
+    }
+}
+
+fn cache(headers: &HeaderMap) -> Result<Option<CacheWish>, DecodeError> {
+    let (header, expected) = ("x-tollgate-cache", "expected `use` or `skip`");
+    match text(headers, header, expected)? {
+        None => Ok(None),
+        Some("use") => Ok(Some(CacheWish::Use)),
+        Some("skip") => Ok(Some(CacheWish::Skip)),
+        Some(_) => Err(bad(header, expected)),
     }
 }
 
@@ -118,6 +139,7 @@ mod tests {
         for amount in ["-1", "1e3", "0.0000000001", "a", "99999999999"] {
             assert_eq!(param(&[("x-tollgate-max-cost-cny", amount)]), "x-tollgate-max-cost-cny", "{amount}");
         }
+        assert_eq!(param(&[("x-tollgate-cache", "no")]), "x-tollgate-cache");
         assert_eq!(param(&[("x-tollgate-route", "a"), ("x-tollgate-route", "b")]), "x-tollgate-route");
         assert_eq!(param(&[("x-tollgate-tags", "a,b c")]), "x-tollgate-tags");
         assert_eq!(param(&[("x-tollgate-tags", "a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q")]), "x-tollgate-tags");

@@ -1,65 +1,138 @@
-//! Who rests after a failure, who is fast, and who is busy? Learnt from the calls themselves; nobody is probed.
+//! Who may be asked, with which key, and who is fast or busy? Learnt from the calls themselves.
 
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicI64, AtomicU32, Ordering},
     },
     time::Duration,
 };
 
-use router_config::Target;
-use units::{Clock, Timestamp};
+use router_config::{FailureClass, Provider, Target};
+use units::{Clock, Timestamp, Tokens};
 
-use crate::{chat::AttemptResult, plan::Health, provider::Fault};
+use super::{
+    breaker::{Breaker, Entry, Standing},
+    keyring::{KeyPass, KeyState, Keyring, NoKey, Parking},
+    pace::Paces,
+    pass::Pass,
+};
+use crate::{plan::Health, provider::Fault};
 
-/// The rest after a failure that names none.
-const REST: Duration = Duration::from_secs(5);
-/// The rest of a target that an operator must see to.
+/// The rest of a target that does not have its model: somebody has to see to it.
 const LONG_REST: Duration = Duration::from_secs(60);
-/// So many timeouts in a row are no accident.
-const TIMEOUTS_MAX: u32 = 2;
 /// More targets than any table has; beyond it, everything is forgotten.
 const TARGETS_MAX: usize = 10_000;
-/// Regions whose paces a target remembers; callers of any other are in none.
-const REGIONS_MAX: usize = 16;
-/// A pace that nobody has measured for so long is not known any more.
-const PACE_MAX_AGE: Duration = Duration::from_secs(300);
-/// Of a new measurement, one part in so many counts.
-const PACE_PARTS: u64 = 5;
 
-#[derive(Debug, Default)]
-struct State {
-    well_again_at: AtomicI64,
-    timeouts: AtomicU32,
+/// What is known of one target.
+#[derive(Debug)]
+pub(super) struct State {
+    provider: String,
+    model: String,
+    breaker: Mutex<Breaker>,
+    /// Until when it has asked to be left alone.
+    rests_until: AtomicI64,
     in_flight: AtomicU32,
-    /// By region; an empty name is none.
-    paces: Mutex<Vec<Pace>>,
+    paces: Mutex<Paces>,
 }
 
-/// How long first bytes take: an exponentially weighted mean.
-#[derive(Debug)]
-struct Pace {
-    region: String,
-    us: u64,
-    at: Timestamp,
+/// A mutex whose holder may have panicked: what it guards are counts, right or nearly so.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A call that a target is answering, until this is dropped.
 #[derive(Debug)]
-pub struct Busy(Arc<State>);
+pub struct Busy {
+    state: Arc<State>,
+    clock: Arc<dyn Clock>,
+    /// Whether it is still open how the answer ends: a stream that begins well may yet break off.
+    undecided: bool,
+}
 
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+impl Busy {
+    fn new(state: &Arc<State>, clock: &Arc<dyn Clock>) -> Self {
+        state.in_flight.fetch_add(1, Ordering::AcqRel);
+        Self { state: Arc::clone(state), clock: Arc::clone(clock), undecided: false }
+    }
+
+    /// An answer has begun of which the end decides.
+    pub(super) const fn begins(&mut self) {
+        self.undecided = true;
+    }
+
+    /// Its answer had begun, and broke off.
+    pub fn broke_off(mut self) {
+        self.undecided = false;
+        lock(&self.state.breaker).failed(Entry::Ordinary, false, self.clock.now());
     }
 }
 
-/// The health of every target that was ever asked.
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.state.in_flight.fetch_sub(1, Ordering::AcqRel);
+        if self.undecided {
+            self.state.answered(Entry::Ordinary, self.clock.now());
+        }
+    }
+}
+
+/// Why a target cannot be asked now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shut {
+    /// It has asked to be left alone until then.
+    Resting(Timestamp),
+    /// It has failed too often, and is tried again then; where no time is given, that is being done.
+    Open(Option<Timestamp>),
+    /// There is no key to show.
+    Keyless(NoKey),
+}
+
+impl Shut {
+    /// In one word, for explanations.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Resting(_) => "resting",
+            Self::Open(_) => "open",
+            Self::Keyless(NoKey::Parked(why)) => why.as_str(),
+            Self::Keyless(NoKey::TooFast(_)) => "rate_limited",
+            Self::Keyless(NoKey::Tried) => "tried",
+        }
+    }
+
+    /// When it can, as far as that is known.
+    pub const fn until(self) -> Option<Timestamp> {
+        match self {
+            Self::Resting(until) | Self::Keyless(NoKey::TooFast(until)) => Some(until),
+            Self::Open(until) => until,
+            Self::Keyless(NoKey::Parked(_) | NoKey::Tried) => None,
+        }
+    }
+}
+
+/// What is to be told of a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetState {
+    /// Whose it is.
+    pub provider: String,
+    /// What the provider calls the model.
+    pub model: String,
+    /// How its breaker stands.
+    pub standing: Standing,
+    /// Until when it has asked to be left alone.
+    pub rests_until: Option<Timestamp>,
+    /// Calls that it is answering.
+    pub in_flight: u32,
+    /// The mean time to the first byte of its streams, in microseconds.
+    pub first_byte_us: Option<u64>,
+}
+
+/// The health of every target, and of every provider's keys, that was ever asked.
 #[derive(Debug)]
 pub struct TargetHealth {
     targets: RwLock<HashMap<String, Arc<State>>>,
+    keys: RwLock<HashMap<String, Arc<Mutex<Keyring>>>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -71,7 +144,7 @@ fn name(target: &Target) -> String {
 impl TargetHealth {
     /// All well.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { targets: RwLock::default(), clock }
+        Self { targets: RwLock::default(), keys: RwLock::default(), clock }
     }
 
     fn state(&self, target: &Target) -> Arc<State> {
@@ -82,82 +155,258 @@ impl TargetHealth {
             if targets.len() >= TARGETS_MAX {
                 targets.clear();
             }
-            Arc::clone(targets.entry(name).or_default())
+            let new = || {
+                Arc::new(State {
+                    provider: target.provider.id.clone(),
+                    model: target.upstream_model.clone(),
+                    breaker: Mutex::default(),
+                    rests_until: AtomicI64::new(0),
+                    in_flight: AtomicU32::new(0),
+                    paces: Mutex::default(),
+                })
+            };
+            Arc::clone(targets.entry(name).or_insert_with(new))
         })
     }
 
-    /// It is asked.
-    pub fn begins(&self, target: &Target) -> Busy {
-        let state = self.state(target);
-        state.in_flight.fetch_add(1, Ordering::AcqRel);
-        Busy(state)
+    fn keyring(&self, provider: &Provider) -> Arc<Mutex<Keyring>> {
+        let known = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(&provider.id).cloned();
+        let ring = known.unwrap_or_else(|| {
+            let mut rings = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+            let new = || Arc::new(Mutex::new(Keyring::new(provider)));
+            Arc::clone(rings.entry(provider.id.clone()).or_insert_with(new))
+        });
+        lock(&ring).follow(provider);
+        ring
     }
 
-    /// The first byte of a stream came after `took`, for a caller of this region.
-    pub fn paced(&self, target: &Target, region: Option<&str>, took: Duration) {
+    /// Lets a call of about so many tokens through to a target, with a key that is none of those `tried`. As a last
+    /// resort also where it is open.
+    ///
+    /// # Errors
+    /// Why it cannot be asked now.
+    pub fn admit(
+        &self,
+        target: &Target,
+        tokens: Tokens,
+        tried: &[usize],
+        last_resort: bool,
+    ) -> Result<Pass, Shut> {
         let (state, now) = (self.state(target), self.clock.now());
-        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).min(u64::MAX / PACE_PARTS);
-        let mut paces = state.paces.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = paces.iter().any(|pace| pace.region == region.unwrap_or_default());
-        let region = if known || paces.len() < REGIONS_MAX { region.unwrap_or_default() } else { "" };
-        match paces.iter_mut().find(|pace| pace.region == region) {
-            Some(pace) if now < pace.at.after(PACE_MAX_AGE) => {
-                pace.us = (pace.us / PACE_PARTS * (PACE_PARTS - 1)).saturating_add(us / PACE_PARTS);
-                pace.at = now;
-            }
-            Some(pace) => (pace.us, pace.at) = (us, now),
-            None => paces.push(Pace { region: region.to_owned(), us, at: now }),
+        let rests = Timestamp(state.rests_until.load(Ordering::Acquire));
+        if now < rests {
+            return Err(Shut::Resting(rests));
         }
-    }
-
-    /// It answered.
-    pub fn answered(&self, target: &Target) {
-        let state = self.state(target);
-        state.timeouts.store(0, Ordering::Release);
-        state.well_again_at.store(0, Ordering::Release);
-    }
-
-    /// It did not.
-    pub fn failed(&self, target: &Target, fault: &Fault) {
-        let state = self.state(target);
-        let rest = match fault.result {
-            AttemptResult::TimedOut => {
-                let timeouts = state.timeouts.fetch_add(1, Ordering::AcqRel) + 1;
-                (timeouts >= TIMEOUTS_MAX).then_some(REST)
-            }
-            AttemptResult::AuthFailed | AttemptResult::OutOfFunds => Some(LONG_REST),
-            AttemptResult::Refused if fault.refused.is_none() => Some(LONG_REST),
-            AttemptResult::Refused | AttemptResult::Ok => None,
-            AttemptResult::RateLimited
-            | AttemptResult::ServerError
-            | AttemptResult::Unreachable
-            | AttemptResult::Malformed => Some(REST),
+        let entry = match lock(&state.breaker).enter(now) {
+            Ok(entry) => entry,
+            Err(_) if last_resort => Entry::LastResort,
+            Err(until) => return Err(Shut::Open(until)),
         };
-        if let Some(rest) = rest {
-            let until = self.clock.now().after(fault.retry_after.unwrap_or(rest));
-            state.well_again_at.fetch_max(until.0, Ordering::AcqRel);
+        let ring = self.keyring(&target.provider);
+        let picked = lock(&ring).pick(&target.upstream_model, tokens, tried, now);
+        match picked {
+            Ok(key) => Ok(Pass::new(
+                Busy::new(&state, &self.clock),
+                state,
+                ring,
+                key,
+                entry,
+                Arc::clone(&self.clock),
+            )),
+            Err(why) => {
+                lock(&state.breaker).left(entry);
+                Err(Shut::Keyless(why))
+            }
         }
+    }
+
+    /// As long as nineteen of twenty first bytes have taken lately; `None` where that is not known.
+    pub fn slowest_of_twenty(&self, target: &Target, stream: bool) -> Option<Duration> {
+        lock(&self.state(target).paces).slowest_of_twenty(stream, self.clock.now())
+    }
+
+    /// Whatever rests or is parked is tried with the next call: the file has been read anew, and somebody may have
+    /// changed a key or an address.
+    pub fn try_all_now(&self) {
+        let now = self.clock.now();
+        for state in self.targets.read().unwrap_or_else(PoisonError::into_inner).values() {
+            lock(&state.breaker).try_now(now);
+        }
+        for ring in self.keys.read().unwrap_or_else(PoisonError::into_inner).values() {
+            lock(ring).try_now(None, None, now);
+        }
+    }
+
+    /// Whether a target of this provider rests after failures.
+    pub fn is_troubled(&self, provider: &str) -> bool {
+        self.targets().iter().any(|target| target.provider == provider && target.standing != Standing::Closed)
+    }
+
+    /// The provider answers: its targets that rest after failures are tried with the next call.
+    pub fn try_targets_now(&self, provider: &str) {
+        let now = self.clock.now();
+        let targets = self.targets.read().unwrap_or_else(PoisonError::into_inner);
+        for state in targets.values().filter(|state| state.provider == provider) {
+            lock(&state.breaker).try_now(now);
+        }
+    }
+
+    /// The key at this place, if it is parked for that, is tried with the next call.
+    pub fn try_key_now(&self, provider: &str, place: usize, why: Parking) {
+        if let Some(ring) = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(provider) {
+            lock(ring).try_now(Some(place), Some(why), self.clock.now());
+        }
+    }
+
+    /// Parks the key at this place, or goes on doing so. True if it was not.
+    pub fn park(&self, provider: &Provider, place: usize, why: Parking) -> bool {
+        lock(&self.keyring(provider)).park(place, why, self.clock.now())
+    }
+
+    /// Every target that was ever asked, by name.
+    pub fn targets(&self) -> Vec<TargetState> {
+        let now = self.clock.now();
+        let states: Vec<Arc<State>> =
+            self.targets.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let mut told: Vec<TargetState> = states.iter().map(|state| state.told(now)).collect();
+        told.sort_by(|a, b| (&a.provider, &a.model).cmp(&(&b.provider, &b.model)));
+        told
+    }
+
+    /// The keys of every provider that was ever asked, by the provider's id.
+    pub fn keys(&self) -> Vec<(String, Vec<KeyState>)> {
+        let now = self.clock.now();
+        let rings = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let mut told: Vec<_> =
+            rings.iter().map(|(provider, ring)| (provider.clone(), lock(ring).states(now))).collect();
+        drop(rings);
+        told.sort_by(|(a, _), (b, _)| a.cmp(b));
+        told
     }
 }
 
 impl Health for TargetHealth {
-    fn is_well(&self, target: &Target) -> bool {
-        let targets = self.targets.read().unwrap_or_else(PoisonError::into_inner);
-        let at = targets.get(&name(target)).map_or(0, |state| state.well_again_at.load(Ordering::Acquire));
-        at == 0 || self.clock.now() >= Timestamp(at)
+    fn trouble(&self, target: &Target) -> Option<&'static str> {
+        let now = self.clock.now();
+        let known = self.targets.read().unwrap_or_else(PoisonError::into_inner).get(&name(target)).cloned();
+        let state = known?;
+        let rests = Timestamp(state.rests_until.load(Ordering::Acquire));
+        if now < rests {
+            return Some(Shut::Resting(rests).as_str());
+        }
+        if let Standing::Open(until) = lock(&state.breaker).standing(now) {
+            return Some(Shut::Open(until).as_str());
+        }
+        let ring = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(&target.provider.id).cloned();
+        let ring = ring?;
+        let lacks = lock(&ring).lacks(&target.upstream_model, now);
+        lacks.map(|why| Shut::Keyless(why).as_str())
     }
 
     fn first_byte_us(&self, target: &Target, region: Option<&str>) -> Option<u64> {
         let state =
             self.targets.read().unwrap_or_else(PoisonError::into_inner).get(&name(target)).cloned()?;
-        let paces = state.paces.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = |region: &str| paces.iter().find(|pace| pace.region == region);
-        let pace = of(region.unwrap_or_default()).or_else(|| of(""))?;
-        (self.clock.now() < pace.at.after(PACE_MAX_AGE)).then_some(pace.us)
+        lock(&state.paces).first_byte_us(region, self.clock.now())
     }
 
     fn in_flight(&self, target: &Target) -> u32 {
         let targets = self.targets.read().unwrap_or_else(PoisonError::into_inner);
         targets.get(&name(target)).map_or(0, |state| state.in_flight.load(Ordering::Acquire))
+    }
+}
+
+impl State {
+    fn told(&self, now: Timestamp) -> TargetState {
+        let rests = Timestamp(self.rests_until.load(Ordering::Acquire));
+        TargetState {
+            provider: self.provider.clone(),
+            model: self.model.clone(),
+            standing: lock(&self.breaker).standing(now),
+            rests_until: (now < rests).then_some(rests),
+            in_flight: self.in_flight.load(Ordering::Acquire),
+            first_byte_us: lock(&self.paces).first_byte_us(None, now),
+        }
+    }
+
+    /// What the provider calls the model.
+    pub(super) fn model(&self) -> &str {
+        &self.model
+    }
+
+    pub(super) fn answered(&self, entry: Entry, now: Timestamp) {
+        let mut breaker = lock(&self.breaker);
+        let was = breaker.standing(now);
+        breaker.answered(entry, now);
+        if was != Standing::Closed && breaker.standing(now) == Standing::Closed {
+            tracing::info!(provider = self.provider, model = self.model, "a target is well again");
+        }
+    }
+
+    pub(super) fn paced(&self, stream: bool, region: Option<&str>, took: Duration, now: Timestamp) {
+        lock(&self.paces).add(stream, region, took, now);
+    }
+
+    pub(super) fn left(&self, entry: Entry) {
+        lock(&self.breaker).left(entry);
+    }
+
+    /// What a failure that no key is to blame for means to it.
+    pub(super) fn failed(&self, entry: Entry, fault: &Fault, now: Timestamp) {
+        let mut breaker = lock(&self.breaker);
+        let opens = match fault.class() {
+            Some(
+                FailureClass::ServerError
+                | FailureClass::Unreachable
+                | FailureClass::Malformed
+                | FailureClass::TimedOut,
+            ) => breaker.failed(entry, fault.class() == Some(FailureClass::TimedOut), now),
+            Some(FailureClass::ModelMissing) => {
+                breaker.open(now, LONG_REST);
+                true
+            }
+            Some(FailureClass::RateLimited | FailureClass::AuthFailed | FailureClass::OutOfFunds) => {
+                breaker.left(entry);
+                return;
+            }
+            // Whoever refuses a request is there.
+            Some(FailureClass::ContextWindow | FailureClass::ContentFilter) | None => {
+                breaker.answered(entry, now);
+                return;
+            }
+        };
+        if let Some(wait) = fault.retry_after {
+            self.rests_until.fetch_max(now.after(wait).0, Ordering::AcqRel);
+        }
+        if opens {
+            let (provider, model, message) = (&self.provider, &self.model, &fault.message);
+            tracing::warn!(
+                provider,
+                model,
+                message,
+                "a target failed too often and is left alone for a while"
+            );
+        }
+    }
+}
+
+/// What a failure means to the key that was shown.
+pub(super) fn key_failed(ring: &mut Keyring, key: KeyPass, state: &State, fault: &Fault, now: Timestamp) {
+    let place = key.place;
+    let park = |ring: &mut Keyring, why: Parking| {
+        if ring.park(place, why, now) {
+            let (provider, key, why) = (&state.provider, ring.name(place), why.as_str());
+            let all = ring.parked().is_some();
+            tracing::error!(provider, key, why, all_parked = all, message = fault.message, "a key is parked");
+        }
+    };
+    match fault.class() {
+        Some(FailureClass::RateLimited) => ring.too_fast(place, &state.model, fault.retry_after, now),
+        Some(FailureClass::AuthFailed) => park(ring, Parking::Refused),
+        Some(FailureClass::OutOfFunds) => park(ring, Parking::OutOfFunds),
+        // Whatever else went wrong: the key was taken, or nobody looked at it.
+        Some(FailureClass::ContextWindow | FailureClass::ContentFilter) | None => {
+            ring.answered(key, &state.model);
+        }
+        Some(_) => ring.left(key),
     }
 }

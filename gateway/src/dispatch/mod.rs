@@ -4,10 +4,21 @@
 //! refused. Nothing here speaks to the client or knows of money; another provider is asked only while no byte of an
 //! answer has gone out.
 
+mod breaker;
+mod budget;
 mod error;
 mod health;
+mod keyring;
+mod pace;
+mod pass;
 mod service;
+mod show;
+mod turns;
+mod window;
 
+pub use breaker::{Entry, Standing};
 pub use error::DispatchError;
-pub use health::{Busy, TargetHealth};
+pub use health::{Busy, Shut, TargetHealth, TargetState};
+pub use keyring::{KeyState, NoKey, Parking};
+pub use pass::Pass;
 pub use service::{Answer, Dispatch};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tower::Layer;
 
 use super::{Meter, Tails, Till};
-use crate::{limits::Limits, telemetry::Metrics};
+use crate::{cache::Cache, limits::Limits, telemetry::Metrics};
 
 /// Meters every call.
 #[derive(Debug, Clone)]
@@ -14,12 +14,20 @@ pub struct MeterLayer {
     pub(super) limits: Limits,
     pub(super) tails: Tails,
     pub(super) metrics: Metrics,
+    pub(super) cache: Cache,
 }
 
 impl MeterLayer {
-    /// Money from `till`, leave to go on from `limits`; calls without a client end on `tails`.
-    pub const fn new(till: Arc<dyn Till>, limits: Limits, tails: Tails, metrics: Metrics) -> Self {
-        Self { till, limits, tails, metrics }
+    /// Money from `till`, leave to go on from `limits`; calls without a client end on `tails`. What `cache` keeps is asked of
+    /// nobody.
+    pub const fn new(
+        till: Arc<dyn Till>,
+        limits: Limits,
+        tails: Tails,
+        metrics: Metrics,
+        cache: Cache,
+    ) -> Self {
+        Self { till, limits, tails, metrics, cache }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Meter: sets money aside before a call and settles it when the answer ends.
 //!
 //! Knows who asks, for which model, at which rates ([`Planned`](crate::plan::Planned)). Speaks to a [`Till`], never to
-//! storage. Stands inside `plan` and outside `dispatch`, so that a second attempt never takes a second hold.
+//! storage, and asks the cache before anybody upstream. Stands inside `plan` and outside `dispatch`, so that a second attempt never takes a second hold.
 
 mod error;
 mod family;
@@ -11,6 +11,7 @@ mod prompt;
 mod reply;
 mod service;
 mod short;
+mod stored;
 mod tab;
 mod tails;
 mod tally;

@@ -1,12 +1,15 @@
 //! What the meter hands back: an answer with its price on it.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use units::{RequestId, Tokens, Usage};
 
 use super::{Metered, Settled};
-use crate::chat::{Spoken, Standing};
+use crate::{
+    cache::CacheSaid,
+    chat::{Decision, Spoken, Standing},
+};
 
 /// A metered answer.
 #[derive(Debug)]
@@ -25,13 +28,15 @@ pub struct ReplyHead {
     /// In whose words the answer is.
     pub spoken: Spoken,
     /// Which of the client's wishes were said otherwise to whoever served it.
-    pub adjusted: Vec<&'static str>,
+    pub adjusted: Vec<Cow<'static, str>>,
     /// Who served it.
     pub provider: String,
     /// The model it was charged as.
     pub model: String,
     /// How many attempts there were, this one included.
     pub attempts: usize,
+    /// Why it was served so.
+    pub decision: Decision,
     /// Which price list.
     pub price_version: String,
     /// The maximum of output we set because the client had not.
@@ -42,6 +47,8 @@ pub struct ReplyHead {
     pub requests: Option<Standing>,
     /// The same of tokens.
     pub tokens: Option<Standing>,
+    /// What came of asking the cache; nothing where the route has none and nobody asked.
+    pub cache: Option<CacheSaid>,
 }
 
 /// The answer itself.

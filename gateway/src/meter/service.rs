@@ -1,6 +1,7 @@
 //! What happens on a call: tokens, hold, upstream and disk at once, answer.
 
 use std::{
+    borrow::Cow,
     future::Future,
     mem,
     pin::{Pin, pin},
@@ -16,9 +17,10 @@ use units::{RequestId, Timestamp, Tokens};
 
 use super::{
     HoldAsk, MeterError, MeterLayer, Metered, Refusal, Reply, ReplyBody, ReplyHead, Short, Tails,
-    short::clamped, tab::Tab,
+    metered::Recorded, short::clamped, stored::serve_stored, tab::Tab,
 };
 use crate::{
+    cache::{CacheSaid, Recall},
     chat::{Ending, Scope, Standing, Trail},
     dispatch::{Answer, DispatchError},
     limits::Admitted,
@@ -128,9 +130,17 @@ where
             // The caller may go on, and allowed another model.
             MeterError::TooFast(too_fast) if too_fast.scope == Scope::Model => false,
             MeterError::Dispatch(DispatchError::Exhausted { .. }) if !gone.is_cancelled() => true,
+            // Whoever names another model means it for this too: it may be larger, or less easily shocked.
+            MeterError::Dispatch(DispatchError::Refused { refused, .. })
+                if matches!(refused.code.as_deref(), Some("context_length_exceeded" | "content_filter"))
+                    && !gone.is_cancelled() =>
+            {
+                true
+            }
             _ => return Err(error),
         };
-        let Some(mut next) = rest.next() else {
+        // What is only allowed because it is cheaper is no way out of a failure.
+        let Some(mut next) = rest.find(|next| !(failed && next.only_when_short)) else {
             return Err(match (&error, cheapest) {
                 (MeterError::Refused(_), Some(short)) => MeterError::Short(Box::new(short)),
                 _ => error,
@@ -167,19 +177,26 @@ where
     S: Service<Covered, Response = Answer, Error = DispatchError> + Send,
     S::Future: Send,
 {
-    let MeterLayer { till, limits, tails, metrics } = layer;
+    let recall = layer.cache.recall(&planned).await;
+    let (said, place) = match recall {
+        Recall::Hit(entry) => return serve_stored(layer, planned, trail, gone, entry, is_counted).await,
+        Recall::Miss(place) => (Some(CacheSaid::Miss), Some(place)),
+        other => (other.said(), None),
+    };
+    let MeterLayer { till, limits, tails, metrics, cache } = layer;
     let mut planned = planned;
     let estimate = planned.call.input_estimate.saturating_plus(planned.output_bound);
     let model = &planned.route.model.id;
     let Admitted { permit, requests, tokens } =
         limits.admit(&planned.call.caller, model, estimate, is_counted).await?;
-    let begun = Instant::now();
+    let (begun, mut clamped_for_money) = (Instant::now(), false);
     // No money: no upstream call.
     let mut admitted = till.admit(ask(&planned)).await;
     if let Err(refusal) = &admitted
         && let Some(shorter) = clamped(&planned, refusal)
     {
         planned = shorter;
+        clamped_for_money = true;
         admitted = till.admit(ask(&planned)).await;
     }
     let planned = Arc::new(planned);
@@ -231,30 +248,44 @@ where
     };
 
     let provider = answer.target.provider.id.clone();
-    let head = head(&planned, &answer, &trail, requests, tokens);
-    tab.served_by(&answer.target, answer.busy);
+    let head = ReplyHead { cache: said, ..head(&planned, &answer, &trail, requests, tokens) };
+    // An answer that was cut for money is none to whoever has more.
+    let place = place.filter(|_| !clamped_for_money);
+    let recording = place.map(|place| cache.record(place, planned.call.stream));
+    tab.served_by(&answer.target, answer.busy, answer.permit);
     metrics.overhead_seconds.with_label_values(&["total"]).observe(head.overhead.as_secs_f64());
     let body = match answer.answered {
         Answered::Whole(whole) => {
             tab.count(&whole.chunk, false);
             let bill = tab.close(if hung_up { Ending::HungUp } else { Ending::Finished });
+            let recorded = Recorded::new(recording, &head);
+            if let Some(mut recorded) = recorded {
+                recorded.note(&whole.chunk);
+                recorded.keep(&bill);
+            }
             ReplyBody::Whole { json: whole.chunk.json, bill }
         }
-        Answered::Stream(events) => {
-            ReplyBody::Stream(Box::new(Metered::new(events, tab, tails, &planned, &provider, &metrics)))
-        }
+        Answered::Stream(events) => ReplyBody::Stream(Box::new(Metered::new(
+            events,
+            tab,
+            tails,
+            &planned,
+            &provider,
+            &metrics,
+            Recorded::new(recording, &head),
+        ))),
     };
     Ok(Reply { head, body })
 }
 
-fn ask(planned: &Planned) -> HoldAsk {
+pub(super) fn ask(planned: &Planned) -> HoldAsk {
     HoldAsk {
         request: planned.call.id,
         account: planned.call.caller.account,
         key: planned.call.caller.key,
         money_only: planned.call.caller.money_only,
         livemode: planned.route.model.livemode,
-        model: planned.route.model.id.clone(),
+        model: planned.charged.clone().unwrap_or_else(|| planned.route.model.id.clone()),
         quote: planned.quote.clone(),
         input_bound: planned.call.input_bound,
         input_estimate: planned.call.input_estimate,
@@ -272,14 +303,16 @@ fn head(
     ReplyHead {
         request: planned.call.id,
         spoken: answer.spoken,
-        adjusted: answer.adjusted.clone(),
+        adjusted: answer.adjusted.iter().copied().map(Cow::Borrowed).collect(),
         provider: answer.target.provider.id.clone(),
         model: planned.route.model.id.clone(),
         attempts: trail.len(),
+        decision: planned.decision(),
         price_version: planned.quote.price_version.clone(),
         output_cap: planned.output_cap,
         overhead: planned.call.received.elapsed().saturating_sub(trail.waited()),
         requests,
         tokens,
+        cache: None,
     }
 }

@@ -19,6 +19,8 @@ use crate::{
 
 /// What was used is journaled about this often while a stream runs.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// Stands in metrics where a provider would.
+const CACHE: &str = "cache";
 
 /// See the module.
 #[derive(Debug)]
@@ -32,9 +34,13 @@ pub(super) struct Tab {
     progressed: Option<Instant>,
     /// Until the tab is closed.
     permit: Option<Permit>,
+    /// What was taken of the limits of what we send the provider.
+    upstream: Option<Permit>,
     provider: String,
     /// The target answers until the tab is closed.
     busy: Option<Busy>,
+    /// Nobody upstream was asked.
+    from_cache: bool,
     metrics: Metrics,
 }
 
@@ -56,8 +62,10 @@ impl Tab {
             tally: Tally::default(),
             progressed: None,
             permit: Some(permit),
+            upstream: None,
             provider: "none".to_owned(),
             busy: None,
+            from_cache: false,
             metrics,
         }
     }
@@ -70,10 +78,16 @@ impl Tab {
         }
     }
 
-    pub(super) fn served_by(&mut self, target: &Target, busy: Busy) {
-        self.busy = Some(busy);
+    pub(super) fn served_by(&mut self, target: &Target, busy: Option<Busy>, permit: Permit) {
+        (self.busy, self.upstream) = (busy, Some(permit));
         target.provider.id.clone_into(&mut self.provider);
         self.tally.speaks(Family::of(&target.upstream_model));
+    }
+
+    /// The answer was kept from an earlier call.
+    pub(super) fn served_from_cache(&mut self) {
+        self.from_cache = true;
+        CACHE.clone_into(&mut self.provider);
     }
 
     pub(super) const fn trail(&self) -> &Trail {
@@ -111,20 +125,31 @@ impl Tab {
     }
 
     fn settle(&mut self, ending: Ending) -> Bill {
-        self.busy = None;
+        if let Some(busy) = self.busy.take()
+            && ending == Ending::BrokeOff
+        {
+            busy.broke_off();
+        }
         let planned = Arc::clone(&self.planned);
         let call = &planned.call;
         let sent = self.trail.was_sent();
         let input = || prompt::tokens(self.tally.family(), call).unwrap_or(call.input_estimate);
         let verdict = self.tally.verdict(ending, sent, input, self.output_covered);
         let attempts = self.trail.attempts();
-        let outcome = Outcome { usage: verdict.usage, estimated: verdict.estimated, ending, attempts };
+        let (usage, estimated) = (verdict.usage, verdict.estimated);
+        let decision = planned.decision();
+        let outcome = Outcome { usage, estimated, ending, attempts, decision };
         let settled = match self.hold.take() {
             Some(hold) => hold.settle(outcome),
             None => Settled { cost: NanoCny::ZERO, balance: NanoCny::ZERO },
         };
-        let used = verdict.usage.map_or(Tokens(0), |usage| usage.total());
+        // What the cache gives, no provider was sent.
+        let upstream = verdict.usage.filter(|_| !self.from_cache);
+        let used = upstream.map_or(Tokens(0), |usage| usage.total());
         if let Some(permit) = self.permit.take() {
+            permit.settle(used);
+        }
+        if let Some(permit) = self.upstream.take() {
             permit.settle(used);
         }
         let bill = Bill {

@@ -49,6 +49,7 @@ mod tests {
             window: None,
             rates: rates(base.0, base.1),
             tiers: vec![Tier { above: Tokens(10), prices: rates(tier.0, tier.1) }],
+            price_percent: None,
         }
     }
 

@@ -5,7 +5,7 @@ use router_config::{CatalogModel, Cost, Currency, Figures, Target};
 use units::{Timestamp, Tokens};
 
 /// Output that a call is thought to have where its ceiling says nothing: nobody knows before.
-const OUTPUT_EXPECTED: u64 = 1_000;
+pub(super) const OUTPUT_EXPECTED: u64 = 1_000;
 
 /// About so many nano-yuan, by the catalog's figures and the rate of the moment; `None` where either is unknown.
 pub(super) fn cost(

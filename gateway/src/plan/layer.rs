@@ -75,6 +75,7 @@ where
             health: health.as_ref(),
             region: region.as_deref(),
             seed: fastrand::u64(..),
+            explains: false,
         };
         let planned = plan(call, &snapshots.load(), &moment);
         Box::pin(async move { ready.call(planned?).await })

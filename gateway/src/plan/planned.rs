@@ -2,17 +2,20 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use payments::prices::{PriceError, Quote};
-use router_config::{Circumstances, Modality, Route, Standing, Strategy, Target, WhenShort, order};
-use units::{NanoCny, Timestamp, Tokens};
+use payments::prices::{PriceError, Quote, tier_for};
+use router_config::{
+    ChargedAs, Circumstances, Modality, NoRoute, Route, Routes, Standing, Strategy, Target, Unfit, WhenShort,
+    order,
+};
+use units::{NanoCny, Timestamp, Tokens, Usage};
 
 use super::{
     Snapshot,
     ceiling::{affordable, ceiling},
-    cost::cost,
+    cost::{OUTPUT_EXPECTED, cost},
     spoken::{Unspoken, spoken},
 };
-use crate::chat::{Call, Endpoint, Spoken, Trail};
+use crate::chat::{Call, Decision, Endpoint, Passed, Skipped, Spoken, Trail, Wishes};
 
 /// An answer is not cut shorter than this for money: it would say nothing, and be paid for all the same.
 pub const CLAMPED_MIN: Tokens = Tokens(64);
@@ -34,10 +37,31 @@ pub struct Planned {
     pub output_bound: Tokens,
     /// Where the caller is, if anybody knows.
     pub region: Option<String>,
+    /// The model by whose price it is charged, where that is not the one that serves it.
+    pub charged: Option<String>,
+    /// Whether it is only for a call that the plan before it does not cover: the caller allowed something cheaper, and
+    /// nothing else.
+    pub only_when_short: bool,
+    /// Routes of the model that the call did not fit.
+    pub passed: Vec<Passed>,
+    /// Targets that are not asked, or last, and why.
+    pub skipped: Vec<Skipped>,
     /// What the upstream is told: for each answer. `None` where the client named a maximum, and there is money for it.
     pub output_cap: Option<Tokens>,
     /// The same call for other models that the caller allows, in the order in which they are tried.
     pub instead: Vec<Self>,
+}
+
+impl Planned {
+    /// Why it is served as it is.
+    pub fn decision(&self) -> Decision {
+        Decision {
+            route: self.route.name.clone(),
+            strategy: self.route.strategy.as_str(),
+            passed: self.passed.clone(),
+            skipped: self.skipped.clone(),
+        }
+    }
 }
 
 /// A target that can take a call.
@@ -47,6 +71,15 @@ pub struct Candidate {
     pub target: Target,
     /// In which words.
     pub spoken: Spoken,
+    /// What the call would cost us there, about, in nano-yuan; known where its route needs it.
+    pub cost: Option<i64>,
+}
+
+impl Candidate {
+    /// What it would cost us, or nothing where that is not known.
+    pub fn cost_or_nothing(&self) -> u64 {
+        self.cost.and_then(|cost| u64::try_from(cost).ok()).unwrap_or(0)
+    }
 }
 
 /// A planned call whose ceiling is set aside.
@@ -60,8 +93,8 @@ pub struct Covered {
 
 /// How targets are, as far as this process knows.
 pub trait Health: Send + Sync + std::fmt::Debug {
-    /// False while a target rests after a failure.
-    fn is_well(&self, target: &Target) -> bool;
+    /// Why a target is to be asked last now, in one word; `None` where it is well.
+    fn trouble(&self, target: &Target) -> Option<&'static str>;
 
     /// How long the first byte of its streams has taken lately for callers of a region, in microseconds; `None` where none
     /// was asked for lately.
@@ -82,6 +115,8 @@ pub struct Moment<'a> {
     pub region: Option<&'a str>,
     /// The seed of what is left to chance.
     pub seed: u64,
+    /// Whether costs are to be reckoned also where nothing depends on them: somebody wants to know why.
+    pub explains: bool,
 }
 
 /// Why there is no plan.
@@ -128,6 +163,11 @@ pub enum PlanError {
         /// What about the call does not fit.
         why: String,
     },
+    /// Nobody serves it at a cost that its route allows, at the moment.
+    #[error(
+        "The model `{0}` is too dear for us at all of its providers at the moment. Nothing was charged; try again later."
+    )]
+    AllTooDear(String),
     /// The table has a model that nobody serves: a broken snapshot.
     #[error("The model `{0}` has no route.")]
     NoRoute(String),
@@ -181,15 +221,20 @@ impl Snapshot {
 /// [`PlanError`]: of the first model, or of the one that is nearest to the caller's maximum.
 pub fn plan(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<Planned, PlanError> {
     let instead = std::mem::take(&mut call.instead);
-    if instead.is_empty() {
-        return plan_one(call, snapshot, moment);
+    if instead.is_empty() && !call.wishes.downgrade {
+        return plan_one(call, snapshot, moment, None);
     }
     let (mut plans, mut failed): (Vec<Planned>, Option<PlanError>) = (Vec::new(), None);
-    for name in std::iter::once(call.model.clone()).chain(instead) {
-        match plan_one(Call { model: name, ..call.clone() }, snapshot, moment) {
+    // Its route's cheaper models come after those that the caller named itself.
+    let cheaper = if call.wishes.downgrade { cheaper(&call, snapshot, moment) } else { Vec::new() };
+    let named = std::iter::once(call.model.clone()).chain(instead).map(|name| (name, false));
+    for (name, only_when_short) in named.chain(cheaper.into_iter().map(|name| (name, true))) {
+        // By whose price it is charged, the route of the model that was asked for says.
+        let requested = plans.first().filter(|first| first.route.charged_as == ChargedAs::Requested);
+        match plan_one(Call { model: name, ..call.clone() }, snapshot, moment, requested) {
             // Two names may mean one model.
             Ok(plan) if plans.iter().any(|other| Arc::ptr_eq(&other.route, &plan.route)) => {}
-            Ok(plan) => plans.push(plan),
+            Ok(plan) => plans.push(Planned { only_when_short, ..plan }),
             Err(error) => failed = Some(failed.map_or_else(|| error.clone(), |first| nearer(first, &error))),
         }
     }
@@ -216,22 +261,49 @@ fn nearer(first: PlanError, other: &PlanError) -> PlanError {
     }
 }
 
-fn plan_one(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<Planned, PlanError> {
+/// The cheaper models that the route of the model that was asked for has.
+fn cheaper(call: &Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Vec<String> {
+    let (key, modalities) = (call.caller.key.to_string(), modalities(call));
+    let circumstances = circumstances(call, &call.wishes, &key, &modalities, snapshot, moment);
+    let model = snapshot.table.meant(&call.model, &circumstances);
+    let picked =
+        snapshot.table.routes.get(model).map(|it| it.pick(&circumstances, call.wishes.route.as_deref()));
+    picked.and_then(Result::ok).map(|(route, _)| route.downgrade_to.clone()).unwrap_or_default()
+}
+
+fn circumstances<'a>(
+    call: &Call,
+    wishes: &'a Wishes,
+    key: &'a str,
+    modalities: &'a BTreeSet<Modality>,
+    snapshot: &'a Snapshot,
+    moment: &Moment<'a>,
+) -> Circumstances<'a> {
+    Circumstances {
+        key,
+        tier: snapshot.prices.list_of(call.caller.account),
+        tags: &wishes.tags,
+        task: wishes.task.as_deref(),
+        modalities,
+        region: wishes.region.as_deref().or(moment.region),
+        input_tokens: call.input_estimate.0,
+        now: moment.now,
+    }
+}
+
+/// The plan of one model; charged as `requested`, where that is given.
+fn plan_one(
+    mut call: Call,
+    snapshot: &Snapshot,
+    moment: &Moment<'_>,
+    requested: Option<&Planned>,
+) -> Result<Planned, PlanError> {
     let Moment { now, health, .. } = *moment;
     // A name longer than any of ours is not worth comparing.
     let near = |model: &str| if model.len() <= 128 { snapshot.nearest(model) } else { Vec::new() };
     let (key, modalities) = (call.caller.key.to_string(), modalities(&call));
     let wishes = call.wishes.clone();
-    let circumstances = Circumstances {
-        key: &key,
-        tier: snapshot.prices.list_of(call.caller.account),
-        tags: &wishes.tags,
-        task: wishes.task.as_deref(),
-        modalities: &modalities,
-        region: wishes.region.as_deref().or(moment.region),
-        input_tokens: call.input_estimate.0,
-        now,
-    };
+    let circumstances = circumstances(&call, &wishes, &key, &modalities, snapshot, moment);
     let meant = snapshot.table.meant(&call.model, &circumstances);
     if meant != call.model {
         call.model = meant.to_owned();
@@ -241,11 +313,17 @@ fn plan_one(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<
     };
     call.seen.note(&model.id);
     let routes = snapshot.table.routes.get(&model.id).ok_or_else(|| PlanError::NoRoute(model.id.clone()))?;
-    let route = routes.pick(&circumstances, wishes.route.as_deref()).map_err(|passed| {
+    let (route, passed) = routes.pick(&circumstances, wishes.route.as_deref()).map_err(|passed| {
         PlanError::NoneFits { model: model.id.clone(), why: why_none(&passed, wishes.route.as_deref()) }
     })?;
-    let quote = snapshot.prices.quote(call.caller.account, &model.id, now, call.input_bound);
-    let quote = quote.map_err(|reason| PlanError::PriceUnavailable { model: call.model.clone(), reason })?;
+    let quote = match requested {
+        Some(requested) => requested.quote.clone(),
+        None => {
+            let quote = snapshot.prices.quote(call.caller.account, &model.id, now, call.input_bound);
+            quote.map_err(|reason| PlanError::PriceUnavailable { model: call.model.clone(), reason })?
+        }
+    };
+    let charged = requested.map(|requested| requested.route.model.id.clone());
     let each = call.output_max.unwrap_or_else(|| model.output_max.min(route.hold_output_tokens));
     let all = |each: Tokens| Tokens(each.0.saturating_mul(u64::from(call.n)));
     let (mut output_bound, mut output_cap) = (all(each), call.output_max.is_none().then_some(each));
@@ -265,11 +343,13 @@ fn plan_one(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<
             }
         }
     }
-    let (mut unspoken, mut unfit) = (None, None);
+    let passed = passed.iter().map(|none| passed_over(routes, none)).collect();
+    let (mut unspoken, mut unfit, mut dear, mut skipped) = (None, None, false, Vec::new());
     let mut candidates = Vec::with_capacity(route.targets.len());
     let mut standings = Vec::with_capacity(route.targets.len());
     for target in &route.targets {
         if let Err(why) = target.when.fits(&circumstances) {
+            skipped.push(skip(target, why.as_str()));
             unfit = unfit.or(Some(why));
             continue;
         }
@@ -278,18 +358,31 @@ fn plan_one(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<
                 let knows = |strategy| route.strategy == strategy;
                 let (input, region) = (call.input_estimate, circumstances.region);
                 let cost = || cost(target, &snapshot.prices, input, output_bound, now);
+                let needs_cost = moment.explains
+                    || knows(Strategy::Cheapest)
+                    || route.hedge.is_some()
+                    || route.cost_percent_max.is_some();
+                let cost = needs_cost.then(cost).flatten();
+                if is_too_dear(cost, route, &quote, &call, output_bound) {
+                    skipped.push(skip(target, "cost"));
+                    dear = true;
+                    continue;
+                }
                 standings.push(Standing {
                     priority: target.priority,
                     weight: target.weight,
-                    cost: knows(Strategy::Cheapest).then(cost).flatten(),
+                    cost,
                     first_byte_us: knows(Strategy::Fastest)
                         .then(|| health.first_byte_us(target, region))
                         .flatten(),
                     in_flight: if knows(Strategy::LeastBusy) { health.in_flight(target) } else { 0 },
                 });
-                candidates.push(Candidate { target: target.clone(), spoken });
+                candidates.push(Candidate { target: target.clone(), spoken, cost });
             }
-            Err(why) => unspoken = unspoken.or(Some(why)),
+            Err(why) => {
+                skipped.push(skip(target, "inexpressible"));
+                unspoken = unspoken.or(Some(why));
+            }
         }
     }
     if candidates.is_empty() {
@@ -299,18 +392,63 @@ fn plan_one(mut call: Call, snapshot: &Snapshot, moment: &Moment<'_>) -> Result<
                 model: model.id.clone(),
                 why: format!("its targets are for other `{why}`"),
             },
+            (None, None) if dear => PlanError::AllTooDear(model.id.clone()),
             (None, None) => PlanError::NoRoute(model.id.clone()),
         });
     }
     let mut chance = fastrand::Rng::with_seed(moment.seed);
     let order = order(route.strategy, &standings, |below| chance.u64(..below));
     let in_order = order.into_iter().filter_map(|place| candidates.get(place).cloned());
-    let (mut targets, resting): (Vec<_>, Vec<_>) =
-        in_order.partition(|candidate| health.is_well(&candidate.target));
-    targets.extend(resting);
+    let (mut targets, mut troubled) = (Vec::with_capacity(candidates.len()), Vec::new());
+    for candidate in in_order {
+        match health.trouble(&candidate.target) {
+            None => targets.push(candidate),
+            Some(why) => {
+                skipped.push(skip(&candidate.target, why));
+                troubled.push(candidate);
+            }
+        }
+    }
+    targets.extend(troubled);
     let region = circumstances.region.map(str::to_owned);
-    let instead = Vec::new();
-    Ok(Planned { route: Arc::clone(route), quote, targets, output_bound, region, output_cap, instead, call })
+    let (route, instead) = (Arc::clone(route), Vec::new());
+    Ok(Planned {
+        route,
+        quote,
+        targets,
+        output_bound,
+        region,
+        charged,
+        only_when_short: false,
+        passed,
+        skipped,
+        output_cap,
+        instead,
+        call,
+    })
+}
+
+/// Whether a call would cost us more at a target than its route allows of what its customer pays. Unknown is too dear.
+fn is_too_dear(cost: Option<i64>, route: &Route, quote: &Quote, call: &Call, output: Tokens) -> bool {
+    let Some(percent) = route.cost_percent_max else { return false };
+    let usage =
+        Usage { input: call.input_estimate, output: output.min(Tokens(OUTPUT_EXPECTED)), ..Usage::default() };
+    let tier = tier_for(&quote.tiers, usage.prompt());
+    let rates = tier.map_or(&quote.rates, |tier| &tier.prices);
+    let paid = rates.charge(&usage).map_or(0, NanoCny::get);
+    cost.is_none_or(|cost| i128::from(cost) * 100 > i128::from(paid) * i128::from(percent))
+}
+
+fn skip(target: &Target, why: &str) -> Skipped {
+    Skipped { target: format!("{}/{}", target.provider.id, target.upstream_model), why: why.to_owned() }
+}
+
+fn passed_over(routes: &Routes, none: &NoRoute<'_>) -> Passed {
+    let place = || routes.0.iter().position(|route| std::ptr::eq(route.as_ref(), none.route));
+    Passed {
+        route: none.route.name.clone().unwrap_or_else(|| (place().map_or(0, |place| place + 1)).to_string()),
+        why: none.why.map_or("name", Unfit::as_str).to_owned(),
+    }
 }
 
 /// What the call holds, and what it wants.
@@ -319,7 +457,7 @@ fn modalities(call: &Call) -> BTreeSet<Modality> {
     [Some(wants), call.has_pictures.then_some(Modality::Image)].into_iter().flatten().collect()
 }
 
-fn why_none(passed: &[router_config::NoRoute<'_>], wanted: Option<&str>) -> String {
+fn why_none(passed: &[NoRoute<'_>], wanted: Option<&str>) -> String {
     let others: BTreeSet<&str> = passed.iter().filter_map(|none| Some(none.why?.as_str())).collect();
     let others: Vec<String> = others.into_iter().map(|clause| format!("`{clause}`")).collect();
     match (wanted, others.as_slice()) {

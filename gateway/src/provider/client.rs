@@ -15,12 +15,12 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client as Legacy, connect::HttpConnector},
+    client::legacy::{Builder, Client as Legacy, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 
-use super::fault::Fault;
+use super::{Dial, fault::Fault};
 use crate::chat::{AttemptResult, Trail};
 
 /// Idle connections are closed before most providers close them.
@@ -57,7 +57,11 @@ impl Body for Outgoing {
 /// Connections to one upstream. HTTP/1.1 on purpose: the pool would keep one HTTP/2 connection per host, with the
 /// host's limit on streams, and on HTTP/1.1 hanging up on one call is just closing its connection.
 #[derive(Clone)]
-pub(super) struct Client(Legacy<HttpsConnector<HttpConnector>, Outgoing>);
+pub(super) enum Client {
+    Net(Legacy<HttpsConnector<HttpConnector>, Outgoing>),
+    /// To servers in this process.
+    Within(Legacy<Dial, Outgoing>),
+}
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,12 +81,11 @@ impl Client {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        let client = Legacy::builder(TokioExecutor::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .build(connector);
-        Self(client)
+        Self::Net(pooled().build(connector))
+    }
+
+    pub(super) fn within(dial: Dial) -> Self {
+        Self::Within(pooled().build(dial))
     }
 
     /// Sends once; an idle connection that turned out to be closed before anything was written is replaced unseen.
@@ -93,11 +96,22 @@ impl Client {
         trail: &Trail,
     ) -> Result<Response<Incoming>, Fault> {
         let request = head.map(|()| Outgoing { bytes: Some(body), trail: trail.clone() });
-        self.0.request(request).await.map_err(|error| {
+        let sending = match self {
+            Self::Net(client) => client.request(request),
+            Self::Within(client) => client.request(request),
+        };
+        sending.await.map_err(|error| {
             let what = if error.is_connect() { "no connection" } else { "the connection was lost" };
             Fault::of(AttemptResult::Unreachable, None, format!("{what}: {}", root_cause(&error)))
         })
     }
+}
+
+/// How connections are kept, whatever they lead to.
+fn pooled() -> Builder {
+    let mut builder = Legacy::builder(TokioExecutor::new());
+    builder.pool_idle_timeout(POOL_IDLE).pool_timer(TokioTimer::new()).timer(TokioTimer::new());
+    builder
 }
 
 fn root_cause(error: &dyn std::error::Error) -> String {

@@ -56,7 +56,9 @@ pub(super) async fn whole(mut events: Events) -> Result<Whole, Fault> {
             Some(Ok(chunk)) => collected.add(chunk)?,
             Some(Err(broke)) => {
                 let result = match broke.reason {
-                    BreakReason::Silent(_) | BreakReason::TooLong(_) => AttemptResult::TimedOut,
+                    BreakReason::Silent(_) | BreakReason::Slow(_) | BreakReason::TooLong(_) => {
+                        AttemptResult::TimedOut
+                    }
                     BreakReason::Lost => AttemptResult::Unreachable,
                     BreakReason::Reported(_) => AttemptResult::ServerError,
                     BreakReason::Unreadable => AttemptResult::Malformed,

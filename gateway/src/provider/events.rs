@@ -28,6 +28,8 @@ const OPENING_MAX_BYTES: usize = 9 * 1024 * 1024;
 /// So many chunks without a word are held back at most: who speaks, which items there will be. What fails behind them can
 /// still be asked of somebody else.
 const HELD_MAX_CHUNKS: usize = 64;
+/// Over so long it is seen how fast a stream comes.
+const FLOW_OVER: Duration = Duration::from_secs(20);
 /// And so many bytes of them.
 const HELD_MAX_BYTES: usize = 256 * 1024;
 
@@ -44,9 +46,41 @@ pub struct Events {
     /// When the last byte came that was part of an event; comments are no progress.
     last: Instant,
     idle_max: Duration,
+    flow: Flow,
     ends: Instant,
-    total_max: Duration,
+    begun: Instant,
     timer: Pin<Box<Sleep>>,
+}
+
+/// How fast bytes come, over one while after another.
+#[derive(Debug)]
+struct Flow {
+    /// Bytes a second that are enough; nought for any.
+    per_second_min: u64,
+    since: Instant,
+    bytes: u64,
+}
+
+impl Flow {
+    const fn new(per_second_min: u64, now: Instant) -> Self {
+        Self { per_second_min, since: now, bytes: 0 }
+    }
+
+    /// When the present while is over; never, where any pace is enough.
+    fn due(&self) -> Option<Instant> {
+        (self.per_second_min > 0).then(|| self.since + FLOW_OVER)
+    }
+
+    /// Whether it is over, and too little came in it; if enough came, the next begins.
+    fn is_too_slow(&mut self, now: Instant) -> bool {
+        if self.due().is_none_or(|due| now < due) {
+            return false;
+        }
+        let secs = now.duration_since(self.since).as_secs().max(1);
+        let slow = self.bytes / secs < self.per_second_min;
+        (self.since, self.bytes) = (now, 0);
+        slow
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,8 +128,9 @@ impl Events {
             state: State::Running,
             last: now,
             idle_max: provider.idle_max,
+            flow: Flow::new(provider.stream_bytes_per_second_min, now),
             ends,
-            total_max: provider.total_max,
+            begun: now,
             timer: Box::pin(sleep_until(ends.min(now + provider.idle_max))),
         }
     }
@@ -214,10 +249,13 @@ impl Events {
             }
             match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    if let Ok(data) = frame.into_data()
-                        && self.scanner.push(&data).is_err()
-                    {
+                    let Ok(data) = frame.into_data() else { continue };
+                    self.flow.bytes = self.flow.bytes.saturating_add(data.len() as u64);
+                    if self.scanner.push(&data).is_err() {
                         return self.broke(BreakReason::Unreadable);
+                    }
+                    if self.flow.is_too_slow(Instant::now()) {
+                        return self.broke(BreakReason::Slow(self.flow.per_second_min));
                     }
                 }
                 // A connection lost after every choice has ended took nothing with it but the usage.
@@ -248,12 +286,16 @@ impl Events {
             std::task::ready!(self.timer.as_mut().poll(cx));
             let now = Instant::now();
             if now >= self.ends {
-                return Poll::Ready(BreakReason::TooLong(ms(self.total_max)));
+                return Poll::Ready(BreakReason::TooLong(ms(now.duration_since(self.begun))));
             }
-            let due = self.ends.min(self.last + self.idle_max);
-            if due <= now {
+            if self.last + self.idle_max <= now {
                 return Poll::Ready(BreakReason::Silent(ms(self.idle_max)));
             }
+            if self.flow.is_too_slow(now) {
+                return Poll::Ready(BreakReason::Slow(self.flow.per_second_min));
+            }
+            let due = self.ends.min(self.last + self.idle_max);
+            let due = self.flow.due().map_or(due, |flow| due.min(flow));
             self.timer.as_mut().reset(due);
         }
     }

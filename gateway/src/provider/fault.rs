@@ -6,9 +6,9 @@ use http::HeaderMap;
 use serde_json::Value;
 use units::Clock;
 
-use router_config::{ErrorClass, Quirks};
+use router_config::{ErrorClass, FailureClass, Quirks};
 
-use super::retry_after;
+use super::{Allowances, retry_after};
 use crate::chat::{AttemptResult, Inexpressible};
 
 /// An upstream's words are cut to this many characters before a client sees them.
@@ -32,6 +32,8 @@ pub struct Fault {
     pub may_do_elsewhere: bool,
     /// Set when an operator must act.
     pub alarm: Option<&'static str>,
+    /// What is left of our limits there.
+    pub left: Allowances,
 }
 
 /// What the client is told when its request is refused.
@@ -51,8 +53,28 @@ impl Fault {
     /// A fault of the line or of the answer's form: another provider may do better.
     pub(super) fn of(result: AttemptResult, status: Option<u16>, message: impl Into<String>) -> Self {
         let message = message.into();
-        let (retry_after, refused, alarm) = (None, None, None);
-        Self { result, status, message, retry_after, refused, may_do_elsewhere: false, alarm }
+        let (retry_after, refused, alarm, left) = (None, None, None, Allowances::default());
+        Self { result, status, message, retry_after, refused, may_do_elsewhere: false, alarm, left }
+    }
+
+    /// How a route speaks of it; `None` where the request itself is at fault, as every target would find.
+    pub fn class(&self) -> Option<FailureClass> {
+        match (self.result, &self.refused) {
+            (AttemptResult::RateLimited, _) => Some(FailureClass::RateLimited),
+            (AttemptResult::AuthFailed, _) => Some(FailureClass::AuthFailed),
+            (AttemptResult::OutOfFunds, _) => Some(FailureClass::OutOfFunds),
+            (AttemptResult::ServerError, _) => Some(FailureClass::ServerError),
+            (AttemptResult::Unreachable, _) => Some(FailureClass::Unreachable),
+            (AttemptResult::TimedOut, _) => Some(FailureClass::TimedOut),
+            (AttemptResult::Malformed, _) => Some(FailureClass::Malformed),
+            (AttemptResult::Refused, None) => Some(FailureClass::ModelMissing),
+            (AttemptResult::Refused, Some(refused)) => match refused.code.as_deref() {
+                Some("content_filter") => Some(FailureClass::ContentFilter),
+                Some("context_length_exceeded") => Some(FailureClass::ContextWindow),
+                _ => None,
+            },
+            (AttemptResult::Ok | AttemptResult::Outpaced, _) => None,
+        }
     }
 
     /// The call asks for something that this upstream's wire has no word for. `plan` leaves such upstreams out where it
@@ -98,7 +120,8 @@ impl Fault {
         let retry_after = retry_after::read(headers, &said.message, clock);
         let (result, refused, alarm) = judge(status, &said, quirks);
         let (status, may_do_elsewhere) = (Some(status), false);
-        Self { result, status, message: said.message, retry_after, refused, may_do_elsewhere, alarm }
+        let left = Allowances::read(headers, clock);
+        Self { result, status, message: said.message, retry_after, refused, may_do_elsewhere, alarm, left }
     }
 }
 

@@ -4,6 +4,7 @@
 //! goes out as the client's own bytes with a few members edited, or, to a provider with a wire of its own, in that wire's
 //! words ([`wire`]); what comes back is heard by an [`Ear`](ear::Ear) and checked until nothing in it needs to be trusted.
 
+mod allowance;
 mod anthropic;
 mod chunk;
 mod client;
@@ -13,6 +14,7 @@ mod embeddings;
 mod events;
 mod fault;
 pub(crate) mod fuzzed;
+mod line;
 mod messages;
 mod repair;
 mod request;
@@ -24,8 +26,10 @@ mod usage;
 mod whole;
 mod wire;
 
+pub use allowance::{Allowance, Allowances};
 pub use events::Events;
 pub use fault::{Fault, Refused};
+pub use line::{Dial, Line};
 pub use sse::{Event, EventTooLarge, Scanner};
-pub use upstream::{Adjusted, Answered, BadUpstream, Upstream, Upstreams};
+pub use upstream::{Adjusted, Answered, BadUpstream, Reply, Upstream, Upstreams};
 pub use whole::Whole;

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use units::Clock;
 
 use super::{
-    Events, Whole,
+    Allowances, Dial, Events, Whole,
     client::{self, Client},
     collect,
     ear::{Ear, Heard},
@@ -26,6 +26,8 @@ use crate::{
 /// Of an error's body no more is read, nor longer waited for.
 const ERROR_MAX_BYTES: usize = 65_536;
 const ERROR_READ_MAX: Duration = Duration::from_secs(5);
+/// What is asked in the background may take so long.
+const GET_MAX: Duration = Duration::from_secs(10);
 
 /// All upstreams of a table.
 #[derive(Debug, Clone, Default)]
@@ -49,20 +51,43 @@ pub enum BadUpstream {
 }
 
 impl Upstreams {
-    /// Makes ready every provider of `table`, with the keys by provider id. A provider without a key is asked without.
+    /// Makes ready every provider of `table`, with the keys by provider id, in the order of its `api_keys`. A provider
+    /// without a key is asked without.
     ///
     /// # Errors
     /// [`BadUpstream`], naming the first provider that cannot be spoken to.
     pub fn new<K: AsRef<str>>(
         table: &RouteTable,
-        keys: &BTreeMap<String, K>,
+        keys: &BTreeMap<String, Vec<K>>,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, BadUpstream> {
         let tls = client::tls().map_err(|e| BadUpstream::Tls(e.to_string()))?;
+        Self::each(table, keys, clock, |provider| Client::new(tls.clone(), provider.connect_max))
+    }
+
+    /// The same, reached by `dial` instead of the network.
+    ///
+    /// # Errors
+    /// [`BadUpstream`], naming the first provider that cannot be spoken to.
+    pub fn within<K: AsRef<str>>(
+        table: &RouteTable,
+        keys: &BTreeMap<String, Vec<K>>,
+        clock: &Arc<dyn Clock>,
+        dial: &Dial,
+    ) -> Result<Self, BadUpstream> {
+        Self::each(table, keys, clock, |_| Client::within(dial.clone()))
+    }
+
+    fn each<K: AsRef<str>>(
+        table: &RouteTable,
+        keys: &BTreeMap<String, Vec<K>>,
+        clock: &Arc<dyn Clock>,
+        client: impl Fn(&Provider) -> Client,
+    ) -> Result<Self, BadUpstream> {
         let upstream = |(id, provider): (&String, &Arc<Provider>)| {
-            let key = keys.get(id).map(AsRef::as_ref);
-            let client = Client::new(tls.clone(), provider.connect_max);
-            let upstream = Upstream::new(Arc::clone(provider), key, client, Arc::clone(clock))?;
+            let keys: Vec<&str> = keys.get(id).into_iter().flatten().map(AsRef::as_ref).collect();
+            let client = client(provider);
+            let upstream = Upstream::new(Arc::clone(provider), &keys, client, Arc::clone(clock))?;
             Ok((id.clone(), Arc::new(upstream)))
         };
         table.providers.iter().map(upstream).collect::<Result<_, _>>().map(Self)
@@ -77,7 +102,8 @@ impl Upstreams {
 /// One upstream.
 pub struct Upstream {
     provider: Arc<Provider>,
-    headers: HeaderMap,
+    /// What every request carries, for each key; for none, where there is none.
+    headers: Vec<HeaderMap>,
     client: Client,
     clock: Arc<dyn Clock>,
 }
@@ -103,10 +129,21 @@ pub enum Answered {
 /// Which of the client's wishes an upstream was told otherwise.
 pub type Adjusted = Vec<&'static str>;
 
+/// What came of asking.
+#[derive(Debug)]
+pub struct Reply {
+    /// The answer, or its beginning.
+    pub answered: Answered,
+    /// Which of the client's wishes were said otherwise.
+    pub adjusted: Adjusted,
+    /// What is left of our limits there.
+    pub left: Allowances,
+}
+
 impl Upstream {
     fn new(
         provider: Arc<Provider>,
-        key: Option<&str>,
+        keys: &[&str],
         client: Client,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BadUpstream> {
@@ -115,7 +152,10 @@ impl Upstream {
         if uri.host().is_none() || uri.scheme().is_none() {
             return Err(bad_url());
         }
-        let headers = headers(&provider, key)?;
+        let headers = match keys {
+            [] => vec![headers(&provider, None)?],
+            keys => keys.iter().map(|key| headers(&provider, Some(key))).collect::<Result<_, _>>()?,
+        };
         Ok(Self { headers, client, clock, provider })
     }
 
@@ -124,11 +164,11 @@ impl Upstream {
         &self.provider.quirks
     }
 
-    /// Puts the call to the candidate, which is this upstream, and waits until there is an answer that can be shown to a
-    /// client.
+    /// Puts the call to the candidate, which is this upstream, with the key at that place, and waits until there is an
+    /// answer that can be shown to a client.
     ///
     /// A stream has to begin within the provider's `first_byte_max`; a whole answer comes when all of it is made, so
-    /// only `total_max` bounds it.
+    /// only `total_max` bounds it. All of it ends at `deadline`.
     ///
     /// # Errors
     /// [`Fault`]; nothing was shown to anybody.
@@ -136,44 +176,48 @@ impl Upstream {
         &self,
         planned: &Planned,
         candidate: &Candidate,
+        key: usize,
         trail: &Trail,
-    ) -> Result<(Answered, Adjusted), Fault> {
+        deadline: Instant,
+    ) -> Result<Reply, Fault> {
         let Asked { path, headers, body, stream, adjusted, mut ear } = wire::ask(planned, candidate)?;
-        let first = if stream { self.provider.first_byte_max } else { self.provider.total_max };
         let begun = Instant::now();
+        let ends = deadline.min(begun + self.provider.total_max);
+        let first = if stream { ends.min(begun + self.provider.first_byte_max) } else { ends };
         let silent = || {
             let ms = begun.elapsed().as_millis();
             Fault::of(AttemptResult::TimedOut, None, format!("nothing came within {ms} ms"))
         };
-        let sending = self.client.send(self.head(&path, stream, headers, planned.call.hops)?, body, trail);
-        let answer = timeout_at(begun + first, sending).await.map_err(|_| silent())??;
+        let head = self.head(&path, key, stream, headers, planned.call.hops)?;
+        let sending = self.client.send(head, body, trail);
+        let answer = timeout_at(first, sending).await.map_err(|_| silent())??;
         if answer.status() != http::StatusCode::OK {
             return Err(self.read_fault(answer).await);
         }
         let (head, body) = answer.into_parts();
+        let left = Allowances::read(&head.headers, self.clock.as_ref());
         let is_stream = has_type(&head.headers, "text/event-stream");
         match (stream, is_stream) {
             (true, true) => {
-                let ends = begun + self.provider.total_max;
                 let mut events = Events::new(body, &self.provider, ear, ends);
                 let opening = events.open(&head.headers, self.quirks(), self.clock.as_ref());
-                match timeout_at(begun + first, opening).await {
+                match timeout_at(first, opening).await {
                     Ok(opened) => opened?,
                     // It has begun and thinks: how long it may is the bound between two pieces.
                     Err(_) if events.has_begun() => {}
                     Err(_) => return Err(silent()),
                 }
                 if planned.call.stream {
-                    return Ok((Answered::Stream(Box::new(events)), adjusted));
+                    return Ok(Reply { answered: Answered::Stream(Box::new(events)), adjusted, left });
                 }
                 // The model only streams, and the client wants all of it at once; the events bound the time themselves.
-                Ok((Answered::Whole(collect::whole(events).await?), adjusted))
+                Ok(Reply { answered: Answered::Whole(collect::whole(events).await?), adjusted, left })
             }
             (false, false) => {
                 let reading =
                     Whole::read(body, &head.headers, ear.as_mut(), self.quirks(), self.clock.as_ref());
-                let whole = timeout_at(begun + first, reading).await.map_err(|_| silent())??;
-                Ok((Answered::Whole(whole), adjusted))
+                let whole = timeout_at(first, reading).await.map_err(|_| silent())??;
+                Ok(Reply { answered: Answered::Whole(whole), adjusted, left })
             }
             (true, false) => Err(self.read_non_stream(head.headers, body, ear.as_mut()).await),
             (false, true) => {
@@ -183,8 +227,54 @@ impl Upstream {
         }
     }
 
-    fn head(&self, path: &str, stream: bool, own: HeaderMap, hops: u32) -> Result<Request<()>, Fault> {
-        let url = format!("{}{path}", self.provider.base_url);
+    /// Asks which models there are, with the key at that place: the least that can be asked of it, to see whether it is
+    /// there.
+    ///
+    /// # Errors
+    /// [`Fault`], as for a call.
+    pub async fn models(&self, key: usize) -> Result<Bytes, Fault> {
+        self.get("/models", key).await
+    }
+
+    /// Asks for the balance of our account, with the key at that place. Its path stands beside the API's version, so that it
+    /// does not matter whether the `base_url` has one.
+    ///
+    /// # Errors
+    /// [`Fault`], as for a call; also where the provider does not tell it.
+    pub async fn balance(&self, key: usize) -> Result<Bytes, Fault> {
+        let path = self.quirks().balance_path.as_deref();
+        let unknown = || Fault::of(AttemptResult::Malformed, None, "it does not tell the balance");
+        self.get(path.ok_or_else(unknown)?, key).await
+    }
+
+    async fn get(&self, path: &str, key: usize) -> Result<Bytes, Fault> {
+        let mut head = self.head(path, key, false, HeaderMap::new(), 0)?;
+        *head.method_mut() = http::Method::GET;
+        head.headers_mut().remove(header::CONTENT_TYPE);
+        let asking = async {
+            let answer = self.client.send(head, Bytes::new(), &Trail::default()).await?;
+            if answer.status() != http::StatusCode::OK {
+                return Err(self.read_fault(answer).await);
+            }
+            Ok(read_some(answer.into_body()).await)
+        };
+        let late = |_| Fault::of(AttemptResult::TimedOut, None, "it did not answer in time");
+        timeout(GET_MAX, asking).await.map_err(late)?
+    }
+
+    fn head(
+        &self,
+        path: &str,
+        key: usize,
+        stream: bool,
+        own: HeaderMap,
+        hops: u32,
+    ) -> Result<Request<()>, Fault> {
+        let base = match self.quirks().balance_path.as_deref() {
+            Some(balance) if balance == path => self.provider.base_url.trim_end_matches("/v1"),
+            _ => &self.provider.base_url,
+        };
+        let url = format!("{base}{path}");
         let uri = url.parse().map_err(|_| {
             let message = format!("`{path}` makes no URL with the provider's base_url");
             Fault::of(AttemptResult::Unreachable, None, message)
@@ -192,7 +282,9 @@ impl Upstream {
         let mut head = Request::new(());
         *head.method_mut() = http::Method::POST;
         *head.uri_mut() = uri;
-        *head.headers_mut() = self.headers.clone();
+        // A pool that has just lost a key may still name its place: any of its keys will do.
+        let carried = self.headers.get(key).or_else(|| self.headers.first());
+        *head.headers_mut() = carried.cloned().unwrap_or_default();
         head.headers_mut().extend(own);
         let accept = if stream { "text/event-stream" } else { "application/json" };
         head.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(accept));

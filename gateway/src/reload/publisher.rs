@@ -31,9 +31,8 @@ const EVERY: Duration = Duration::from_secs(5);
 pub struct Publisher {
     store: Store,
     fx: Fx,
-    table: Arc<RouteTable>,
-    pinned: BTreeMap<String, i64>,
-    warn_stale: Duration,
+    /// Replaced whole, by whoever has `sheets`.
+    told: ArcSwap<PublisherSettings>,
     snapshots: Snapshots,
     clock: Arc<dyn Clock>,
     metrics: FxMetrics,
@@ -63,10 +62,10 @@ impl Publisher {
         clock: Arc<dyn Clock>,
         metrics: FxMetrics,
     ) -> Self {
-        let PublisherSettings { table, pinned, warn_stale } = settings;
-        let snapshot = Snapshot { table: table.clone(), prices: Arc::default() };
+        let snapshot = Snapshot { table: settings.table.clone(), prices: Arc::default() };
         let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
-        Self { store, fx, table, pinned, warn_stale, snapshots, clock, metrics, sheets: Mutex::default() }
+        let told = ArcSwap::from_pointee(settings);
+        Self { store, fx, told, snapshots, clock, metrics, sheets: Mutex::default() }
     }
 
     /// Where the present snapshot is read.
@@ -84,11 +83,36 @@ impl Publisher {
     /// # Errors
     /// If the store does not take it, or cannot be read.
     pub async fn begin(&self) -> Result<(), SubmitError> {
-        seed::pins(&self.store, &*self.clock, &self.pinned).await?;
+        let told = self.told.load_full();
+        seed::pins(&self.store, &*self.clock, &told.pinned).await?;
         self.rebuild().await?;
         self.refresh().await;
-        seed::prices(&self.store, &*self.clock, &self.table).await?;
+        seed::prices(&self.store, &*self.clock, &told.table).await?;
         self.rebuild().await
+    }
+
+    /// Takes up another reading of the file: pins and prices first, then, in one step, the snapshot with its routes.
+    /// `before` is called when nothing can fail any more, and before anybody sees the new snapshot.
+    ///
+    /// # Errors
+    /// If the store does not take it, or cannot be read. The old routes stay then; prices that the store took are published,
+    /// and the same reading finds them there the next time.
+    pub async fn take(
+        &self,
+        told: PublisherSettings,
+        before: impl FnOnce() + Send,
+    ) -> Result<(), SubmitError> {
+        seed::pins(&self.store, &*self.clock, &told.pinned).await?;
+        // What is priced in a currency is published with the rate that was just pinned.
+        self.rebuild().await?;
+        seed::prices(&self.store, &*self.clock, &told.table).await?;
+        let mut sheets = self.sheets.lock().await;
+        let prices = self.prices(&mut sheets).await?;
+        before();
+        let table = told.table.clone();
+        self.told.store(Arc::new(told));
+        self.snapshots.store(Arc::new(Snapshot { table, prices }));
+        Ok(())
     }
 
     /// Makes a snapshot of what the store says now.
@@ -97,18 +121,24 @@ impl Publisher {
     /// If the store cannot be read; the old snapshot stays.
     pub async fn rebuild(&self) -> Result<(), SubmitError> {
         let mut sheets = self.sheets.lock().await;
+        let prices = self.prices(&mut sheets).await?;
+        let table = self.told.load().table.clone();
+        self.snapshots.store(Arc::new(Snapshot { table, prices }));
+        Ok(())
+    }
+
+    /// What the store says now of prices.
+    async fn prices(&self, sheets: &mut Sheets) -> Result<Arc<Book>, SubmitError> {
         for row in self.store.fx_pairs().await? {
             self.fx.learn(row);
         }
-        let versions = self.versions(&mut sheets).await?;
+        let versions = self.versions(sheets).await?;
         let assigned = self.store.price_assignments().await?;
         let assigned = assigned.into_iter().filter_map(|row| Some((row.account, row.list?))).collect();
         let currencies = versions.iter().flat_map(|version| version.sheet.foreign().map(str::to_owned));
         let fx =
             currencies.filter_map(|currency| Some((currency.clone(), self.in_force(&currency)?))).collect();
-        let prices = Arc::new(Book::new(versions, assigned, &fx));
-        self.snapshots.store(Arc::new(Snapshot { table: self.table.clone(), prices }));
-        Ok(())
+        Ok(Arc::new(Book::new(versions, assigned, &fx)))
     }
 
     /// The versions in force and to come, each read once.
@@ -147,12 +177,12 @@ impl Publisher {
     async fn refresh(&self) {
         let pairs = self.fx.pairs_known();
         join_all(pairs.iter().map(|pair| self.fx.refresh(pair))).await;
-        let at = self.clock.now();
+        let (at, warn_stale) = (self.clock.now(), self.told.load().warn_stale);
         for pair in &pairs {
             let (known, failed) = self.fx.known(pair);
             self.metrics.show(&known, at);
             let age = known.at(at).filter(|rate| !rate.pinned).map(|rate| at.since(rate.fetched_at));
-            if let Some(age) = age.filter(|age| *age > self.warn_stale) {
+            if let Some(age) = age.filter(|age| *age > warn_stale) {
                 let reason = failed.unwrap_or_default();
                 tracing::warn!(pair, age_secs = age.as_secs(), reason, "a rate of exchange grows old");
             }

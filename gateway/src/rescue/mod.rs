@@ -307,6 +307,10 @@ fn plan(error: &PlanError) -> Rescued {
         PlanError::NoneFits { .. } => {
             Rescued::invalid(StatusCode::BAD_REQUEST, "no_route_fits", error).about("model")
         }
+        PlanError::AllTooDear(_) => {
+            Rescued::ours(StatusCode::SERVICE_UNAVAILABLE, "no_target_within_cost", error)
+                .retry_after(Duration::from_secs(30))
+        }
         PlanError::NoRoute(_) => Rescued::ours(StatusCode::SERVICE_UNAVAILABLE, "no_route", error),
     }
 }

@@ -3,6 +3,7 @@
 use std::{fs, io, path::Path, sync::Arc};
 
 use router_config::{Catalog, KeyPath, OverlayFile, catalog};
+use sha2::{Digest, Sha256};
 
 use super::{check::Checks, raw::RawCatalog};
 
@@ -18,6 +19,9 @@ impl Checks<'_> {
         let Some(folder) = raw.path else { return Arc::clone(built_in) };
         let path = KeyPath::new("catalog").key("path");
         let read = files(&folder).map_err(|error| vec![format!("the folder cannot be read: {error}")]);
+        for file in read.iter().flatten() {
+            self.catalog_files.insert(file.name.clone(), Sha256::digest(&file.text).into());
+        }
         match read.and_then(|files| built_in.with_overlay(&files).map_err(|wrong| wrong.0)) {
             Ok(catalog) => Arc::new(catalog),
             Err(wrong) => {

@@ -8,8 +8,8 @@ use router_config::{
 };
 
 use super::{
-    AdminSettings, Cidr, CurrencyPair, FxSettings, FxSource, LimitSettings, RateMicro, Secret, Secrets,
-    ServerSettings, Settings, StoreSettings, TelemetrySettings, payments,
+    AdminSettings, Cidr, CurrencyPair, FxSettings, FxSource, LimitSettings, LookedInto, RateMicro, Secret,
+    Secrets, ServerSettings, Settings, StoreSettings, TelemetrySettings, Written, payments,
     raw::{RawAdmin, RawFile, RawFx, RawFxSource, RawServer, RawStore, RawTelemetry},
 };
 
@@ -26,11 +26,13 @@ const STALE_SECS_MAX: u64 = 604_800;
 pub(super) struct Checks<'a> {
     pub(super) secrets: &'a dyn Secrets,
     pub(super) problems: Problems,
+    /// Fingerprints of the own catalog's files, by name.
+    pub(super) catalog_files: BTreeMap<String, [u8; 32]>,
 }
 
 /// Checks every table, and says everything that is wrong with any.
 pub(super) fn settings(raw: RawFile, secrets: &dyn Secrets) -> Result<Settings, Problems> {
-    let mut checks = Checks { secrets, problems: Problems::default() };
+    let mut checks = Checks { secrets, problems: Problems::default(), catalog_files: BTreeMap::new() };
     let server = checks.server(raw.server);
     let admin = checks.admin(raw.admin, server.as_ref());
     let store = checks.store(raw.store);
@@ -43,8 +45,8 @@ pub(super) fn settings(raw: RawFile, secrets: &dyn Secrets) -> Result<Settings, 
     let limits = checks.limits(&raw.limits);
     let provider_keys = checks.provider_keys(&raw.providers);
     let catalog = checks.catalog(raw.catalog);
-    let RawFile { providers, models, routes, aliases, limits: figures, .. } = raw;
-    let tables = RawTables { providers, models, routes, aliases, limits: figures };
+    let RawFile { providers, models, routes, aliases, limits: figures, cache, .. } = raw;
+    let tables = RawTables { providers, models, routes, aliases, limits: figures, cache };
     let table = match tables.validate_with(&catalog) {
         Ok(table) => Some(Arc::new(table)),
         Err(more) => {
@@ -67,6 +69,10 @@ pub(super) fn settings(raw: RawFile, secrets: &dyn Secrets) -> Result<Settings, 
                 limits,
                 table,
                 provider_keys,
+                catalog_files: checks.catalog_files,
+                written: Written::default(),
+                file: None,
+                looked_into: LookedInto::default(),
             })
         }
         _ => Err(checks.problems),
@@ -136,6 +142,7 @@ impl Checks<'_> {
             drain_max: Duration::from_millis(raw.drain_ms_max),
             keep_alive: Duration::from_millis(raw.keep_alive_ms),
             region: raw.region.map(Into::into),
+            watch: raw.watch,
             ready_file: raw.ready_file,
             key_secret,
         })
@@ -304,18 +311,23 @@ impl Checks<'_> {
         }
     }
 
-    fn provider_keys(&mut self, providers: &[RawProvider]) -> BTreeMap<String, Secret> {
-        let mut keys = BTreeMap::new();
+    fn provider_keys(&mut self, providers: &[RawProvider]) -> BTreeMap<String, Vec<Secret>> {
+        let mut keys: BTreeMap<String, Vec<Secret>> = BTreeMap::new();
         for (i, provider) in providers.iter().enumerate() {
-            let path = KeyPath::new("providers").index(i).key("api_key");
-            let Some(key) = provider.api_key.as_ref().and_then(|text| self.secret(&path, text)) else {
-                continue;
-            };
-            if !key.expose().bytes().all(|b| b.is_ascii_graphic()) {
-                self.problems
-                    .add(path, "what is kept there is no API key: it holds spaces or other such characters");
+            let path = KeyPath::new("providers").index(i);
+            let one = provider.api_key.iter().map(|text| (path.key("api_key"), text));
+            let several = provider.api_keys.iter().enumerate();
+            let several = several.map(|(n, text)| (path.key("api_keys").index(n), text));
+            for (path, text) in one.chain(several) {
+                let Some(key) = self.secret(&path, text) else { continue };
+                if !key.expose().bytes().all(|b| b.is_ascii_graphic()) {
+                    self.problems.add(
+                        path,
+                        "what is kept there is no API key: it holds spaces or other such characters",
+                    );
+                }
+                keys.entry(provider.id.clone()).or_default().push(key);
             }
-            keys.insert(provider.id.clone(), key);
         }
         keys
     }

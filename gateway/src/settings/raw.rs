@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use router_config::{RawAlias, RawLimits, RawModel, RawProvider, RawRoute};
+use router_config::{RawAlias, RawCache, RawLimits, RawModel, RawProvider, RawRoute};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -51,6 +51,9 @@ pub(super) struct RawFile {
     /// Bounds on what callers may ask.
     #[serde(default)]
     pub(super) limits: RawLimits,
+    /// How much the exact caches of all routes may keep.
+    #[serde(default)]
+    pub(super) cache: RawCache,
 }
 
 /// The listener of clients and payment notices.
@@ -71,6 +74,9 @@ pub(super) struct RawServer {
     /// Where callers are who do not say it with `x-tollgate-region`, such as `apac`: what `regions` of routes are compared
     /// with, and what the paces of targets are remembered by.
     pub(super) region: Option<String>,
+    /// Whether this file, the files its secrets are kept in and the own catalog are read again when one of them changes.
+    /// `false` leaves that to SIGHUP and `POST /admin/v1/config:reload`.
+    pub(super) watch: bool,
     /// A file that is written once the listeners are bound, for scripts that wait.
     pub(super) ready_file: Option<PathBuf>,
     /// Where the secret that API keys are hashed with is kept: `env:NAME` or `file:PATH`. Generated into the file
@@ -87,6 +93,7 @@ impl Default for RawServer {
             drain_ms_max: 30_000,
             keep_alive_ms: 10_000,
             region: None,
+            watch: true,
             ready_file: None,
             key_secret: None,
         }

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 const BYTES_MAX: u64 = 1 << 20;
 
 /// Text that is never shown and is wiped from memory when dropped.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {

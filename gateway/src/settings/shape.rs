@@ -37,7 +37,7 @@ struct Walk<'s> {
 
 impl<'s> Walk<'s> {
     fn value(&mut self, schema: &'s Value, value: &mut Spanned<DeValue<'_>>) {
-        let schema = self.resolve(schema);
+        let schema = self.resolve(schema, kind(value.get_ref()).1);
         let span = value.span();
         let words = words(schema);
         match value.get_mut() {
@@ -90,7 +90,7 @@ impl<'s> Walk<'s> {
     }
 
     fn table(&mut self, schema: &'s Value, span: Range<usize>, table: &mut DeTable<'_>) {
-        let schema = self.resolve(schema);
+        let schema = self.resolve(schema, "object");
         let known = schema.get("properties").and_then(Value::as_object);
         let names = || known.into_iter().flat_map(Map::keys).map(String::as_str);
         let others = schema.get("additionalProperties");
@@ -133,15 +133,23 @@ impl<'s> Walk<'s> {
         self.findings.push(Finding { span, message: message.into(), help, harmless: false });
     }
 
-    /// The schema behind references and `Option`s.
-    fn resolve(&self, mut schema: &'s Value) -> &'s Value {
+    /// The schema behind references and `Option`s; of several choices the one for a value of this kind, or else the first.
+    fn resolve(&self, mut schema: &'s Value, kind: &str) -> &'s Value {
         loop {
             let reference = schema.get("$ref").and_then(Value::as_str);
             let target =
                 reference.and_then(|r| r.strip_prefix('#')).and_then(|pointer| self.root.pointer(pointer));
             let is_null = |schema: &&Value| schema.get("type").and_then(Value::as_str) == Some("null");
-            let choices = || schema.get("anyOf").and_then(Value::as_array);
-            match target.or_else(|| choices()?.iter().find(|choice| !is_null(choice))) {
+            let choices = schema.get("anyOf").and_then(Value::as_array);
+            let mut choices = choices.into_iter().flatten().filter(|choice| !is_null(choice));
+            let chosen = match choices.next() {
+                Some(first) => {
+                    let fits = |choice: &&'s Value| expects(self.resolve(choice, kind), kind);
+                    Some(std::iter::once(first).chain(choices).find(fits).unwrap_or(first))
+                }
+                None => None,
+            };
+            match target.or(chosen) {
                 Some(inner) => schema = inner,
                 None => return schema,
             }

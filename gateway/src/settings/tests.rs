@@ -94,7 +94,7 @@ fn the_example_is_valid_and_means_what_it_says() {
     let settings = read(EXAMPLE).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(settings.table.providers.len(), 4);
     assert_eq!(settings.table.routes["deepseek-v4-pro"].0[0].targets.len(), 2, "it fails over");
-    assert_eq!(settings.provider_keys["qwen"].expose(), "sk-dashscope");
+    assert_eq!(settings.provider_keys["qwen"][0].expose(), "sk-dashscope");
     assert_eq!(settings.fx.sources[0].url, "https://api.frankfurter.dev/v1/latest?base=USD&symbols=CNY");
     assert_eq!(settings.payments.topup.max, Fen::new(5_000_000).unwrap());
     assert!(settings.payments.merchants.is_empty(), "nobody is paid until someone says so");
@@ -119,7 +119,7 @@ fn what_the_example_shows_in_comments_is_valid_too() {
     assert_eq!(merchant.base_url, "https://api.mch.weixin.qq.com");
     assert!(settings.server.key_secret.is_some());
     assert_eq!(settings.server.trusted_proxies.len(), 1);
-    assert_eq!(settings.table.providers["house"].api_key, None);
+    assert!(settings.table.providers["house"].api_keys.is_empty());
     assert_eq!(settings.fx.pinned.values().map(|rate| rate.get()).collect::<Vec<_>>(), [7_120_000]);
 }
 
@@ -232,9 +232,10 @@ attempt_max = 2
     assert_eq!(
         said_of(text),
         "t.toml:1:2: unknown key `sever` — did you mean `server`?\n\
-         t.toml:8:1: unknown key `time_out` — known here: `api_key`, `auth`, `base_url`, \
-         `concurrency_max`, `connect_ms_max`, `first_byte_ms_max`, `id`, `idle_ms_max`, `kind`, `livemode`, \
-         `quirks`, `region`, `requests_per_minute`, `tokens_per_minute`, `total_ms_max`\n\
+         t.toml:8:1: unknown key `time_out` — known here: `api_key`, `api_keys`, `auth`, `balance_alert`, \
+         `base_url`, `concurrency_max`, `connect_ms_max`, `first_byte_ms_max`, `id`, `idle_ms_max`, `kind`, `livemode`, \
+         `probe_seconds`, `quirks`, `region`, `requests_per_minute`, `stream_bytes_per_second_min`, `tokens_per_minute`, \
+         `total_ms_max`\n\
          t.toml:14:62: unknown key `cached` — did you mean `cached_input`?\n\
          t.toml:19:1: unknown key `attempt_max` — did you mean `attempts_max`?\n\
          t.toml:22:1: unknown key `größe` — known here: `description`, `expires_secs`, `max`, `min`"
@@ -247,7 +248,7 @@ fn unknown_keys_do_not_hide_what_else_is_wrong() {
         "[server]\nlisten = \"8080\"\ncolour = 1\n",
         "t.toml:2:10: server.listen: not an address and a port like `127.0.0.1:8080` or `[::]:8080`\n\
          t.toml:3:1: unknown key `colour` — known here: `drain_ms_max`, `keep_alive_ms`, `key_secret`, `listen`, `public_url`, \
-         `ready_file`, `region`, `trusted_proxies`",
+         `ready_file`, `region`, `trusted_proxies`, `watch`",
     );
 }
 
@@ -290,6 +291,19 @@ price = { currency = "XAU", input = 0.50, output = "1.00" }
          t.toml:16:22: not a word that is known here — one of `CNY`, `USD`, `EUR`, `GBP`, `JPY`, `HKD`, `SGD` is\n\
          t.toml:16:37: expected a string, found a number with a point — write it in quotes"
     );
+}
+
+#[test]
+fn a_target_is_a_name_or_a_table_and_nothing_else() {
+    let with = |targets: &str| SMALL.replace("[\"house/small\"]", targets);
+    let table = "[{ to = \"house/small\", weight = 2, when = { tags = [\"a\"] } }, \"house/other\"]";
+    let settings = read(&with(table)).unwrap();
+    let weights = settings.table.routes["small"].targets().map(|target| target.weight);
+    assert_eq!(weights.collect::<Vec<_>>(), [2, 1]);
+    let misspelt = said_of(&with("[{ to = \"house/small\", wieght = 2 }]"));
+    assert!(misspelt.contains("unknown key `wieght` — did you mean `weight`?"), "{misspelt}");
+    let number = said_of(&with("[7]"));
+    assert!(number.contains("expected a string, found a whole number"), "{number}");
 }
 
 #[test]
@@ -385,7 +399,7 @@ fn a_file_and_its_secrets_are_read_from_disk() {
     std::fs::write(&key, "\n").unwrap();
     assert!(Settings::load(&file).unwrap_err().to_string().ends_with("` is empty"));
     std::fs::write(&key, "sk-from-disk\r\n").unwrap();
-    assert_eq!(Settings::load(&file).unwrap().provider_keys["house"].expose(), "sk-from-disk");
+    assert_eq!(Settings::load(&file).unwrap().provider_keys["house"][0].expose(), "sk-from-disk");
     let absent = Settings::load(&folder.path().join("absent.toml")).unwrap_err().to_string();
     assert!(absent.contains("absent.toml: the file cannot be read: "), "{absent}");
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use prometheus::{
-    CounterVec, Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    CounterVec, Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 const TOTAL: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0];
@@ -36,7 +36,13 @@ pub struct Families {
     pub upstream_attempts_total: IntCounterVec,
     pub upstream_duration_seconds: HistogramVec,
     pub upstream_alarms_total: IntCounterVec,
+    pub upstream_state: IntGaugeVec,
+    pub upstream_key_up: IntGaugeVec,
+    pub upstream_out_of_funds: IntGaugeVec,
+    pub upstream_balance: GaugeVec,
     pub failovers_total: IntCounterVec,
+    pub retries_total: IntCounterVec,
+    pub hedges_total: IntCounterVec,
     pub rate_limited_total: IntCounterVec,
     pub shed_total: IntCounterVec,
     pub tokens_total: IntCounterVec,
@@ -155,10 +161,42 @@ impl Metrics {
                 "Upstream answers an operator must act on: our key refused, our account empty, a model gone.",
                 &["provider", "reason"],
             )?,
+            upstream_state: make.gauge(
+                "tollgate_upstream_state",
+                "How a target is: 0 well, 1 to be tried with one call, 2 left alone for a while.",
+                &["provider", "target"],
+            )?,
+            upstream_key_up: make.gauge(
+                "tollgate_upstream_key_up",
+                "0 while a key of ours is parked: refused there, or its account empty.",
+                &["provider", "key"],
+            )?,
+            upstream_out_of_funds: make.gauge(
+                "tollgate_upstream_out_of_funds",
+                "1 while no key of ours is served by a provider, and an empty account is why.",
+                &["provider"],
+            )?,
+            upstream_balance: {
+                let opts =
+                    Opts::new("tollgate_upstream_balance", "What providers say is left of our money there.");
+                let family = GaugeVec::new(opts, &["provider", "key", "currency"])?;
+                registry.register(Box::new(family.clone()))?;
+                family
+            },
             failovers_total: make.counter(
                 "tollgate_failovers_total",
                 "Calls handed from one provider to the next.",
                 &["model", "from", "to", "reason"],
+            )?,
+            retries_total: make.counter(
+                "tollgate_retries_total",
+                "Calls put to a provider once more, after it or another of its keys failed.",
+                &["model", "provider", "reason"],
+            )?,
+            hedges_total: make.counter(
+                "tollgate_hedges_total",
+                "Calls for which a second target was asked beside a slow first, by which of them answered.",
+                &["model", "won"],
             )?,
             rate_limited_total: make.counter(
                 "tollgate_rate_limited_total",

@@ -1,6 +1,7 @@
 //! Telemetry: what are metrics, labels and buckets called?
 //!
-//! Labels are bounded: models and providers of the table, words of our own; never a key, an account or a request.
+//! Labels are bounded: models, providers and the names of their keys from the table, words of our own; never a customer's
+//! key, an account or a request.
 
 mod metrics;
 

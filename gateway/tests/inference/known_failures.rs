@@ -343,6 +343,7 @@ fn every_test_that_the_document_names_exists() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let folders = [
         "gateway/tests/inference",
+        "gateway/tests/inference/simulation",
         "tests/tests/journeys",
         "payments/tests/books",
         "payments/src/prices",

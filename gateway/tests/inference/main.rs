@@ -1,6 +1,7 @@
 //! The inference path by its front door: real sockets, a scripted upstream, a till in memory.
 
 mod answers;
+mod cache;
 mod caps;
 mod endings;
 mod endpoints;
@@ -16,6 +17,7 @@ mod refusals;
 mod responses;
 mod routing;
 mod shared_limits;
+mod simulation;
 mod till;
 mod unpriced;
 mod upstream;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use router_config::{Route, WhenShort};
+use router_config::{ChargedAs, Route, WhenShort};
 use units::{NanoCny, Tokens};
 
 use crate::{
@@ -175,4 +175,76 @@ async fn another_model_answers_where_nobody_answers_the_first() {
     assert!(charged(id(1)).is_some());
     drop(books);
     world.till.assert_each_hold_ended_once("a fallback");
+}
+
+/// A route of `chatty` that has a cheaper model to offer.
+fn has_cheaper(mut route: Route) -> Vec<Route> {
+    if route.model.id == "chatty" {
+        route.downgrade_to = vec!["cheap".to_owned()];
+    }
+    vec![route]
+}
+
+async fn allowing(world: &World, headers: &[(&str, &str)], rest: &str) -> Read {
+    let mut request =
+        world.request("POST", "/v1/chat/completions").header("authorization", format!("Bearer {KEY}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    world.read(request.body(Full::new(body(rest).into())).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_cheaper_model_of_the_route_serves_only_who_allows_it_and_only_for_want_of_money() {
+    let world = World::with(Setup { routes: has_cheaper, ..Setup::default() }).await;
+    let allow = [("x-tollgate-downgrade", "allow")];
+    // A thousand tokens of output: 0.002 yuan of the one, a tenth of it of the other.
+    purse(&world, 1_000_000);
+    assert_eq!(allowing(&world, &[], r#","max_tokens":1000"#).await.status, 402);
+    world.upstream().will(answer(200, whole("hi", USAGE)));
+    let read = allowing(&world, &allow, r#","max_tokens":1000"#).await;
+    assert_eq!((read.status, read.header("x-tollgate-model")), (200, "cheap"), "{}", read.text);
+    assert_eq!(read.header("x-tollgate-cost-cny"), "0.000002");
+    // Where there is money, the model that was asked for is meant, and a failure of it is a failure.
+    purse(&world, 1_000_000_000);
+    world.upstream().will(answer(500, ""));
+    let read = allowing(&world, &allow, r#","max_tokens":1000"#).await;
+    assert_eq!((read.status, world.upstream().calls()), (502, 2), "{}", read.text);
+    let read = allowing(&world, &[("x-tollgate-downgrade", "perhaps")], "").await;
+    assert_eq!((read.status, read.error("param")), (400, "x-tollgate-downgrade".into()));
+    world.till.all_settled().await;
+    world.till.assert_each_hold_ended_once("downgrades");
+}
+
+#[tokio::test]
+async fn another_model_is_charged_by_its_own_price_or_by_that_of_the_one_that_was_asked_for() {
+    fn as_requested(mut route: Route) -> Vec<Route> {
+        route.charged_as = ChargedAs::Requested;
+        vec![route]
+    }
+    type Routes = fn(Route) -> Vec<Route>;
+    let cases: [(Routes, &str, &str); 2] =
+        [(|route| vec![route], "0.000002", "cheap"), (as_requested, "0.00002", "chatty")];
+    for (routes, cost, charged) in cases {
+        let world = World::with(Setup { routes, ..Setup::default() }).await;
+        world.upstream().will(answer(500, "")).will(answer(200, whole("hi", USAGE)));
+        let read = allowing(&world, &[], r#","models":["cheap"]"#).await;
+        assert_eq!((read.status, read.header("x-tollgate-model")), (200, "cheap"), "{}", read.text);
+        assert_eq!(read.header("x-tollgate-cost-cny"), cost);
+        world.till.all_settled().await;
+        assert_eq!(world.till.books.lock().unwrap().asks.last().unwrap().model, charged);
+    }
+}
+
+#[tokio::test]
+async fn another_model_that_is_allowed_is_asked_too_when_the_prompt_is_too_long_or_filtered() {
+    for code in ["context_length_exceeded", "content_filter"] {
+        let world = World::open().await;
+        let refused = format!(r#"{{"error":{{"message":"no","code":"{code}"}}}}"#);
+        world.upstream().will(answer(400, refused)).will(answer(200, whole("hi", USAGE)));
+        let read = allowing(&world, &[], r#","models":["cheap"]"#).await;
+        assert_eq!((read.status, read.header("x-tollgate-model")), (200, "cheap"), "{code}: {}", read.text);
+        world.till.all_settled().await;
+        world.till.assert_each_hold_ended_once(code);
+    }
 }

@@ -1,8 +1,15 @@
 //! Who is asked first, and for whom: routes, strategies, aliases.
 
+use std::time::Duration;
+
+use gateway::{
+    dispatch::TargetHealth,
+    provider::{Allowances, Fault},
+};
 use http::Request;
 use http_body_util::Full;
-use router_config::{Alias, Condition, RawCondition, Route, Strategy, catalog};
+use router_config::{Alias, Bounds, Condition, RawCondition, Route, Strategy, Target, catalog};
+use units::Tokens;
 
 use crate::{
     upstream::{Piece, answer, chunk, stream, whole},
@@ -202,6 +209,12 @@ async fn weights_are_shares_and_nobody_is_asked_of_weight_zero_while_another_ans
     assert!(times[0] == 0 && (20..=85).contains(&times[1]), "{times:?}");
 }
 
+/// A first byte of a target came after so many milliseconds.
+fn paced(health: &TargetHealth, target: &Target, ms: u64) {
+    let pass = health.admit(target, Tokens(1), &[], false).unwrap();
+    drop(pass.answered(true, None, Duration::from_millis(ms), Allowances::default()));
+}
+
 #[tokio::test]
 async fn the_fastest_is_whose_first_bytes_came_soonest_lately() {
     fn routes(mut route: Route) -> Vec<Route> {
@@ -212,16 +225,73 @@ async fn the_fastest_is_whose_first_bytes_came_soonest_lately() {
     let health = std::sync::Arc::clone(&world.health);
     let targets = world.targets.clone();
     for (target, ms) in targets.iter().zip([400, 20]) {
-        health.paced(target, None, std::time::Duration::from_millis(ms));
+        paced(&health, target, ms);
     }
     for _ in 0..10 {
         assert_eq!(provider(&world, &[]).await, "p1");
     }
     for _ in 0..30 {
-        health.paced(&targets[1], None, std::time::Duration::from_millis(900));
+        paced(&health, &targets[1], 900);
     }
     assert_eq!(provider(&world, &[]).await, "p0");
-    world.clock.forward(std::time::Duration::from_secs(400));
-    health.paced(&targets[1], None, std::time::Duration::from_millis(900));
+    world.clock.forward(Duration::from_secs(400));
+    paced(&health, &targets[1], 900);
     assert_eq!(provider(&world, &[]).await, "p0", "nobody knows it any more, so it is tried");
+}
+
+#[tokio::test]
+async fn an_answer_and_its_receipt_say_why_it_was_served_so() {
+    fn routes(route: Route) -> Vec<Route> {
+        let mut targets = route.targets.clone();
+        targets[1].when = when("regions = [\"eu\"]");
+        let named = |name: &str| Some(name.to_owned());
+        let careful = Route { name: named("careful"), when: when("tasks = [\"dispute\"]"), ..route.clone() };
+        vec![careful, Route { name: named("usual"), strategy: Strategy::LeastBusy, targets, ..route }]
+    }
+    let kinds = vec!["openai", "openai", "openai"];
+    let world = World::with(Setup { kinds, routes, ..Setup::default() }).await;
+    // The first fails until it is left alone; the last answers.
+    for _ in 0..3 {
+        let pass = world.health.admit(&world.targets[0], Tokens(1), &[], false).unwrap();
+        pass.failed(&Fault::unknown_provider());
+    }
+    world.upstreams[2].will(answer(200, whole("hi", USAGE)));
+    let read = world.chat(body("")).await;
+    assert_eq!(read.status, 200, "{}", read.text);
+    let short = "strategy=least_busy; route=usual; skipped=p1/up-1 (regions), p0/up-0 (open)";
+    assert_eq!(read.header("x-tollgate-decision"), short);
+    let outcome = world.till.all_settled().await;
+    assert_eq!(outcome.decision.to_string(), short);
+    assert_eq!(
+        serde_json::to_value(&outcome.decision).unwrap()["passed"],
+        serde_json::json!([{"route": "careful", "why": "tasks"}])
+    );
+}
+
+#[tokio::test]
+async fn a_provider_at_the_limit_of_what_we_send_it_is_passed_over_and_nobody_is_told_of_it() {
+    let provider_bounds = Bounds { requests_per_minute: Some(2), ..Bounds::default() };
+    let kinds = vec!["openai", "openai"];
+    let world = World::with(Setup { kinds, provider_bounds, ..Setup::default() }).await;
+    let mut served = Vec::new();
+    for _ in 0..4 {
+        for upstream in &world.upstreams {
+            upstream.scripts.lock().unwrap().clear();
+            upstream.will(answer(200, whole("hi", USAGE)));
+        }
+        let read = world.chat(body("")).await;
+        assert_eq!((read.status, read.header("x-tollgate-attempts")), (200, "1"), "{}", read.text);
+        served.push(read.header("x-tollgate-provider").to_owned());
+    }
+    assert_eq!(served, ["p0", "p0", "p1", "p1"]);
+    // Nobody is left: it is no fault of the client's, who learns when to come back, and nothing is charged.
+    let read = world.chat(body("")).await;
+    assert_eq!((read.status, read.error("code")), (503, "upstream_unavailable".into()), "{}", read.text);
+    assert!(!read.header("retry-after").is_empty());
+    world.till.all_settled().await;
+    world.till.assert_each_hold_ended_once("limits of providers");
+    world.clock.forward(Duration::from_secs(61));
+    world.upstreams[0].scripts.lock().unwrap().clear();
+    world.upstreams[0].will(answer(200, whole("hi", USAGE)));
+    assert_eq!(world.chat(body("")).await.header("x-tollgate-provider"), "p0");
 }

@@ -13,6 +13,7 @@ use std::{
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use gateway::{
+    cache::{Cache, CacheMetrics, CacheSecret, LocalShelf},
     chat::KeyLimits,
     dispatch::TargetHealth,
     edge::{ConnLimits, serve},
@@ -33,8 +34,9 @@ use hyper_util::{
 use payments::prices::{Book, Published, Sheet};
 use prometheus::Registry;
 use router_config::{
-    Alias, Bounds, Condition, Currency, Limits, ListPrice, MicroPerMillion, Model, ModelKind, Provider,
-    Route, RouteTable, Routes, Strategy, Target, WhenShort, catalog,
+    Alias, Bounds, CacheBounds, ChargedAs, Condition, Currency, FailureClass, Limits, ListPrice,
+    MicroPerMillion, Model, ModelKind, Provider, Route, RouteTable, Routes, Strategy, Target, WhenShort,
+    catalog,
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -76,7 +78,7 @@ impl Clock for HandClock {
 
 /// Keys that only the store knows.
 #[derive(Debug)]
-struct Store(HashMap<KeyDigest, KeyRecord>);
+pub(crate) struct Store(pub(crate) HashMap<KeyDigest, KeyRecord>);
 
 impl KeySource for Store {
     fn lookup(&self, digest: &KeyDigest) -> gateway::keys::Later<'_, Result<Option<KeyRecord>, SourceDown>> {
@@ -99,7 +101,10 @@ pub(crate) struct Setup {
     pub(crate) caller: Option<(AccountId, KeyId)>,
     /// Where limits are counted together with other nodes.
     pub(crate) shared: Option<Shared>,
+    /// Attempts of a call; as many as there are upstreams where nought.
     pub(crate) attempts_max: u32,
+    /// Keys of the first upstream.
+    pub(crate) keys: usize,
     pub(crate) drain_max: Duration,
     pub(crate) keep_alive: Duration,
     /// The routes of a model, made of the one that has every upstream as a target.
@@ -108,6 +113,8 @@ pub(crate) struct Setup {
     pub(crate) region: Option<&'static str>,
     /// What the upstreams call the models; `up-0` and so on where empty.
     pub(crate) upstream_model: &'static str,
+    /// What the exact cache may keep, in bytes.
+    pub(crate) cache_bytes: u64,
 }
 
 impl Default for Setup {
@@ -122,13 +129,15 @@ impl Default for Setup {
             provider_bounds: Bounds::default(),
             caller: None,
             shared: None,
-            attempts_max: 3,
+            attempts_max: 0,
+            keys: 1,
             drain_max: Duration::from_secs(20),
             keep_alive: Duration::from_secs(10),
             routes: |route| vec![route],
             aliases: Vec::new(),
             region: None,
             upstream_model: "",
+            cache_bytes: 1_000_000,
         }
     }
 }
@@ -207,12 +216,17 @@ impl World {
                 auth: facts.auth.clone(),
                 quirks: Arc::clone(&facts.quirks),
                 base_url: format!("http://127.0.0.1:{}/v1", upstream.port),
-                api_key: None,
+                api_keys: (0..if i == 0 { setup.keys } else { 0 })
+                    .map(|key| format!("env:KEY_{key}").parse().unwrap())
+                    .collect(),
                 livemode: Livemode::Demo,
                 connect_max: Duration::from_secs(5),
                 first_byte_max: setup.first_byte_max,
                 idle_max: setup.idle_max,
                 total_max: setup.first_byte_max.max(setup.idle_max),
+                stream_bytes_per_second_min: 0,
+                probe_every: None,
+                balance_alert_micro: None,
                 bounds: setup.provider_bounds,
             });
             let upstream_model = match setup.upstream_model {
@@ -268,7 +282,17 @@ impl World {
             when_short: WhenShort::default(),
             targets: targets.clone(),
             hold_output_tokens: Tokens(4_096),
-            attempts_max: setup.attempts_max,
+            attempts_max: match setup.attempts_max {
+                0 => u32::try_from(setup.kinds.len()).unwrap(),
+                attempts => attempts,
+            },
+            fail_over_on: FailureClass::unless_said(),
+            total_max: Duration::from_secs(60),
+            hedge: None,
+            downgrade_to: Vec::new(),
+            charged_as: ChargedAs::default(),
+            cost_percent_max: None,
+            cache: None,
         };
         let table = Arc::new(RouteTable {
             providers,
@@ -279,6 +303,7 @@ impl World {
             models: models.iter().map(|m| (m.id.clone(), Arc::clone(m))).collect(),
             limits: setup.limits.clone(),
             aliases: setup.aliases.clone(),
+            cache: CacheBounds::default(),
         });
         let row = r#"{"input": "1.00", "cached_input": "0.10", "output": "2.00"}"#;
         let little = r#"{"input": "0.10", "output": "0.20"}"#;
@@ -293,8 +318,9 @@ impl World {
             sheet: Arc::new(Sheet::read(&sheet).unwrap()),
         };
         let prices = Book::new([version], HashMap::new(), &HashMap::new());
-        let secrets: BTreeMap<String, String> =
-            BTreeMap::from([("p0".to_owned(), "upstream-key".to_owned())]);
+        let names = ["upstream-key", "second-key", "third-key"];
+        let secrets: BTreeMap<String, Vec<&str>> =
+            BTreeMap::from([("p0".to_owned(), names[..setup.keys].to_vec())]);
         let ready = Upstreams::new(&table, &secrets, &shared_clock).unwrap();
         let snapshots = Arc::new(ArcSwap::from_pointee(Snapshot { table, prices: Arc::new(prices) }));
 
@@ -312,6 +338,7 @@ impl World {
         };
         let known = HashMap::from([
             (digest(SECRET, KEY), record("test", false)),
+            (digest(SECRET, "sk-other"), KeyRecord { account: AccountId::new(at), ..record("other", false) }),
             (digest(SECRET, "sk-revoked"), record("old", true)),
         ]);
         let stored = HashMap::from([(digest(SECRET, "sk-new"), record("new", false))]);
@@ -326,6 +353,7 @@ impl World {
 
         let till = FakeTill::new();
         let metrics = Metrics::new(Registry::new()).unwrap();
+        let cache = cache(setup.cache_bytes, &shared_clock, &metrics);
         let shutdown = CancellationToken::new();
         let stop = CancellationToken::new();
         let tails = Tails::new(tasks.clone(), stop, setup.drain_max);
@@ -339,6 +367,7 @@ impl World {
             till: Arc::new(SharedTill(Arc::clone(&till))),
             tails: tails.clone(),
             metrics: metrics.clone(),
+            cache,
             topup_url: "https://tollgate.example/topup".into(),
             keep_alive: setup.keep_alive,
             region: setup.region.map(Into::into),
@@ -408,11 +437,25 @@ impl World {
         self.read(request.body(Full::default()).unwrap()).await
     }
 
+    /// The value of a series without labels.
+    pub(crate) fn metric(&self, series: &str) -> i64 {
+        let text = self.metrics.render();
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.unwrap().parse().unwrap()
+    }
+
     pub(crate) fn counted(&self, series: &str) -> bool {
         let text = self.metrics.render();
         let line = text.lines().find(|line| line.starts_with(series));
         line.is_some_and(|line| !line.ends_with(" 0"))
     }
+}
+
+/// An exact cache of so many bytes.
+pub(crate) fn cache(bytes: u64, clock: &Arc<dyn Clock>, metrics: &Metrics) -> Cache {
+    let shown = CacheMetrics::new(metrics.registry()).unwrap();
+    let shelf = Arc::new(LocalShelf::new(bytes, shown.clone()));
+    Cache::new(shelf, CacheSecret::of(SECRET), Arc::clone(clock), bytes / 2, shown)
 }
 
 pub(crate) async fn read(answer: Rest) -> Read {

@@ -304,7 +304,11 @@ impl Holds {
     async fn paying(&self, request: &HoldRequest) -> Result<Vec<(Asset, Weights)>, AdmitError> {
         let (account, rates) = (request.account, &request.quote.rates);
         let paying = self.tokens.that_pay_for(&self.store, &self.admission, account, &request.model, rates);
-        paying.await.map_err(AdmitError::Store)
+        let mut paying = paying.await.map_err(AdmitError::Store)?;
+        if let Some(share) = request.quote.price_percent {
+            paying.iter_mut().for_each(|(_, weights)| *weights = weights.at_percent(share));
+        }
+        Ok(paying)
     }
 
     /// Takes tokens of balance after balance until the bound is covered; and whether that counts only once committed.

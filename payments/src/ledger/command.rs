@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use units::{
-    AccountId, Fen, KeyId, Livemode, NanoCny, OrderId, Rates, RefundBatchId, RefundId, RequestId, Timestamp,
-    Tokens, Usage,
+    AccountId, Fen, KeyId, Livemode, NanoCny, OrderId, Percent, Rates, RefundBatchId, RefundId, RequestId,
+    Timestamp, Tokens, Usage,
 };
 
 use super::{
@@ -79,6 +79,10 @@ pub struct HoldQuote {
     /// The tiers that the prompt may reach; `rates` counts below the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tiers: Vec<Tier<Rates>>,
+    /// The share of the price that is charged, where the answer comes from a cache: in `rates` and `tiers` it is taken
+    /// already, and what bought tokens burn is reckoned by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_percent: Option<Percent>,
 }
 
 /// A rate of exchange as a source gave it.

@@ -54,6 +54,7 @@ mod tests {
             tiers: tiers
                 .map(|(i, figures)| Tier { above: Tokens(i as u64 * 100), prices: rates(*figures) })
                 .collect(),
+            price_percent: None,
         }
     }
 

@@ -3,7 +3,7 @@
 //! The terms are frozen when tokens are sold: a later price list changes what new tokens cost, never what old ones buy.
 
 use serde::{Deserialize, Serialize};
-use units::{Rates, Timestamp};
+use units::{Percent, Rates, Timestamp};
 
 use super::{Asset, tokens::weight_milli};
 
@@ -33,6 +33,18 @@ impl Weights {
             cached_input: weight(rates.cached_input),
             cache_write: weight(rates.cache_write),
             output: weight(rates.output),
+        }
+    }
+
+    /// The share of each, rounded down to the thousandth of a token.
+    #[must_use]
+    pub fn at_percent(&self, share: Percent) -> Self {
+        let of = |weight| share.of_rounded_down(weight);
+        Self {
+            input: of(self.input),
+            cached_input: of(self.cached_input),
+            cache_write: of(self.cache_write),
+            output: of(self.output),
         }
     }
 

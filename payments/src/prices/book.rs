@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use units::{AccountId, Overflow, Rates, Timestamp, Tokens};
+use units::{AccountId, Overflow, Percent, Rates, Timestamp, Tokens};
 
 use super::{
     CNY, Card, DEFAULT_LIST, Row, Schedule, Sheet, Tier, convert::convert_all, pair_of, version_name,
@@ -101,6 +101,23 @@ pub struct Quote {
     pub rates: Rates,
     /// The tiers that the prompt may reach: how large it is, its usage will tell.
     pub tiers: Vec<Tier<Rates>>,
+    /// The share of the list's price that these rates are, where they are not all of it.
+    pub price_percent: Option<Percent>,
+}
+
+impl Quote {
+    /// The same at a share of the price, each rate rounded down to the nano-yuan per token. Whoever knows the version, the FX row
+    /// and the window comes to the same rates again.
+    #[must_use]
+    pub fn at_percent(&self, share: Percent) -> Self {
+        let tier = |tier: &Tier<Rates>| Tier { above: tier.above, prices: tier.prices.at_percent(share) };
+        Self {
+            rates: self.rates.at_percent(share),
+            tiers: self.tiers.iter().map(tier).collect(),
+            price_percent: Some(share),
+            ..self.clone()
+        }
+    }
 }
 
 /// One version with its prices reckoned.
@@ -197,6 +214,7 @@ impl Book {
             window: window.map(str::to_owned),
             rates: card.base,
             tiers: card.tiers.iter().filter(|tier| tier.above < prompt_bound).cloned().collect(),
+            price_percent: None,
         })
     }
 
@@ -212,6 +230,7 @@ impl Book {
             window: None,
             rates: offer.card.base,
             tiers: Vec::new(),
+            price_percent: None,
         })
     }
 }

@@ -43,6 +43,7 @@ impl Caller {
             input_estimate: Tokens(1),
             window: None,
             tiers: Vec::new(),
+            price_percent: None,
         };
         let hold = NewHold {
             id,

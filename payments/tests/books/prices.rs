@@ -303,8 +303,8 @@ fn the_hour_chooses_the_card_and_the_prompt_the_tier() {
 }
 
 fn hold_quote(quote: Quote) -> HoldQuote {
-    let Quote { price_version, fx_id, window, rates, tiers } = quote;
-    HoldQuote { price_version, fx_id, rates, input_estimate: Tokens(7), window, tiers }
+    let Quote { price_version, fx_id, window, rates, tiers, price_percent } = quote;
+    HoldQuote { price_version, fx_id, rates, input_estimate: Tokens(7), window, tiers, price_percent }
 }
 
 #[tokio::test]

@@ -6,10 +6,17 @@ use crate::{
     Catalog, KeyPath, OtherRegion, Problems, Provider, ProviderFacts, Quirks, RawBounds, RawProvider, Region,
     SecretRef, bounds,
     names::{check_http_url, check_name, without_trailing_slash},
+    parse_micro,
 };
 
 /// No wait is longer than a day.
-const TIMEOUT_MS_MAX: u64 = 86_400_000;
+pub(super) const TIMEOUT_MS_MAX: u64 = 86_400_000;
+/// More keys than any pool has.
+const KEYS_MAX: usize = 64;
+/// Whoever is probed more rarely than once a day is not.
+const PROBE_SECONDS_MAX: u64 = 86_400;
+/// No stream is slower than nothing at all, nor faster than this.
+const BYTES_PER_SECOND_MAX: u64 = 1_000_000;
 /// What the gateway writes itself.
 const OWN_HEADERS: [&str; 7] = [
     "accept",
@@ -41,10 +48,15 @@ pub(super) fn check(
         super::unknown("kind", &path.key("kind"), &raw.kind, known, problems);
     }
     let account = facts.and_then(|facts| account(path, raw, facts, catalog, problems));
-    let api_key =
-        raw.api_key.as_ref().map(|text| problems.catch(path.key("api_key"), text.parse::<SecretRef>()));
+    let api_keys = api_keys(path, raw, problems);
     let auth = raw.auth.as_ref().map(|text| problems.catch(path.key("auth"), text.parse()));
     waits(path, raw, problems);
+    if raw.stream_bytes_per_second_min > BYTES_PER_SECOND_MAX {
+        problems.add(
+            path.key("stream_bytes_per_second_min"),
+            format!("more than {BYTES_PER_SECOND_MAX} bytes a second: no model writes so fast"),
+        );
+    }
     let bounds = RawBounds {
         requests_per_minute: raw.requests_per_minute,
         tokens_per_minute: raw.tokens_per_minute,
@@ -54,6 +66,10 @@ pub(super) fn check(
     let mut quirks = account.as_ref().map(|account| Quirks::clone(&account.facts.quirks)).unwrap_or_default();
     raw.quirks.clone().put_over(&mut quirks);
     peculiarities(&path.key("quirks"), &quirks, problems);
+    if raw.probe_seconds > PROBE_SECONDS_MAX {
+        problems.add(path.key("probe_seconds"), format!("must be from 0 to {PROBE_SECONDS_MAX} (a day)"));
+    }
+    let balance_alert_micro = balance_alert(path, raw, &quirks, problems);
     if problems.len() > before {
         return None;
     }
@@ -66,14 +82,53 @@ pub(super) fn check(
         auth: auth.flatten().unwrap_or_else(|| facts.auth.clone()),
         quirks: if quirks == *facts.quirks { Arc::clone(&facts.quirks) } else { Arc::new(quirks) },
         base_url,
-        api_key: api_key.flatten(),
+        api_keys,
         livemode: raw.livemode,
         connect_max: Duration::from_millis(raw.connect_ms_max),
         first_byte_max: Duration::from_millis(raw.first_byte_ms_max),
         idle_max: Duration::from_millis(raw.idle_ms_max),
         total_max: Duration::from_millis(raw.total_ms_max),
+        stream_bytes_per_second_min: raw.stream_bytes_per_second_min,
+        probe_every: (raw.probe_seconds > 0).then(|| Duration::from_secs(raw.probe_seconds)),
+        balance_alert_micro,
         bounds,
     })
+}
+
+/// Below which balance somebody is alerted, in millionths.
+fn balance_alert(path: &KeyPath, raw: &RawProvider, quirks: &Quirks, problems: &mut Problems) -> Option<i64> {
+    let text = raw.balance_alert.as_ref()?;
+    let path = path.key("balance_alert");
+    if quirks.balance_path.is_none() {
+        let what = "this provider is not known to tell the balance of our account";
+        problems.add_with_help(path.clone(), what, "leave it out, or write `quirks.balance_path`");
+    }
+    problems.catch(path, parse_micro(text))
+}
+
+/// Where its keys are kept: one under `api_key`, or several under `api_keys`.
+fn api_keys(path: &KeyPath, raw: &RawProvider, problems: &mut Problems) -> Vec<SecretRef> {
+    let several = path.key("api_keys");
+    if raw.api_key.is_some() && !raw.api_keys.is_empty() {
+        problems.add_with_help(
+            several.clone(),
+            "there is an `api_key` too",
+            "write it as one of the `api_keys`",
+        );
+    }
+    if raw.api_keys.len() > KEYS_MAX {
+        problems.add(several.clone(), format!("more than {KEYS_MAX} keys"));
+    }
+    let mut keys: Vec<SecretRef> = Vec::new();
+    let one = raw.api_key.iter().map(|text| (path.key("api_key"), text));
+    for (path, text) in one.chain(raw.api_keys.iter().enumerate().map(|(i, text)| (several.index(i), text))) {
+        match problems.catch(path.clone(), text.parse::<SecretRef>()) {
+            Some(key) if keys.contains(&key) => problems.add(path, format!("`{key}` stands here twice")),
+            Some(key) => keys.push(key),
+            None => {}
+        }
+    }
+    keys
 }
 
 /// Whose account it is, on which side, and where.
@@ -169,6 +224,7 @@ fn peculiarities(path: &KeyPath, quirks: &Quirks, problems: &mut Problems) {
         ("embeddings_path", quirks.embeddings_path.as_ref()),
         ("responses_path", quirks.responses_path.as_ref()),
         ("messages_path", quirks.messages_path.as_ref()),
+        ("balance_path", quirks.balance_path.as_ref()),
     ];
     for (key, text) in paths.into_iter().filter_map(|(key, text)| Some((key, text?))) {
         let filled = text.replace("{model}", "m");

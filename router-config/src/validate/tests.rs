@@ -6,8 +6,8 @@ use std::time::Duration;
 use units::{Livemode, Tokens};
 
 use crate::{
-    ANY_KIND, Auth, BadSecretRef, Circumstances, Currency, MicroPerMillion, Provider, Region, SecretRef,
-    Strategy, Unfit, Wire,
+    ANY_KIND, Auth, BadSecretRef, Circumstances, Currency, FailureClass, MicroPerMillion, Provider, Region,
+    SecretRef, Strategy, Unfit, Wire,
 };
 
 const GOOD: &str = r#"
@@ -65,9 +65,9 @@ fn a_good_file_becomes_a_table() {
     assert_eq!(route.targets[1].upstream_model, "deepseek-ai/DeepSeek-V4-Pro", "may hold a slash itself");
     let [deepseek, house] = [&table.providers["deepseek"], &table.providers["house"]];
     assert_eq!(deepseek.base_url, "https://api.deepseek.com");
-    assert_eq!(deepseek.api_key, Some(SecretRef::Env("DEEPSEEK_API_KEY".to_owned())));
+    assert_eq!(deepseek.api_keys, [SecretRef::Env("DEEPSEEK_API_KEY".to_owned())]);
     assert_eq!(deepseek.total_max, Duration::from_secs(600));
-    assert_eq!((house.kind.as_str(), house.api_key.as_ref()), (ANY_KIND, None));
+    assert_eq!((house.kind.as_str(), house.api_keys.len()), (ANY_KIND, 0));
     assert!(Arc::ptr_eq(&table.models["deepseek-v4-pro"], &route.model));
     assert_eq!(table.limits.requests_per_minute, 600);
 }
@@ -157,7 +157,7 @@ fn a_model_has_routes_for_different_calls_and_targets_with_shares() {
         input_tokens: 1,
         now: units::Timestamp(0),
     };
-    let pick = |task, name| routes.pick(&call(task), name).ok().map(|route| route.name.as_deref());
+    let pick = |task, name| routes.pick(&call(task), name).ok().map(|(route, _)| route.name.as_deref());
     assert_eq!(pick(Some("dispute"), None), Some(None));
     assert_eq!(pick(None, None), Some(Some("careful")));
     assert_eq!(pick(Some("dispute"), Some("careful")), Some(Some("careful")), "by its name");
@@ -654,4 +654,119 @@ fn a_model_is_served_only_where_its_kind_is_known() {
     let vectors = vectors.replacen("\"deepseek/deepseek-v4-pro\", ", "", 1);
     let model = Arc::clone(&read(&vectors).unwrap_or_else(|p| panic!("{p}")).models["deepseek-v4-pro"]);
     assert_eq!(model.price.as_ref().unwrap().output, MicroPerMillion(0));
+}
+
+#[test]
+fn a_pool_of_keys_has_each_once_and_stands_instead_of_one() {
+    let key = r#"api_key = "env:DEEPSEEK_API_KEY""#;
+    let table = read(&GOOD.replacen(key, r#"api_keys = ["env:A", "file:/run/b"]"#, 1)).unwrap();
+    let keys = &table.providers["deepseek"].api_keys;
+    assert_eq!(keys.iter().map(ToString::to_string).collect::<Vec<_>>(), ["env:A", "file:/run/b"]);
+    refused(
+        key,
+        r#"api_key = "env:A"
+api_keys = ["env:B"]"#,
+        "providers[0].api_keys: there is an `api_key` too — write it as one of the `api_keys`",
+    );
+    refused(key, r#"api_keys = ["env:A", "env:A"]"#, "providers[0].api_keys[1]: `env:A` stands here twice");
+    refused(
+        key,
+        r#"api_keys = ["sk-secret"]"#,
+        "providers[0].api_keys[0]: a secret itself may not stand here: name where it is kept, as `env:NAME` or \
+         `file:/run/secrets/name`",
+    );
+}
+
+#[test]
+fn a_route_makes_as_many_attempts_as_it_has_targets_and_three_at_least() {
+    let attempts = |targets: &str| {
+        let text = format!(
+            "[[providers]]\nid = \"h\"\nkind = \"vllm\"\nbase_url = \"http://127.0.0.1:1\"\n[[models]]\nid = \"m\"\n\
+             context = 9\noutput_max = 9\n[[routes]]\nmodel = \"m\"\ntargets = [{targets}]\n"
+        );
+        read(&text).unwrap().routes["m"].0[0].attempts_max
+    };
+    assert_eq!(attempts("\"h/1\""), 3);
+    assert_eq!(attempts("\"h/1\", \"h/2\", \"h/3\", \"h/4\", \"h/5\""), 5);
+}
+
+#[test]
+fn failures_that_move_on_are_named_and_the_requests_own_are_not_among_them_unless_said() {
+    let table = read(GOOD).unwrap();
+    let moves_on = &table.routes["deepseek-v4-pro"].0[0].fail_over_on;
+    let own = [FailureClass::ContextWindow, FailureClass::ContentFilter];
+    assert_eq!(moves_on.len(), FailureClass::ALL.len() - own.len());
+    assert!(own.iter().all(|class| !moves_on.contains(class)));
+    let table = read(&format!("{GOOD}fail_over_on = [\"content_filter\"]\n")).unwrap();
+    assert_eq!(
+        table.routes["deepseek-v4-pro"].0[0].fail_over_on.iter().copied().collect::<Vec<_>>(),
+        [FailureClass::ContentFilter]
+    );
+}
+
+#[test]
+fn a_hedge_needs_a_second_target_a_cap_and_known_costs() {
+    let two = r#"targets = ["deepseek/deepseek-v4-pro", "house/deepseek-ai/DeepSeek-V4-Pro"]"#;
+    let known = r#"targets = ["deepseek/deepseek-v4-pro", "deepseek/deepseek-v4-flash"]"#;
+    let with = |hedge: &str| format!("{known}\nhedge = {{ {hedge} }}");
+    let table = read(&GOOD.replacen(two, &with("cost_percent_max = 5, after_ms = 900"), 1)).unwrap();
+    let hedge = table.routes["deepseek-v4-pro"].0[0].hedge.unwrap();
+    assert_eq!((hedge.after, hedge.cost_percent_max), (Some(Duration::from_millis(900)), 5));
+    refused(
+        two,
+        &with("cost_percent_max = 0, after_ms = 600_001"),
+        "routes[0].hedge.cost_percent_max: must be from 1 to 100\n\
+         routes[0].hedge.after_ms: must be from 1 to the route's `total_ms_max`, 600000",
+    );
+    refused(
+        two,
+        "targets = [\"deepseek/deepseek-v4-pro\"]\nhedge = { cost_percent_max = 5 }",
+        "routes[0].hedge: the route has one target only: there is no second to ask",
+    );
+    refused_with(
+        "hedge = { cost_percent_max = 5 }\n",
+        "routes[0].targets[1]: what `house/deepseek-ai/DeepSeek-V4-Pro` costs us is not known, and the route's `hedge` is \
+         bounded by cost — leave `hedge` out, or say its cost in a catalog file",
+    );
+}
+
+#[test]
+fn a_balance_is_watched_where_it_is_told() {
+    let alert =
+        |amount: &str| GOOD.replacen("api_key =", &format!("balance_alert = \"{amount}\"\napi_key ="), 1);
+    let table = read(&alert("99.5")).unwrap();
+    assert_eq!(table.providers["deepseek"].balance_alert_micro, Some(99_500_000));
+    let said = read(&alert("-1")).unwrap_err().to_string();
+    assert!(said.starts_with("providers[0].balance_alert: "), "{said}");
+    refused(
+        "kind = \"openai-compatible\"\n",
+        "kind = \"openai-compatible\"\nbalance_alert = \"5\"\nprobe_seconds = 100_000\n\
+         stream_bytes_per_second_min = 2_000_000\n",
+        "providers[1].stream_bytes_per_second_min: more than 1000000 bytes a second: no model writes so fast\n\
+         providers[1].probe_seconds: must be from 0 to 86400 (a day)\n\
+         providers[1].balance_alert: this provider is not known to tell the balance of our account — leave it out, or \
+         write `quirks.balance_path`",
+    );
+}
+
+#[test]
+fn cheaper_models_are_known_and_others_and_help_who_takes_them() {
+    let flash = "[[models]]\nid = \"flash\"\ncontext = 9\noutput_max = 9\n[[routes]]\nmodel = \"flash\"\n\
+                 targets = [\"deepseek/deepseek-v4-flash\"]\n";
+    let with = |lines: &str| read(&format!("{GOOD}{lines}\n{flash}"));
+    let table = with("downgrade_to = [\"flash\"]\ncharged_as = \"serving\"").unwrap();
+    assert_eq!(table.routes["deepseek-v4-pro"].0[0].downgrade_to, ["flash"]);
+    let said = |lines: &str| with(lines).unwrap_err().to_string();
+    assert_eq!(
+        said("downgrade_to = [\"flahs\", \"deepseek-v4-pro\"]"),
+        "routes[0].downgrade_to[0]: unknown model `flahs` — did you mean `flash`?\n\
+         routes[0].downgrade_to[1]: this is the route's own model"
+    );
+    assert_eq!(
+        said("downgrade_to = [\"flash\"]\ncharged_as = \"requested\""),
+        "routes[0].downgrade_to: a cheaper model does not help who is charged by the price of the one that was asked for — \
+         write charged_as = \"serving\", or leave it out"
+    );
+    assert!(said("cost_percent_max = 0").starts_with("routes[0].cost_percent_max: must be from 1 to 1000"));
+    assert!(said("cost_percent_max = 50").contains("and the route has a `cost_percent_max`"));
 }

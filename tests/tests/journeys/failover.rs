@@ -122,7 +122,7 @@ async fn a_silent_provider_is_left_in_time() {
 }
 
 /// The far side's name for a provider.
-fn scope(provider: &str) -> Value {
+pub(crate) fn scope(provider: &str) -> Value {
     let known = ["openai", "deepseek", "qwen", "mistral"];
     let scope = known.into_iter().find(|scope| provider.contains(scope));
     scope.unwrap_or_else(|| panic!("{provider} is not simulated")).into()

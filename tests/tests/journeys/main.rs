@@ -2,6 +2,7 @@
 //! customer, an operator or an auditor would see.
 mod bad_input;
 mod books;
+mod cache;
 mod catalog;
 mod codes;
 mod crash;
@@ -18,6 +19,8 @@ mod postgres;
 mod prices;
 mod receipts;
 mod refunds;
+mod reload;
+mod routing;
 mod streams;
 mod temporary;
 mod topups;

@@ -14,7 +14,7 @@ use serde_json::json;
 use units::RequestId;
 
 use super::{By, HandRoom, amount_of, asset_of, odd_reply, parse};
-use crate::cashier::{PayError, reply};
+use crate::cashier::{PayError, reply, whole_receipt};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +25,19 @@ struct Correct {
     asset: Option<String>,
     #[serde(default)]
     whole: bool,
+}
+
+/// `GET /admin/v1/calls/{call}`: why it was served as it was, what was tried, and what it cost.
+pub(super) async fn explain(
+    State(room): State<Arc<HandRoom>>,
+    Path(call): Path<String>,
+) -> Result<Response, PayError> {
+    let unknown = || PayError::not_found("call", format!("no call {call}"));
+    let id: RequestId = call.parse().map_err(|_| unknown())?;
+    // A call that just ended may still be in the queue.
+    room.store.flushed().await?;
+    let hold = room.store.hold(id).await?.ok_or_else(unknown)?;
+    Ok(reply(StatusCode::OK, &whole_receipt(&room.store, &hold).await?))
 }
 
 /// `POST /admin/v1/calls/{call}/correct`

@@ -24,12 +24,11 @@ use payments::{
     refund::Refunds,
     store::{Store, Submission, SubmitError},
 };
-use router_config::RouteTable;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use units::{AccountId, Clock, NanoCny, decimal};
 
-use crate::cashier::PayError;
+use crate::{cashier::PayError, plan::Snapshots};
 
 /// Names of people have at most this many characters.
 const NAME_CHARS_MAX: usize = 100;
@@ -46,7 +45,7 @@ pub struct HandRoom {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Which models there are.
-    pub table: Arc<RouteTable>,
+    pub snapshots: Snapshots,
     /// Told whose standing has changed, where a process serves.
     pub holds: Option<Holds>,
     /// Told that there is a refund to send, where a process serves.
@@ -62,6 +61,7 @@ impl HandRoom {
             .route("/admin/v1/accounts/{account}/resume", post(accounts::resume))
             .route("/admin/v1/accounts/{account}/close", post(accounts::close))
             .route("/admin/v1/accounts/{account}/budgets", put(accounts::set_budget).get(accounts::budgets))
+            .route("/admin/v1/calls/{call}", get(calls::explain))
             .route("/admin/v1/calls/{call}/correct", post(calls::correct))
             .route("/admin/v1/reviews", get(reviews::list))
             .route("/admin/v1/reviews/{order}", post(reviews::resolve))

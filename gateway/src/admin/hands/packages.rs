@@ -59,9 +59,10 @@ pub(super) async fn set(
     let price: Fen = asked.price.parse().map_err(|error| {
         PayError::invalid("price", format!("price is yuan as text, e.g. \"50.00\": {error}"))
     })?;
+    let table = room.snapshots.load().table.clone();
     for model in &asked.models {
-        if !room.table.models.contains_key(model) {
-            let nearest = router_config::nearest(model, room.table.models.keys().map(String::as_str));
+        if !table.models.contains_key(model) {
+            let nearest = router_config::nearest(model, table.models.keys().map(String::as_str));
             let hint = nearest.map(|name| format!(" Did you mean `{name}`?")).unwrap_or_default();
             return Err(PayError::invalid("models", format!("no model `{model}` is configured.{hint}")));
         }

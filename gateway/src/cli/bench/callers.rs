@@ -197,6 +197,7 @@ impl Callers {
                 input_estimate: Tokens(INPUT_BOUND),
                 window: None,
                 tiers: Vec::new(),
+                price_percent: None,
             },
             bound,
             most: bound,

@@ -230,6 +230,7 @@ fn one_call(epoch: i64, id: RequestId, account: AccountId, key: KeyId, at: Times
             input_estimate: Tokens(1),
             window: None,
             tiers: Vec::new(),
+            price_percent: None,
         },
         epoch,
         dispatched: true,

@@ -239,7 +239,9 @@ fn last(delta: &[u8], bill: &Bill, out: &mut BytesMut) {
 pub(super) fn broken(broke: &Break, bill: &Bill, out: &mut BytesMut) {
     comment(bill, out);
     let status = match &broke.reason {
-        BreakReason::Silent(_) | BreakReason::TooLong(_) => StatusCode::GATEWAY_TIMEOUT,
+        BreakReason::Silent(_) | BreakReason::Slow(_) | BreakReason::TooLong(_) => {
+            StatusCode::GATEWAY_TIMEOUT
+        }
         BreakReason::Lost | BreakReason::Reported(_) | BreakReason::Unreadable => StatusCode::BAD_GATEWAY,
     };
     broken_error(broke).event(Endpoint::Messages, status, &bill.request.to_string(), 0, out);

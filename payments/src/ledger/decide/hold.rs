@@ -95,7 +95,8 @@ impl Draft<'_> {
         }
     }
 
-    /// Each leg is of a balance of its own whose terms pay for the model, with the weights of those terms.
+    /// Each leg is of a balance of its own whose terms pay for the model, with the weights of those terms: the quote's
+    /// share of them.
     fn check_legs(&self, new: &NewHold, legs: &[TokenLeg]) -> Result<(), Refusal> {
         if legs.len() > LEGS_MAX {
             return Err(Refusal::OutOfRange);
@@ -114,6 +115,7 @@ impl Draft<'_> {
                 Some(terms) => (terms.pays_for(&new.model), terms.weights),
                 None => (*id == new.model, Weights::of_rates(&new.quote.rates)),
             };
+            let weights = new.quote.price_percent.map_or(weights, |share| weights.at_percent(share));
             if !pays {
                 return refused("it does not pay for the model");
             }

@@ -16,8 +16,8 @@ use payments::{
     prices::{Book, FxInForce, Published, Sheet, Tier},
 };
 use units::{
-    AccountId, Fen, KeyId, Livemode, NanoCny, OrderId, RefundBatchId, RefundId, RequestId, Timestamp, Tokens,
-    Usage,
+    AccountId, Fen, KeyId, Livemode, NanoCny, OrderId, Percent, RefundBatchId, RefundId, RequestId,
+    Timestamp, Tokens, Usage,
 };
 
 use super::{
@@ -556,7 +556,11 @@ impl Cast {
         let account = self.account(*account);
         let quote = self.quote(world, account, *price)?;
         let asset = |n: usize| if n == 0 { Asset::Tokens(MODEL.to_owned()) } else { package(1).asset() };
-        let weights = |n: usize| if n == 0 { Weights::PLAIN } else { package(1).weights };
+        let share = quote.price_percent.unwrap_or(Percent::ALL);
+        let weights = |n: usize| {
+            let whole = if n == 0 { Weights::PLAIN } else { package(1).weights };
+            whole.at_percent(share)
+        };
         let legs = legs.iter().enumerate().filter(|(_, milli)| **milli != 0);
         let own =
             self.keys.iter().find(|key| world.rows.key(**key).is_some_and(|row| row.account == account));
@@ -576,6 +580,11 @@ impl Cast {
     fn quote(&self, world: &World, account: AccountId, price: Price) -> Option<HoldQuote> {
         let made = |rates| crate::support::quote(rates);
         Some(match price {
+            // The share is not drawn, or every sequence of steps would become another.
+            Price::Flat(rate) if rate % 5 == 3 => {
+                let share = Percent::new(rate.unsigned_abs() % 101).unwrap();
+                HoldQuote { price_percent: Some(share), ..made(flat(rate).at_percent(share)) }
+            }
             Price::Flat(rate) => made(flat(rate)),
             Price::Tiered(rate) => {
                 let tier = |above, times| Tier { above: Tokens(above), prices: flat(rate * times) };

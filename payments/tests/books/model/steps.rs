@@ -17,7 +17,7 @@ pub enum By {
 /// By which price a call is reckoned.
 #[derive(Debug, Clone, Copy)]
 pub enum Price {
-    /// One rate for all.
+    /// One rate for all; some of them at a share of the price, as answers out of a cache are.
     Flat(i64),
     /// Another rate for a larger prompt.
     Tiered(i64),

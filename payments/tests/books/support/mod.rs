@@ -75,6 +75,7 @@ pub fn quote(rates: Rates) -> HoldQuote {
         input_estimate: Tokens(7),
         window: None,
         tiers: Vec::new(),
+        price_percent: None,
     }
 }
 

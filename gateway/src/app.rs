@@ -3,6 +3,9 @@
 //! Builds the store, the stacks and the tasks, hands each room what it needs, and takes everything down in order:
 //! listeners first, then calls whose clients are gone, then the background, the books last. Decides nothing.
 
+mod background;
+mod money;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::SocketAddr,
@@ -15,16 +18,14 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Router;
 use payments::{
-    channel::wechat::v3,
-    fx::{Fx, FxSettings, FxSource, OldRates},
+    fx::{Fx, OldRates},
     grant::{Gifts, Grants},
     holds::Holds,
-    journal::Journal,
     ledger::AccountRole,
     reconcile,
     refund::Refunds,
     store::{FolderLock, Store},
-    topup::{Merchant, Merchants, TopUpSettings, TopUps},
+    topup::TopUps,
     transport::Transport,
 };
 use prometheus::Registry;
@@ -48,20 +49,14 @@ use crate::{
     plan::Snapshots,
     portal,
     provider::Upstreams,
-    reload::{self, ConfigMetrics, FxMetrics, Publisher, Reloader, ReloaderParts, Watcher, follow_keys},
-    settings::{MerchantSettings, Secret, Settings, StoreSettings},
+    reload::{self, ConfigMetrics, FxMetrics, Publisher, Reloader, ReloaderParts, follow_keys},
+    settings::{Secret, Settings, StoreSettings},
     telemetry::Metrics,
     upkeep::Upkeep,
 };
 
 /// How long calls whose clients have gone may run on for their usage.
 const TAIL_MAX: Duration = Duration::from_secs(30);
-
-/// How often calls are looked for that should have ended.
-const OVERDUE_EVERY: Duration = Duration::from_secs(600);
-
-/// How often calls of nodes that died are looked for, where several share the books.
-const ORPHANS_EVERY: Duration = Duration::from_secs(30);
 
 /// How long the books may take to close.
 const CLOSE_MAX: Duration = Duration::from_secs(10);
@@ -146,7 +141,7 @@ pub async fn start(
     let payment_metrics = PaymentMetrics::new(metrics.registry())?;
 
     let rates = Arc::new(books.store.clone());
-    let fx = Fx::new(fx_settings(&settings), transport.clone(), clock.clone(), rates);
+    let fx = Fx::new(money::fx_settings(&settings), transport.clone(), clock.clone(), rates);
     let told = reload::publisher_settings(&settings);
     let fx_metrics = FxMetrics::new(metrics.registry())?;
     let publisher = Arc::new(Publisher::new(books.store.clone(), fx, told, clock.clone(), fx_metrics));
@@ -162,11 +157,11 @@ pub async fn start(
     let caps = settings.payments.grants;
     let grants = Grants::new(books.store.clone(), books.admission.clone(), clock.clone(), caps);
     let gifts = Gifts::new(books.store.clone(), books.admission.clone(), clock.clone());
-    let merchants = Arc::new(merchants(&settings, &public_url, &transport, &clock)?);
+    let merchants = Arc::new(money::merchants(&settings, &public_url, &transport, &clock)?);
     let topups = TopUps::new(
         books.store.clone(),
         merchants.clone(),
-        topup_settings(&settings),
+        money::topup_settings(&settings),
         clock.clone(),
         payment_metrics.observer(clock.clone()),
     );
@@ -292,14 +287,14 @@ pub async fn start(
         async move { old.work(stop).await }
     });
     if settings.store.url.is_some() {
-        background.spawn(end_orphans(
+        background.spawn(background::end_orphans(
             books.store.clone(),
             books.journal.clone(),
             clock.clone(),
             stop_background.clone(),
         ));
     }
-    background.spawn(end_overdue(
+    background.spawn(background::end_overdue(
         books.store.clone(),
         books.journal.clone(),
         clock.clone(),
@@ -310,7 +305,7 @@ pub async fn start(
         async move { upkeep.run(stop).await }
     });
     if let Some(reloader) = reloader.clone().filter(Reloader::is_watched) {
-        watch(reloader, &background, &stop_background);
+        background::watch(reloader, &background, &stop_background);
     }
     if let Some(counting) = counting {
         background.spawn(counting.run(stop_background.clone()));
@@ -407,56 +402,12 @@ async fn open_books(settings: &StoreSettings, clock: &dyn Clock) -> anyhow::Resu
     Ok(books)
 }
 
-/// Now and then ends the holds of runs that died elsewhere: what their journals knew stands on their disks.
-async fn end_orphans(store: Store, journal: Arc<Journal>, clock: Arc<dyn Clock>, stop: CancellationToken) {
-    let nothing_known = HashMap::new();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = clock.sleep_until(clock.now().after(ORPHANS_EVERY)) => {}
-        }
-        match reconcile::recover(&store, &nothing_known, &journal, &*clock).await {
-            Ok(0) => {}
-            Ok(ended) => tracing::warn!(holds = ended, "calls of a node that is gone were settled"),
-            Err(error) => tracing::warn!(%error, "orphaned holds cannot be looked for"),
-        }
-    }
-}
-
-/// Now and then ends the holds of calls that should have ended long ago.
-async fn end_overdue(store: Store, journal: Arc<Journal>, clock: Arc<dyn Clock>, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = clock.sleep_until(clock.now().after(OVERDUE_EVERY)) => {}
-        }
-        match reconcile::end_overdue(&store, &journal, &*clock).await {
-            Ok(0) => {}
-            Ok(ended) => {
-                tracing::error!(holds = ended, "calls ran past their deadline; their holds were settled")
-            }
-            Err(error) => tracing::warn!(%error, "overdue holds cannot be looked for"),
-        }
-    }
-}
-
 /// What a table needs before it counts.
 fn prepare(store: Store, clock: Arc<dyn Clock>) -> reload::Prepare {
     Arc::new(move |table| {
         let (store, clock) = (store.clone(), clock.clone());
         Box::pin(async move { house_accounts(&store, &table, &*clock).await })
     })
-}
-
-/// Watches the configuration. Where the system does not let us, it is read when somebody asks.
-fn watch(reloader: Reloader, background: &TaskTracker, stop: &CancellationToken) {
-    match Watcher::new(reloader) {
-        Ok(watcher) => {
-            let stop = stop.clone();
-            background.spawn(async move { watcher.run(stop).await });
-        }
-        Err(error) => tracing::warn!(%error, "the configuration is not watched"),
-    }
 }
 
 /// Our own calls run on an account of ours, one for each kind of money that is served.
@@ -543,79 +494,4 @@ fn readiness(store: &Store, snapshots: &Snapshots) -> Result<(), String> {
 
 fn shaped(router: Router, clock: &Arc<dyn Clock>) -> Router {
     router.layer(axum::middleware::from_fn_with_state(clock.clone(), shape))
-}
-
-fn fx_settings(settings: &Settings) -> FxSettings {
-    let mut sources: HashMap<String, Vec<FxSource>> = HashMap::new();
-    for source in &settings.fx.sources {
-        sources.entry(source.pair.to_string()).or_default().push(FxSource {
-            name: source.name.clone(),
-            url: source.url.clone(),
-            pointer: source.pointer.clone(),
-            observed: source.observed.clone(),
-        });
-    }
-    FxSettings {
-        sources,
-        cache: settings.fx.cache,
-        max_stale: settings.fx.max_stale,
-        patience: settings.fx.patience,
-    }
-}
-
-fn topup_settings(settings: &Settings) -> TopUpSettings {
-    let topup = &settings.payments.topup;
-    TopUpSettings {
-        min: topup.min,
-        bonus: settings.payments.bonus.clone(),
-        max: topup.max,
-        expires: topup.expires,
-        description: topup.description.clone(),
-    }
-}
-
-fn merchants(
-    settings: &Settings,
-    public_url: &str,
-    transport: &Arc<dyn Transport>,
-    clock: &Arc<dyn Clock>,
-) -> anyhow::Result<Merchants> {
-    let merchant = |(name, merchant): (&String, &MerchantSettings)| -> anyhow::Result<Merchant> {
-        let credentials = credentials(merchant).with_context(|| format!("[payments.wechat.{name}]"))?;
-        let callback = |what: &str| format!("{public_url}/pay/wechat/v3/{name}/{what}");
-        Ok(Merchant {
-            name: name.clone(),
-            livemode: merchant.mode.livemode(),
-            channel: v3::Channel::new(
-                merchant.base_url.clone(),
-                credentials,
-                transport.clone(),
-                clock.clone(),
-            ),
-            notify_url: callback("notify"),
-            refund_notify_url: callback("refund-notify"),
-        })
-    };
-    settings.payments.merchants.iter().map(merchant).collect::<anyhow::Result<Vec<_>>>().map(Merchants::new)
-}
-
-fn credentials(merchant: &MerchantSettings) -> Result<v3::Credentials, v3::CredentialsError> {
-    let public_key = merchant
-        .platform_public_key
-        .iter()
-        .map(|key| v3::PlatformKeyPart::PublicKey { id: key.id.clone(), pem: key.pem.clone() });
-    let certificates = merchant
-        .platform_certificates
-        .iter()
-        .map(|pem| v3::PlatformKeyPart::Certificate { pem: pem.clone() });
-    let text = |secret: &Secret| secret.expose().to_owned();
-    v3::Credentials::new(v3::CredentialParts {
-        mchid: merchant.mchid.clone(),
-        appid: merchant.appid.clone(),
-        merchant_serial: merchant.merchant_serial.clone(),
-        merchant_private_key_pem: text(&merchant.private_key),
-        api_v3_key: text(&merchant.api_v3_key),
-        previous_api_v3_key: None,
-        platform_keys: public_key.chain(certificates).collect(),
-    })
 }

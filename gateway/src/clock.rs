@@ -59,6 +59,38 @@ impl Clock for ProcessClock {
     }
 }
 
+/// A clock that stands still until a test moves it; whoever sleeps by it sleeps on.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct StillClock(std::sync::atomic::AtomicI64);
+
+#[cfg(test)]
+impl StillClock {
+    pub(crate) fn at_secs(secs: i64) -> Self {
+        Self(Timestamp::from_secs(secs).0.into())
+    }
+
+    pub(crate) fn set_secs(&self, secs: i64) {
+        self.0.store(Timestamp::from_secs(secs).0, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    pub(crate) fn forward(&self, by: Duration) {
+        let micros = i64::try_from(by.as_micros()).unwrap();
+        self.0.fetch_add(micros, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+impl Clock for StillClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(std::sync::atomic::Ordering::Relaxed))
+    }
+
+    fn sleep_until(&self, _: Timestamp) -> Wake {
+        Box::pin(std::future::pending())
+    }
+}
+
 impl sim::SimClock for ProcessClock {
     fn now_micros(&self) -> i64 {
         self.now().0

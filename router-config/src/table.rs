@@ -95,7 +95,7 @@ impl fmt::Display for SecretRef {
 }
 
 /// One upstream account.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provider {
     /// The id targets name, and the label in metrics.
     pub id: String,

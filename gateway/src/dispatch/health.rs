@@ -131,14 +131,10 @@ pub struct TargetState {
 /// The health of every target, and of every provider's keys, that was ever asked.
 #[derive(Debug)]
 pub struct TargetHealth {
-    targets: RwLock<HashMap<String, Arc<State>>>,
+    /// By provider and what it calls the model: one may serve a model while it rests for another.
+    targets: RwLock<HashMap<String, HashMap<String, Arc<State>>>>,
     keys: RwLock<HashMap<String, Arc<Mutex<Keyring>>>>,
     clock: Arc<dyn Clock>,
-}
-
-/// What a target is called here: a provider may serve one model while it rests for another.
-fn name(target: &Target) -> String {
-    format!("{}/{}", target.provider.id, target.upstream_model)
 }
 
 impl TargetHealth {
@@ -147,12 +143,16 @@ impl TargetHealth {
         Self { targets: RwLock::default(), keys: RwLock::default(), clock }
     }
 
+    /// What is known of a target, if it was ever asked. Every call looks: nothing is made for it.
+    fn known(&self, target: &Target) -> Option<Arc<State>> {
+        let targets = self.targets.read().unwrap_or_else(PoisonError::into_inner);
+        targets.get(&target.provider.id)?.get(&target.upstream_model).cloned()
+    }
+
     fn state(&self, target: &Target) -> Arc<State> {
-        let name = name(target);
-        let known = self.targets.read().unwrap_or_else(PoisonError::into_inner).get(&name).cloned();
-        known.unwrap_or_else(|| {
+        self.known(target).unwrap_or_else(|| {
             let mut targets = self.targets.write().unwrap_or_else(PoisonError::into_inner);
-            if targets.len() >= TARGETS_MAX {
+            if targets.values().map(HashMap::len).sum::<usize>() >= TARGETS_MAX {
                 targets.clear();
             }
             let new = || {
@@ -165,7 +165,8 @@ impl TargetHealth {
                     paces: Mutex::default(),
                 })
             };
-            Arc::clone(targets.entry(name).or_insert_with(new))
+            let of_provider = targets.entry(target.provider.id.clone()).or_default();
+            Arc::clone(of_provider.entry(target.upstream_model.clone()).or_insert_with(new))
         })
     }
 
@@ -229,7 +230,8 @@ impl TargetHealth {
     /// changed a key or an address.
     pub fn try_all_now(&self) {
         let now = self.clock.now();
-        for state in self.targets.read().unwrap_or_else(PoisonError::into_inner).values() {
+        let targets = self.targets.read().unwrap_or_else(PoisonError::into_inner);
+        for state in targets.values().flat_map(HashMap::values) {
             lock(&state.breaker).try_now(now);
         }
         for ring in self.keys.read().unwrap_or_else(PoisonError::into_inner).values() {
@@ -246,7 +248,7 @@ impl TargetHealth {
     pub fn try_targets_now(&self, provider: &str) {
         let now = self.clock.now();
         let targets = self.targets.read().unwrap_or_else(PoisonError::into_inner);
-        for state in targets.values().filter(|state| state.provider == provider) {
+        for state in targets.get(provider).into_iter().flat_map(HashMap::values) {
             lock(&state.breaker).try_now(now);
         }
     }
@@ -266,8 +268,9 @@ impl TargetHealth {
     /// Every target that was ever asked, by name.
     pub fn targets(&self) -> Vec<TargetState> {
         let now = self.clock.now();
-        let states: Vec<Arc<State>> =
-            self.targets.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let targets = self.targets.read().unwrap_or_else(PoisonError::into_inner);
+        let states: Vec<Arc<State>> = targets.values().flat_map(HashMap::values).cloned().collect();
+        drop(targets);
         let mut told: Vec<TargetState> = states.iter().map(|state| state.told(now)).collect();
         told.sort_by(|a, b| (&a.provider, &a.model).cmp(&(&b.provider, &b.model)));
         told
@@ -288,15 +291,16 @@ impl TargetHealth {
 impl Health for TargetHealth {
     fn trouble(&self, target: &Target) -> Option<&'static str> {
         let now = self.clock.now();
-        let known = self.targets.read().unwrap_or_else(PoisonError::into_inner).get(&name(target)).cloned();
-        let state = known?;
-        let rests = Timestamp(state.rests_until.load(Ordering::Acquire));
-        if now < rests {
-            return Some(Shut::Resting(rests).as_str());
+        if let Some(state) = self.known(target) {
+            let rests = Timestamp(state.rests_until.load(Ordering::Acquire));
+            if now < rests {
+                return Some(Shut::Resting(rests).as_str());
+            }
+            if let Standing::Open(until) = lock(&state.breaker).standing(now) {
+                return Some(Shut::Open(until).as_str());
+            }
         }
-        if let Standing::Open(until) = lock(&state.breaker).standing(now) {
-            return Some(Shut::Open(until).as_str());
-        }
+        // A key may be parked for a model that was never asked for here.
         let ring = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(&target.provider.id).cloned();
         let ring = ring?;
         let lacks = lock(&ring).lacks(&target.upstream_model, now);
@@ -304,14 +308,12 @@ impl Health for TargetHealth {
     }
 
     fn first_byte_us(&self, target: &Target, region: Option<&str>) -> Option<u64> {
-        let state =
-            self.targets.read().unwrap_or_else(PoisonError::into_inner).get(&name(target)).cloned()?;
+        let state = self.known(target)?;
         lock(&state.paces).first_byte_us(region, self.clock.now())
     }
 
     fn in_flight(&self, target: &Target) -> u32 {
-        let targets = self.targets.read().unwrap_or_else(PoisonError::into_inner);
-        targets.get(&name(target)).map_or(0, |state| state.in_flight.load(Ordering::Acquire))
+        self.known(target).map_or(0, |state| state.in_flight.load(Ordering::Acquire))
     }
 }
 
@@ -408,5 +410,26 @@ pub(super) fn key_failed(ring: &mut Keyring, key: KeyPass, state: &State, fault:
             ring.answered(key, &state.model);
         }
         Some(_) => ring.left(key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use router_config::RawTables;
+
+    use super::*;
+    use crate::clock::StillClock;
+
+    #[test]
+    fn a_parked_key_is_trouble_for_a_model_that_was_never_asked_for_too() {
+        let text = "[[providers]]\nid = \"p\"\nkind = \"vllm\"\nbase_url = \"http://127.0.0.1:1\"\n[[models]]\nid = \"m\"\n\
+                    context = 9\noutput_max = 9\n[[routes]]\nmodel = \"m\"\ntargets = [\"p/m\"]\n";
+        let table =
+            toml::from_str::<RawTables>(text).unwrap().validate().unwrap_or_else(|wrong| panic!("{wrong}"));
+        let target = &table.routes["m"].0[0].targets[0];
+        let health = TargetHealth::new(Arc::new(StillClock::at_secs(1_000)));
+        assert_eq!(health.trouble(target), None);
+        assert!(health.park(&target.provider, 0, Parking::OutOfFunds));
+        assert_eq!(health.trouble(target), Some("out_of_funds"));
     }
 }

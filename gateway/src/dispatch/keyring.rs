@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use router_config::Provider;
+use router_config::{Provider, SecretRef};
 use units::{Timestamp, Tokens};
 
 use crate::provider::{Allowance, Allowances};
@@ -116,6 +116,8 @@ pub struct KeyState {
 /// The keys of one provider.
 #[derive(Debug)]
 pub(super) struct Keyring {
+    /// As the table names them; none where the provider needs none.
+    refs: Vec<SecretRef>,
     keys: Vec<Key>,
     next: usize,
 }
@@ -131,15 +133,16 @@ fn names(provider: &Provider) -> Vec<String> {
 impl Keyring {
     pub(super) fn new(provider: &Provider) -> Self {
         let keys = names(provider).into_iter().map(|name| Key { name, ..Key::default() }).collect();
-        Self { keys, next: 0 }
+        Self { refs: provider.api_keys.clone(), keys, next: 0 }
     }
 
     /// Takes over which keys there are now; what is known of those that stay is kept.
     pub(super) fn follow(&mut self, provider: &Provider) {
-        let wanted = names(provider);
-        if self.keys.iter().map(|key| &key.name).eq(&wanted) {
+        if self.refs == provider.api_keys {
             return;
         }
+        self.refs.clone_from(&provider.api_keys);
+        let wanted = names(provider);
         let mut known: HashMap<String, Key> =
             self.keys.drain(..).map(|key| (key.name.clone(), key)).collect();
         let key = |name: String| known.remove(&name).unwrap_or_else(|| Key { name, ..Key::default() });

@@ -159,6 +159,8 @@ impl<'a> Asking<'a> {
         match self.dispatch.limits.upstream(provider, estimate).await {
             Ok(permit) => Some(permit),
             Err(too_fast) => {
+                let (scope, kind) = (too_fast.scope.as_str(), too_fast.kind.as_str());
+                self.dispatch.metrics.rate_limited_total.with_label_values(&[scope, kind]).inc();
                 turns.full(place, too_fast.retry_after);
                 None
             }

@@ -227,29 +227,12 @@ fn of_caller(table: &RouteTable, caller: &Caller, want: Want) -> Vec<Claim> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        collections::BTreeMap,
-        sync::atomic::{AtomicI64, Ordering},
-    };
+    use std::collections::BTreeMap;
 
     use router_config::{Limits as Figures, RawTables};
-    use units::{Timestamp, Wake};
 
     use super::*;
-    use crate::chat::Scope;
-
-    #[derive(Debug)]
-    struct Hand(AtomicI64);
-
-    impl Clock for Hand {
-        fn now(&self) -> Timestamp {
-            Timestamp(self.0.load(Ordering::Relaxed))
-        }
-
-        fn sleep_until(&self, _: Timestamp) -> Wake {
-            Box::pin(std::future::pending())
-        }
-    }
+    use crate::{chat::Scope, clock::StillClock};
 
     const FILE: &str = r#"
         [[providers]]
@@ -273,10 +256,10 @@ mod tests {
         targets = ["p/m", "free/m"]
     "#;
 
-    fn limits() -> (Limits, Arc<Hand>) {
+    fn limits() -> (Limits, Arc<StillClock>) {
         let mut table = toml::from_str::<RawTables>(FILE).unwrap().validate().unwrap();
         table.limits = Figures { accounts: BTreeMap::new(), ..Figures::default() };
-        let (table, hand) = (Arc::new(table), Arc::new(Hand(AtomicI64::new(1_000_000_000))));
+        let (table, hand) = (Arc::new(table), Arc::new(StillClock::at_secs(1_000)));
         (Limits::new(move || Arc::clone(&table), hand.clone(), None), hand)
     }
 
@@ -302,7 +285,7 @@ mod tests {
             (Kind::Tokens, 0),
             "dropped, it counts as estimated"
         );
-        hand.0.fetch_add(61_000_000, Ordering::Relaxed);
+        hand.forward(Duration::from_secs(61));
         assert!(limits.upstream("p", Tokens(1)).await.is_ok());
     }
 

@@ -46,33 +46,17 @@ impl Steady {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicI64, Ordering};
-
-    use units::Wake;
-
     use super::*;
-
-    #[derive(Debug)]
-    struct Hand(AtomicI64);
-
-    impl Clock for Hand {
-        fn now(&self) -> Timestamp {
-            Timestamp(self.0.load(Ordering::Relaxed))
-        }
-
-        fn sleep_until(&self, _: Timestamp) -> Wake {
-            Box::pin(std::future::pending())
-        }
-    }
+    use crate::clock::StillClock;
 
     #[test]
     fn a_clock_that_is_set_back_goes_on_from_where_it_was() {
-        let hand = Arc::new(Hand(AtomicI64::new(5_000_000_000)));
+        let hand = Arc::new(StillClock::at_secs(5_000));
         let steady = Steady::new(hand.clone());
         assert_eq!(steady.millis(), 5_000_000);
-        hand.0.store(1_000_000_000, Ordering::Relaxed);
+        hand.set_secs(1_000);
         assert_eq!(steady.millis(), 5_000_000);
-        hand.0.fetch_add(7_000, Ordering::Relaxed);
+        hand.forward(std::time::Duration::from_millis(7));
         assert_eq!(steady.millis(), 5_000_007);
     }
 }

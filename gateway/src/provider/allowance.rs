@@ -77,49 +77,19 @@ fn until(text: &str, clock: &dyn Clock) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).ok();
     }
-    let mut rest = text;
-    let mut sum = Duration::ZERO;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;
-        let (number, after) = rest.split_at(digits);
-        let unit_ends = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
-        let (unit, after) = after.split_at(unit_ends);
-        let number: f64 = number.parse().ok()?;
-        let seconds = match unit {
-            "ms" => number / 1_000.0,
-            "s" => number,
-            "m" => number * 60.0,
-            "h" => number * 3_600.0,
-            _ => return None,
-        };
-        sum = sum.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?;
-        rest = after;
-    }
-    Some(sum)
+    text.parse::<jiff::SignedDuration>().ok()?.try_into().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(Debug)]
-    struct Fixed;
-
-    impl Clock for Fixed {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_secs(1_800_000_000) // 2027-01-15T08:00:00Z
-        }
-
-        fn sleep_until(&self, _: Timestamp) -> units::Wake {
-            Box::pin(std::future::pending())
-        }
-    }
+    use crate::clock::StillClock;
 
     fn read(headers: &[(&'static str, &str)]) -> Allowances {
         let headers = headers.iter().map(|(name, value)| {
             (http::HeaderName::from_static(name), http::HeaderValue::from_str(value).unwrap())
         });
-        Allowances::read(&headers.collect(), &Fixed)
+        Allowances::read(&headers.collect(), &StillClock::at_secs(1_800_000_000))
     }
 
     fn left(left: u64, reset: f64) -> Option<Allowance> {

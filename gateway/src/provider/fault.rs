@@ -364,29 +364,15 @@ fn cut(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use units::Timestamp;
-
     use super::*;
-
-    #[derive(Debug)]
-    struct Fixed;
-
-    impl Clock for Fixed {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_secs(0)
-        }
-
-        fn sleep_until(&self, _: Timestamp) -> units::Wake {
-            Box::pin(std::future::pending())
-        }
-    }
+    use crate::clock::StillClock;
 
     fn quirks(kind: &str) -> &'static Quirks {
         &router_config::catalog().provider(kind).unwrap().quirks
     }
 
     fn fault(status: u16, body: &str, quirks: &Quirks) -> Fault {
-        Fault::classify(status, &HeaderMap::new(), body.as_bytes(), quirks, &Fixed)
+        Fault::classify(status, &HeaderMap::new(), body.as_bytes(), quirks, &StillClock::at_secs(0))
     }
 
     #[test]
@@ -504,11 +490,11 @@ mod tests {
         let limited = said("rate_limit_error", "slow down");
         assert_eq!(fault(429, &limited, anthropic).alarm, Some("out_of_funds"));
         headers.insert("retry-after", "7".parse().unwrap());
-        let fault = Fault::classify(429, &headers, limited.as_bytes(), anthropic, &Fixed);
+        let fault = Fault::classify(429, &headers, limited.as_bytes(), anthropic, &StillClock::at_secs(0));
         assert_eq!((fault.result, fault.retry_after), (R::RateLimited, Some(Duration::from_secs(7))));
         let inside = |kind: &str| {
             let said = Said::read(said(kind, "x").as_bytes());
-            Fault::inside(&HeaderMap::new(), said, anthropic, &Fixed).result
+            Fault::inside(&HeaderMap::new(), said, anthropic, &StillClock::at_secs(0)).result
         };
         assert_eq!(inside("overloaded_error"), R::ServerError);
         assert_eq!(inside("rate_limit_error"), R::RateLimited);
@@ -517,7 +503,12 @@ mod tests {
     #[test]
     fn an_error_inside_a_success_counts_as_what_it_says() {
         let inside = |body: &str| {
-            Fault::inside(&HeaderMap::new(), Said::read(body.as_bytes()), quirks("qwen"), &Fixed)
+            Fault::inside(
+                &HeaderMap::new(),
+                Said::read(body.as_bytes()),
+                quirks("qwen"),
+                &StillClock::at_secs(0),
+            )
         };
         let throttled = inside(r#"{"code":"Throttling.RateQuota","message":"slow"}"#);
         assert_eq!((throttled.result, throttled.status), (AttemptResult::RateLimited, Some(200)));

@@ -51,26 +51,14 @@ fn in_words(message: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(Debug)]
-    struct Fixed;
-
-    impl Clock for Fixed {
-        fn now(&self) -> Timestamp {
-            Timestamp::from_secs(784_111_777) // Sun, 06 Nov 1994 08:49:37 GMT
-        }
-
-        fn sleep_until(&self, _: Timestamp) -> units::Wake {
-            Box::pin(std::future::pending())
-        }
-    }
+    use crate::clock::StillClock;
 
     #[test]
     fn understands_every_way_of_saying_it() {
         let with = |name: &'static str, value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.parse().unwrap());
-            read(&headers, "", &Fixed)
+            read(&headers, "", &StillClock::at_secs(784_111_777))
         };
         assert_eq!(with("retry-after", "7"), Some(Duration::from_secs(7)));
         assert_eq!(with("retry-after", "0.5"), Some(Duration::from_millis(500)));
@@ -80,7 +68,7 @@ mod tests {
         for hostile in ["-1", "NaN", "inf", "soon", ""] {
             assert!(with("retry-after", hostile).is_none_or(|d| d <= MAX), "{hostile}");
         }
-        let words = |text: &str| read(&HeaderMap::new(), text, &Fixed);
+        let words = |text: &str| read(&HeaderMap::new(), text, &StillClock::at_secs(784_111_777));
         assert_eq!(words("Please try again in 5.289s."), Some(Duration::from_millis(5_289)));
         assert_eq!(words("Please retry after 20 seconds"), Some(Duration::from_secs(20)));
         assert_eq!(words("try again in 86ms"), Some(Duration::from_millis(86)));

@@ -65,6 +65,25 @@ impl Upstreams {
         Self::each(table, keys, clock, |provider| Client::new(tls.clone(), provider.connect_max))
     }
 
+    /// Those of another table, or with other keys. Whoever is as before stays, with the connections that are open.
+    ///
+    /// # Errors
+    /// [`BadUpstream`], naming the first provider that cannot be spoken to.
+    pub fn renewed<K: AsRef<str>>(
+        &self,
+        table: &RouteTable,
+        keys: &BTreeMap<String, Vec<K>>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, BadUpstream> {
+        let Self(mut upstreams) = Self::new(table, keys, clock)?;
+        for (id, new) in &mut upstreams {
+            if let Some(old) = self.0.get(id).filter(|old| old.is_as(new)) {
+                *new = Arc::clone(old);
+            }
+        }
+        Ok(Self(upstreams))
+    }
+
     /// The same, reached by `dial` instead of the network.
     ///
     /// # Errors
@@ -157,6 +176,11 @@ impl Upstream {
             keys => keys.iter().map(|key| headers(&provider, Some(key))).collect::<Result<_, _>>()?,
         };
         Ok(Self { headers, client, clock, provider })
+    }
+
+    /// Whether the other is the same provider, asked with the same keys.
+    fn is_as(&self, other: &Self) -> bool {
+        self.provider == other.provider && self.headers == other.headers
     }
 
     /// How it differs from others.
@@ -345,4 +369,35 @@ async fn read_some(body: Incoming) -> Bytes {
 fn has_type(headers: &HeaderMap, media: &str) -> bool {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     given.split(';').next().is_some_and(|given| given.trim().eq_ignore_ascii_case(media))
+}
+
+#[cfg(test)]
+mod tests {
+    use router_config::RawTables;
+
+    use super::*;
+    use crate::clock::StillClock;
+
+    #[test]
+    fn whoever_is_as_before_keeps_its_connections_and_whoever_is_not_is_made_anew() {
+        let clock: Arc<dyn Clock> = Arc::new(StillClock::at_secs(0));
+        let table = |first_byte: u64| {
+            let provider = |id: &str, more: &str| {
+                format!(
+                    "[[providers]]\nid = \"{id}\"\nkind = \"vllm\"\nbase_url = \"http://127.0.0.1:1\"\nauth = \"bearer\"\n{more}"
+                )
+            };
+            let text =
+                provider("same", "") + &provider("slow", &format!("first_byte_ms_max = {first_byte}\n"));
+            let text = text
+                + &provider("keyed", "")
+                + "[[models]]\nid = \"m\"\ncontext = 9\noutput_max = 9\n[[routes]]\nmodel = \"m\"\ntargets = [\"same/m\"]\n";
+            toml::from_str::<RawTables>(&text).unwrap().validate().unwrap_or_else(|wrong| panic!("{wrong}"))
+        };
+        let keys = |key: &str| BTreeMap::from([("keyed".to_owned(), vec![key.to_owned()])]);
+        let old = Upstreams::new(&table(1_000), &keys("one"), &clock).unwrap();
+        let new = old.renewed(&table(2_000), &keys("two"), &clock).unwrap();
+        let stays = |id: &str| Arc::ptr_eq(old.get(id).unwrap(), new.get(id).unwrap());
+        assert_eq!(["same", "slow", "keyed"].map(stays), [true, false, false]);
+    }
 }

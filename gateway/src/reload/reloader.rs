@@ -173,7 +173,7 @@ impl Inner {
         (self.parts.prepare)(new.table.clone())
             .await
             .map_err(|error| Refused::Needs(format!("{error:#}").into()))?;
-        let upstreams = upstreams(current, &new, &self.parts.clock)?;
+        let upstreams = upstreams(&self.parts.upstreams.load(), current, &new, &self.parts.clock)?;
         let told = publisher_settings(&new);
         self.parts.calls.expect(new.table.models.keys().map(String::as_str));
         self.parts.publisher.take(told, || self.parts.upstreams.store(Arc::new(upstreams))).await?;
@@ -195,7 +195,12 @@ pub fn publisher_settings(settings: &Settings) -> PublisherSettings {
 
 /// The providers of the new table, and those of the old one that are gone: a call that was planned by the old table may
 /// still be about to ask one.
-fn upstreams(old: &Settings, new: &Settings, clock: &Arc<dyn Clock>) -> Result<Upstreams, Refused> {
+fn upstreams(
+    present: &Upstreams,
+    old: &Settings,
+    new: &Settings,
+    clock: &Arc<dyn Clock>,
+) -> Result<Upstreams, Refused> {
     let mut table = RouteTable::clone(&new.table);
     let mut keys = new.provider_keys.clone();
     for (id, provider) in &old.table.providers {
@@ -206,7 +211,7 @@ fn upstreams(old: &Settings, new: &Settings, clock: &Arc<dyn Clock>) -> Result<U
     }
     let keys: BTreeMap<String, Vec<&str>> =
         keys.iter().map(|(id, keys)| (id.clone(), keys.iter().map(Secret::expose).collect())).collect();
-    Ok(Upstreams::new(&table, &keys, clock)?)
+    Ok(present.renewed(&table, &keys, clock)?)
 }
 
 /// Whether a key belongs to what is set up once, when the process starts.

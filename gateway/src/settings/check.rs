@@ -169,21 +169,32 @@ impl Checks<'_> {
     }
 
     fn store_url(&mut self, path: &KeyPath, text: &str) -> Option<Secret> {
-        let url = if text.starts_with("postgresql://") || text.starts_with("postgres://") {
-            if ::payments::store::names_password(text) {
-                let help = "keep the whole URL elsewhere: `env:NAME` or `file:PATH`";
-                self.problems.add_with_help(path.clone(), "a password stands in the file", help);
-                return None;
-            }
-            Secret::new(text.to_owned())
-        } else {
-            self.secret(path, text)?
-        };
+        let is_url = |text: &str| text.starts_with("postgresql://") || text.starts_with("postgres://");
+        let url = self.url_without_password(path, text, is_url, ::payments::store::names_password)?;
         // What exactly is wrong with it might show a part of the password.
         let read = ::payments::store::check_url(url.expose());
         let read = read.map_err(|_| "not an address like `postgresql://tollgate@db.example.com/tollgate`");
         self.problems.catch(path.clone(), read)?;
         Some(url)
+    }
+
+    /// A URL that stands in the file, and then holds no password, or that is kept where a secret may be.
+    fn url_without_password(
+        &mut self,
+        path: &KeyPath,
+        text: &str,
+        is_url: impl Fn(&str) -> bool,
+        names_password: impl Fn(&str) -> bool,
+    ) -> Option<Secret> {
+        if !is_url(text) {
+            return self.secret(path, text);
+        }
+        if names_password(text) {
+            let help = "keep the whole URL elsewhere: `env:NAME` or `file:PATH`";
+            self.problems.add_with_help(path.clone(), "a password stands in the file", help);
+            return None;
+        }
+        Some(Secret::new(text.to_owned()))
     }
 
     fn limits(&mut self, raw: &RawLimits) -> LimitSettings {
@@ -195,16 +206,8 @@ impl Checks<'_> {
 
     fn redis_url(&mut self, path: &KeyPath, text: &str) -> Option<Secret> {
         let is_url = |text: &str| text.starts_with("redis://") || text.starts_with("rediss://");
-        let url = if is_url(text) {
-            if url::Url::parse(text).is_ok_and(|url| url.password().is_some()) {
-                let help = "keep the whole URL elsewhere: `env:NAME` or `file:PATH`";
-                self.problems.add_with_help(path.clone(), "a password stands in the file", help);
-                return None;
-            }
-            Secret::new(text.to_owned())
-        } else {
-            self.secret(path, text)?
-        };
+        let names_password = |text: &str| url::Url::parse(text).is_ok_and(|url| url.password().is_some());
+        let url = self.url_without_password(path, text, is_url, names_password)?;
         // What exactly is wrong with it might show a part of the password.
         let is_good = is_url(url.expose()) && redis::Client::open(url.expose()).is_ok();
         let read = is_good.then_some(()).ok_or("not an address like `redis://cache.example.com/0`");

@@ -288,6 +288,9 @@ async fn a_provider_at_the_limit_of_what_we_send_it_is_passed_over_and_nobody_is
     let read = world.chat(body("")).await;
     assert_eq!((read.status, read.error("code")), (503, "upstream_unavailable".into()), "{}", read.text);
     assert!(!read.header("retry-after").is_empty());
+    // The first was at its limit for the third call and the fourth, and both for the last.
+    let counted = r#"tollgate_rate_limited_total{kind="requests",scope="provider"} 4"#;
+    assert!(world.metrics.render().contains(counted), "{}", world.metrics.render());
     world.till.all_settled().await;
     world.till.assert_each_hold_ended_once("limits of providers");
     world.clock.forward(Duration::from_secs(61));

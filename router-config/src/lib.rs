@@ -43,7 +43,9 @@ pub use names::{check_http_url, is_loopback};
 pub use nearest::nearest;
 pub use price::parse_micro;
 pub use problem::{KeyPath, PathPart, Problem, Problems};
-pub use quirks::{ErrorClass, ForcedToolChoice, Quirks, RawQuirks, RawUsage, ToolIds, UsageConvention};
+pub use quirks::{
+    ErrorClass, ForcedToolChoice, Prefill, Quirks, RawQuirks, RawUsage, ToolIds, UsageConvention,
+};
 pub use raw::{RawBounds, RawLimits, RawModel, RawPrice, RawProvider, RawRoute, RawTables};
 pub use strategy::{ChargedAs, Standing, Strategy, WhenShort, order};
 pub use table::{

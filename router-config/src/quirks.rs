@@ -55,6 +55,20 @@ pub enum ErrorClass {
     Overloaded,
 }
 
+/// How a model is given the beginning of its answer, so that it goes on from there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Prefill {
+    /// What stands in the last message beside the role `assistant` and the text: `{ prefix = true }`.
+    pub message: BTreeMap<String, Value>,
+    /// What stands in the body beside the client's members.
+    pub body: BTreeMap<String, Value>,
+    /// Where such calls go, beside the `/v1` of its address; where others go, if absent.
+    pub path: Option<String>,
+    /// Whether its answer begins with the text that it was given, rather than with what comes after that.
+    pub repeated: bool,
+}
+
 /// How an upstream counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UsageConvention {
@@ -208,6 +222,9 @@ quirks! {
     /// `{ "qwen*" = { enable_thinking = false } }`. An empty table is for models that cannot be told.
     thinking_off: BTreeMap<String, BTreeMap<String, Value>>, Option<BTreeMap<String, BTreeMap<String, Value>>>
         = BTreeMap::new();
+    /// How a model is given the beginning of its answer, by patterns of models, of which the longest that fits counts:
+    /// `{ "*" = { message = { prefix = true } } }`. A pattern with `{}` is for models that cannot be.
+    prefill: BTreeMap<String, Prefill>, Option<BTreeMap<String, Prefill>> = BTreeMap::new();
     /// What stands for the signature of a tool call that was made in an earlier answer and comes back without the one it
     /// had, which clients of OpenAI's do not keep (`extra_content.google.thought_signature`); `""` where none is asked for.
     tool_signature: Option<String>, Option<String> = None;
@@ -252,6 +269,13 @@ impl Quirks {
         let fits = self.thinking_off.iter().filter(|(pattern, _)| glob::matches(pattern, upstream_model));
         let (_, members) = fits.max_by_key(|(pattern, _)| pattern.len())?;
         Some(members).filter(|members| !members.is_empty())
+    }
+
+    /// How this model, by the upstream's name, is given the beginning of its answer; `None` where it cannot be.
+    pub fn prefills(&self, upstream_model: &str) -> Option<&Prefill> {
+        let fits = self.prefill.iter().filter(|(pattern, _)| glob::matches(pattern, upstream_model));
+        let (_, prefill) = fits.max_by_key(|(pattern, _)| pattern.len())?;
+        Some(prefill).filter(|prefill| **prefill != Prefill::default())
     }
 
     /// What this code of the upstream means, if that is known; the exact word counts before a pattern.

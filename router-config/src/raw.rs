@@ -168,6 +168,10 @@ pub struct RawRoute {
     pub total_ms_max: u64,
     /// Whether, and when, a second target is asked beside a slow first: never where absent.
     pub hedge: Option<RawHedge>,
+    /// Whether an answer that breaks off in the middle of its text is continued by another target, which is given what was
+    /// said so far (`quirks.prefill`). Only plain text is: no tools, no JSON that was asked for, no thoughts.
+    #[serde(default)]
+    pub continue_streams: bool,
     /// Cheaper models that a call which is not covered may be served by, in this order, where its caller allows that
     /// (`x-tollgate-downgrade: allow`).
     #[serde(default)]

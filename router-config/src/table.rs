@@ -14,8 +14,8 @@ use units::{Livemode, Tokens};
 
 use crate::{
     Alias, Auth, Bounds, CacheBounds, Capability, CatalogModel, ChargedAs, Circumstances, Condition,
-    FailureClass, Hedge, Limits, ModelKind, Quirks, Region, RouteCache, Strategy, Unfit, WhenShort, Wire,
-    alias,
+    FailureClass, Hedge, Limits, ModelKind, Prefill, Quirks, Region, RouteCache, Strategy, Unfit, WhenShort,
+    Wire, alias,
 };
 
 /// Everything routing needs, as one immutable snapshot.
@@ -285,6 +285,15 @@ impl RouteTable {
     }
 }
 
+impl Target {
+    /// How its model is given the beginning of an answer; `None` where it cannot be.
+    pub fn prefill(&self) -> Option<&Prefill> {
+        let Provider { wire, quirks, .. } = &*self.provider;
+        // Messages have a word for it too, which Anthropic's newer models refuse.
+        quirks.prefills(&self.upstream_model).filter(|_| *wire == Wire::Openai)
+    }
+}
+
 /// How calls for one model name are served.
 #[derive(Debug, Clone)]
 pub struct Route {
@@ -310,6 +319,8 @@ pub struct Route {
     pub total_max: Duration,
     /// When a second target is asked beside a slow first.
     pub hedge: Option<Hedge>,
+    /// Whether an answer that breaks off is continued by another target.
+    pub continue_streams: bool,
     /// Cheaper models for a call that is not covered, where its caller allows them.
     pub downgrade_to: Vec<String>,
     /// By whose price a call is charged that another model has served.

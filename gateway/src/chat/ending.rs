@@ -28,7 +28,7 @@ pub struct Outcome {
     pub estimated: bool,
     /// How it ended.
     pub ending: Ending,
-    /// Every attempt, in order; the last one is the one delivered.
+    /// Every attempt, in order; the last one is the one delivered, and before it whoever broke off and was continued.
     pub attempts: Vec<Attempt>,
     /// Why it was served as it was.
     pub decision: Decision,
@@ -47,6 +47,9 @@ pub struct Attempt {
     pub status: Option<u16>,
     /// From sending to the first byte of an answer or to the failure, in milliseconds.
     pub first_byte_ms: u64,
+    /// Whether it was asked to go on with what an attempt before it had begun to answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub continues: bool,
 }
 
 /// How one attempt went; also the `result` label of the attempts metric.
@@ -73,4 +76,6 @@ pub enum AttemptResult {
     Refused,
     /// Another, asked beside it, answered sooner: it was not waited for. What it cost is ours.
     Outpaced,
+    /// It answered, and broke off before its end. What came until then was delivered.
+    BrokeOff,
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use units::Usage;
 
-use super::TextSize;
+use super::{AttemptResult, TextSize};
 
 /// What an upstream said about usage, after every check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,18 @@ pub struct Break {
     pub reason: BreakReason,
 }
 
+impl BreakReason {
+    /// What an attempt would have been called that had failed so before its first word.
+    pub const fn result(&self) -> AttemptResult {
+        match self {
+            Self::Silent(_) | Self::Slow(_) | Self::TooLong(_) => AttemptResult::TimedOut,
+            Self::Lost => AttemptResult::Unreachable,
+            Self::Reported { result, .. } => *result,
+            Self::Unreadable => AttemptResult::Malformed,
+        }
+    }
+}
+
 /// Why a streamed answer stopped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BreakReason {
@@ -68,8 +80,13 @@ pub enum BreakReason {
     #[error("the answer took longer than {0} ms")]
     TooLong(u64),
     /// The upstream sent an error among its chunks.
-    #[error("the upstream reported: {0}")]
-    Reported(String),
+    #[error("the upstream reported: {message}")]
+    Reported {
+        /// In its words.
+        message: String,
+        /// What an attempt would have been called that began so.
+        result: AttemptResult,
+    },
     /// What came was no part of an answer.
     #[error("an unreadable event")]
     Unreadable,

@@ -62,6 +62,14 @@ impl Trail {
         state.attempts.push(attempt);
     }
 
+    /// The attempt that answered broke off before its end.
+    pub fn broke_off(&self) {
+        let mut state = self.state();
+        if let Some(last) = state.attempts.iter_mut().rfind(|attempt| attempt.result == AttemptResult::Ok) {
+            last.result = AttemptResult::BrokeOff;
+        }
+    }
+
     /// Whether the present attempt may have cost something.
     pub fn was_sent(&self) -> bool {
         self.state().sent

@@ -38,15 +38,20 @@ pub(super) fn event(name: Option<&str>, json: &[u8], out: &mut BytesMut) {
 
 /// Appends what the call cost, as a comment that every client passes over.
 pub(super) fn comment(bill: &Bill, out: &mut BytesMut) {
-    let line = format!(": tollgate cost-cny={} balance-cny={}\n\n", bill.settled.cost, bill.settled.balance);
+    let line = format!(": tollgate cost-cny={} balance-cny={}", bill.settled.cost, bill.settled.balance);
     out.put_slice(line.as_bytes());
+    if let Some(provider) = &bill.continued_by {
+        out.put_slice(b" continued-by=");
+        out.put_slice(provider.as_bytes());
+    }
+    out.put_slice(b"\n\n");
 }
 
 /// What a client is told of an answer that was cut short.
 pub(super) fn broken_error(broke: &Break) -> ErrorBody {
     let code = match &broke.reason {
         BreakReason::Silent(_) | BreakReason::Slow(_) | BreakReason::TooLong(_) => "upstream_timeout",
-        BreakReason::Lost | BreakReason::Reported(_) | BreakReason::Unreadable => "upstream_interrupted",
+        BreakReason::Lost | BreakReason::Reported { .. } | BreakReason::Unreadable => "upstream_interrupted",
     };
     let message = format!("The answer was cut short. {broke}. What arrived so far is charged; nothing else.");
     ErrorBody::new("server_error", code, message)

@@ -40,7 +40,7 @@ fn exhausted(results: &[AttemptResult]) -> String {
 
 const fn in_words(result: AttemptResult) -> &'static str {
     match result {
-        AttemptResult::Ok | AttemptResult::Outpaced => "answered",
+        AttemptResult::Ok | AttemptResult::Outpaced | AttemptResult::BrokeOff => "answered",
         AttemptResult::RateLimited => "is at the rate limit of our account there",
         AttemptResult::AuthFailed | AttemptResult::OutOfFunds => "does not serve our account right now",
         AttemptResult::ServerError => "reported an internal error",

@@ -99,7 +99,12 @@ impl<'a> Asking<'a> {
         let model = self.model();
         let deadline = Instant::now() + self.planned.route.total_max;
         let first = self.planned.targets.first();
-        budgets.begins(model, first.map_or(0, Candidate::cost_or_nothing), clock.now());
+        // To go on with an answer is to ask again: an outage is not multiplied by it.
+        if self.planned.so_far.is_none() {
+            budgets.begins(model, first.map_or(0, Candidate::cost_or_nothing), clock.now());
+        } else if !budgets.retries(model, clock.now()) {
+            return Err(self.given_up(&[], None));
+        }
         let mut turns = Turns::new(self.planned, health, budgets, clock.as_ref(), deadline);
         let mut failed: Vec<(&Target, Fault)> = Vec::new();
         while !self.trail.is_abandoned() {
@@ -285,7 +290,8 @@ impl<'a> Asking<'a> {
         metrics.upstream_attempts_total.with_label_values(&labels).inc();
         let duration = metrics.upstream_duration_seconds.with_label_values(&[provider.as_str(), model]);
         duration.observe(took.as_secs_f64());
-        self.trail.ends(Attempt { provider, upstream_model, result, status, first_byte_ms });
+        let continues = self.planned.so_far.is_some();
+        self.trail.ends(Attempt { provider, upstream_model, result, status, first_byte_ms, continues });
     }
 
     fn count_failover(&self, from: &Target, to: &Target, fault: &Fault) {
@@ -349,6 +355,7 @@ const fn label(result: AttemptResult) -> &'static str {
         AttemptResult::Malformed => "malformed",
         AttemptResult::Refused => "refused",
         AttemptResult::Outpaced => "outpaced",
+        AttemptResult::BrokeOff => "broke_off",
     }
 }
 

@@ -3,18 +3,24 @@
 use std::{
     borrow::Cow,
     collections::VecDeque,
+    fmt,
     task::{Context, Poll},
     time::Instant,
 };
 
 use prometheus::Histogram;
 
-use super::{Bill, ReplyHead, Tails, tab::Tab};
+use super::{
+    Bill, ReplyHead, Tails,
+    continuation::{Asking, Continuation},
+    tab::Tab,
+};
 use crate::{
     cache::Recording,
     chat::{Break, BreakReason, Chunk, Ending, Spoken},
+    dispatch::Answer,
     plan::Planned,
-    provider::Events,
+    provider::{Answered, Events},
     telemetry::Metrics,
 };
 
@@ -42,21 +48,24 @@ struct Live {
     source: Source,
     tab: Tab,
     recorded: Option<Recorded>,
+    continuation: Option<Box<Continuation>>,
 }
 
 /// Where chunks come from.
-#[derive(Debug)]
 enum Source {
     Upstream(Box<Events>),
+    /// It broke off, and another is asked to go on.
+    Resuming(Asking, Break),
     /// All of them are there.
     Kept(VecDeque<Chunk>),
 }
 
-impl Source {
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Chunk, Break>>> {
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Upstream(events) => events.poll_chunk(cx),
-            Self::Kept(chunks) => Poll::Ready(chunks.pop_front().map(Ok)),
+            Self::Upstream(events) => f.debug_tuple("Upstream").field(events).finish(),
+            Self::Resuming(_, broke) => f.debug_tuple("Resuming").field(broke).finish(),
+            Self::Kept(chunks) => f.debug_tuple("Kept").field(&chunks.len()).finish(),
         }
     }
 }
@@ -111,8 +120,9 @@ impl Metered {
         provider: &str,
         metrics: &Metrics,
         recorded: Option<Recorded>,
+        continuation: Option<Box<Continuation>>,
     ) -> Self {
-        let live = Live { source: Source::Upstream(events), tab, recorded };
+        let live = Live { source: Source::Upstream(events), tab, recorded, continuation };
         Self::of(live, tails, planned, provider, metrics)
     }
 
@@ -124,7 +134,7 @@ impl Metered {
         planned: &Planned,
         metrics: &Metrics,
     ) -> Self {
-        let live = Live { source: Source::Kept(chunks), tab, recorded: None };
+        let live = Live { source: Source::Kept(chunks), tab, recorded: None, continuation: None };
         Self::of(live, tails, planned, "cache", metrics)
     }
 
@@ -143,30 +153,23 @@ impl Metered {
     /// The next piece; nothing after [`Piece::End`] or [`Piece::Broke`].
     pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
         let Some(live) = &mut self.live else { return Poll::Ready(None) };
-        let next = std::task::ready!(live.source.poll_chunk(cx));
+        let next = std::task::ready!(live.poll_chunk(cx, &self.pulse.metrics));
         if let Some(Ok(chunk)) = next {
-            // Of what is kept the hold covers all, and nothing can come beyond it.
-            live.tab.count(&chunk, matches!(live.source, Source::Upstream(_)));
-            if let Some(recorded) = &mut live.recorded {
-                recorded.note(&chunk);
-            }
             if !chunk.text_size.is_empty() {
                 self.pulse.beat();
             }
             return Poll::Ready(Some(Piece::Chunk(chunk)));
         }
-        let Some(Live { source, tab, recorded }) = self.live.take() else { return Poll::Ready(None) };
+        let Some(Live { source, tab, recorded, .. }) = self.live.take() else { return Poll::Ready(None) };
         Poll::Ready(Some(match next {
             Some(Err(broke)) => {
-                if matches!(broke.reason, BreakReason::Silent(_) | BreakReason::Slow(_)) {
-                    self.pulse.metrics.stream_stalls_total.with_label_values(&[&broke.provider]).inc();
-                }
                 drop(source);
                 Piece::Broke(broke, tab.close(Ending::BrokeOff))
             }
             _ => {
                 let bill = tab.close(Ending::Finished);
-                if let Some(recorded) = recorded {
+                // What two have said is given to nobody again: how much of it either counted is not known well enough.
+                if let Some(recorded) = recorded.filter(|_| bill.continued_by.is_none()) {
                     recorded.keep(&bill);
                 }
                 if let Source::Upstream(events) = source {
@@ -175,6 +178,65 @@ impl Metered {
                 Piece::End(bill)
             }
         }))
+    }
+}
+
+impl Live {
+    /// The next chunk, counted. Where an upstream breaks off, another is asked to go on, if its route has that; the
+    /// [`Break`] is told when nobody does.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>, metrics: &Metrics) -> Poll<Option<Result<Chunk, Break>>> {
+        loop {
+            match &mut self.source {
+                Source::Upstream(events) => match std::task::ready!(events.poll_chunk(cx)) {
+                    Some(Ok(chunk)) => return Poll::Ready(Some(Ok(self.counted(chunk)))),
+                    Some(Err(broke)) => {
+                        if matches!(broke.reason, BreakReason::Silent(_) | BreakReason::Slow(_)) {
+                            metrics.stream_stalls_total.with_label_values(&[&broke.provider]).inc();
+                        }
+                        self.tab.broke_off();
+                        let output = self.tab.output_so_far();
+                        let asking = self.continuation.as_mut().and_then(|it| it.resume(&broke, output));
+                        match asking {
+                            Some(asking) => self.source = Source::Resuming(asking, broke),
+                            None => return Poll::Ready(Some(Err(broke))),
+                        }
+                    }
+                    None => return Poll::Ready(None),
+                },
+                Source::Resuming(asking, broke) => {
+                    let answer = std::task::ready!(asking.as_mut().poll(cx)).ok();
+                    if let Some(continuation) = &mut self.continuation {
+                        continuation.resumed(answer.as_ref().map(|answer| &answer.target));
+                    }
+                    let Some(Answer { target, answered: Answered::Stream(events), busy, permit, .. }) =
+                        answer
+                    else {
+                        return Poll::Ready(Some(Err(broke.clone())));
+                    };
+                    self.tab.continued_by(&target, busy, permit);
+                    self.source = Source::Upstream(events);
+                }
+                Source::Kept(chunks) => {
+                    let chunk = chunks.pop_front();
+                    // Of what is kept the hold covers all, and nothing can come beyond it.
+                    if let Some(chunk) = &chunk {
+                        self.tab.count(chunk, false);
+                    }
+                    return Poll::Ready(chunk.map(Ok));
+                }
+            }
+        }
+    }
+
+    fn counted(&mut self, chunk: Chunk) -> Chunk {
+        self.tab.count(&chunk, true);
+        if let Some(recorded) = &mut self.recorded {
+            recorded.note(&chunk);
+        }
+        if let Some(continuation) = &mut self.continuation {
+            continuation.note(&chunk);
+        }
+        chunk
     }
 }
 
@@ -193,6 +255,10 @@ impl Drop for Metered {
         let Some(Live { source, mut tab, .. }) = self.live.take() else { return };
         match source {
             Source::Upstream(events) => self.tails.finish(events, tab),
+            // Whoever was asked to go on is hung up on; nothing of it was delivered.
+            Source::Resuming(..) => {
+                tab.close(Ending::HungUp);
+            }
             // The whole answer is there, read or not.
             Source::Kept(rest) => {
                 rest.iter().for_each(|chunk| tab.count(chunk, false));

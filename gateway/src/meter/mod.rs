@@ -3,6 +3,7 @@
 //! Knows who asks, for which model, at which rates ([`Planned`](crate::plan::Planned)). Speaks to a [`Till`], never to
 //! storage, and asks the cache before anybody upstream. Stands inside `plan` and outside `dispatch`, so that a second attempt never takes a second hold.
 
+mod continuation;
 mod error;
 mod family;
 mod layer;

@@ -78,4 +78,6 @@ pub struct Bill {
     pub raw: Option<Bytes>,
     /// What it came to.
     pub settled: Settled,
+    /// Who went on with an answer that had broken off; the last of them.
+    pub continued_by: Option<String>,
 }

@@ -17,7 +17,7 @@ use units::{RequestId, Timestamp, Tokens};
 
 use super::{
     HoldAsk, MeterError, MeterLayer, Metered, Refusal, Reply, ReplyBody, ReplyHead, Short, Tails,
-    metered::Recorded, short::clamped, stored::serve_stored, tab::Tab,
+    continuation::Continuation, metered::Recorded, short::clamped, stored::serve_stored, tab::Tab,
 };
 use crate::{
     cache::{CacheSaid, Recall},
@@ -38,7 +38,7 @@ pub struct Meter<S> {
 impl<S> Service<Planned> for Meter<S>
 where
     S: Service<Covered, Response = Answer, Error = DispatchError> + Clone + Send + 'static,
-    S::Future: Send,
+    S::Future: Send + 'static,
 {
     type Response = Reply;
     type Error = MeterError;
@@ -105,8 +105,8 @@ async fn serve<S>(
     gone: CancellationToken,
 ) -> Result<Reply, MeterError>
 where
-    S: Service<Covered, Response = Answer, Error = DispatchError> + Clone + Send,
-    S::Future: Send,
+    S: Service<Covered, Response = Answer, Error = DispatchError> + Clone + Send + 'static,
+    S::Future: Send + 'static,
 {
     let (mut rest, mut cheapest) = (std::mem::take(&mut planned.instead).into_iter(), None::<Short>);
     let mut is_counted = false;
@@ -174,8 +174,8 @@ async fn serve_one<S>(
     is_counted: bool,
 ) -> Result<Reply, MeterError>
 where
-    S: Service<Covered, Response = Answer, Error = DispatchError> + Send,
-    S::Future: Send,
+    S: Service<Covered, Response = Answer, Error = DispatchError> + Send + 'static,
+    S::Future: Send + 'static,
 {
     let recall = layer.cache.recall(&planned).await;
     let (said, place) = match recall {
@@ -252,6 +252,7 @@ where
     // An answer that was cut for money is none to whoever has more.
     let place = place.filter(|_| !clamped_for_money);
     let recording = place.map(|place| cache.record(place, planned.call.stream));
+    let continuation = Continuation::of(ready, &planned, &trail, &answer.target, &metrics);
     tab.served_by(&answer.target, answer.busy, answer.permit);
     metrics.overhead_seconds.with_label_values(&["total"]).observe(head.overhead.as_secs_f64());
     let body = match answer.answered {
@@ -273,6 +274,7 @@ where
             &provider,
             &metrics,
             Recorded::new(recording, &head),
+            continuation,
         ))),
     };
     Ok(Reply { head, body })

@@ -41,6 +41,8 @@ pub(super) struct Tab {
     busy: Option<Busy>,
     /// Nobody upstream was asked.
     from_cache: bool,
+    /// Who went on with the answer, where it broke off.
+    continued_by: Option<String>,
     metrics: Metrics,
 }
 
@@ -66,6 +68,7 @@ impl Tab {
             provider: "none".to_owned(),
             busy: None,
             from_cache: false,
+            continued_by: None,
             metrics,
         }
     }
@@ -82,6 +85,30 @@ impl Tab {
         (self.busy, self.upstream) = (busy, Some(permit));
         target.provider.id.clone_into(&mut self.provider);
         self.tally.speaks(Family::of(&target.upstream_model));
+    }
+
+    /// The upstream broke off. It is of no more use, whether another goes on with the answer or nobody does.
+    pub(super) fn broke_off(&mut self) {
+        self.trail.broke_off();
+        if let Some(busy) = self.busy.take() {
+            busy.broke_off();
+        }
+        if let Some(permit) = self.upstream.take() {
+            let used = self.tally.estimate(self.planned.call.input_estimate, self.output_covered);
+            permit.settle(used.total());
+        }
+    }
+
+    /// Another goes on with the answer.
+    pub(super) fn continued_by(&mut self, target: &Target, busy: Option<Busy>, permit: Permit) {
+        self.tally.continues();
+        self.served_by(target, busy, permit);
+        self.continued_by = Some(target.provider.id.clone());
+    }
+
+    /// What came so far, about.
+    pub(super) fn output_so_far(&self) -> Tokens {
+        self.tally.output_estimate()
     }
 
     /// The answer was kept from an earlier call.
@@ -125,11 +152,7 @@ impl Tab {
     }
 
     fn settle(&mut self, ending: Ending) -> Bill {
-        if let Some(busy) = self.busy.take()
-            && ending == Ending::BrokeOff
-        {
-            busy.broke_off();
-        }
+        self.busy = None;
         let planned = Arc::clone(&self.planned);
         let call = &planned.call;
         let sent = self.trail.was_sent();
@@ -158,6 +181,7 @@ impl Tab {
             estimated: verdict.estimated,
             raw: verdict.raw,
             settled,
+            continued_by: self.continued_by.clone(),
         };
         self.report(ending, &bill);
         bill

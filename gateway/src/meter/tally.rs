@@ -14,6 +14,20 @@ pub(super) struct Tally {
     text: TextSize,
     /// Whose vocabulary it is reckoned in.
     family: Family,
+    /// What came before it was continued by another.
+    before: Option<Before>,
+}
+
+/// What came of an answer before another went on with it.
+#[derive(Debug, Clone)]
+struct Before {
+    /// The prompt, where the first upstream counted it.
+    prompt: Option<Usage>,
+    /// The output of all parts before the present one.
+    output: Tokens,
+    reasoning: Tokens,
+    /// Whether nobody counted one of them.
+    reckoned: bool,
 }
 
 /// What is to be charged.
@@ -55,14 +69,42 @@ impl Tally {
         self.family
     }
 
+    /// Another goes on with the answer: what it counts is its own part, and the prompt that it was given is not the client's.
+    pub(super) fn continues(&mut self) {
+        let counted = self.counted().map(|(usage, _)| *usage);
+        let prompt = counted.or(self.prompt).filter(|prompt| prompt.prompt() != Tokens(0));
+        let output = counted.map_or_else(|| self.family.tokens(self.text), |usage| usage.output);
+        let reasoning = counted.map_or(Tokens(0), |usage| usage.reasoning);
+        let part = Before { prompt, output, reasoning, reckoned: counted.is_none() };
+        self.before = Some(match self.before.take() {
+            Some(first) => Before {
+                prompt: first.prompt,
+                output: first.output.saturating_plus(part.output),
+                reasoning: first.reasoning.saturating_plus(part.reasoning),
+                reckoned: first.reckoned || part.reckoned,
+            },
+            None => part,
+        });
+        (self.usage, self.prompt, self.text) = (None, None, TextSize::default());
+    }
+
+    /// What the present upstream counted. Zeros beside text are a placeholder, zeros beside nothing are a count.
+    fn counted(&self) -> Option<&(Usage, Bytes)> {
+        self.usage.as_ref().filter(|(usage, _)| self.text.is_empty() || usage.total() != Tokens(0))
+    }
+
     /// Output so far, reckoned from the text.
     pub(super) fn output_estimate(&self) -> Tokens {
-        self.family.tokens(self.text)
+        let before = self.before.as_ref().map_or(Tokens(0), |before| before.output);
+        before.saturating_plus(self.family.tokens(self.text))
     }
 
     /// Input and output so far, reckoned; the input is the upstream's own where it began with that.
     pub(super) fn estimate(&self, input: Tokens, output_max: Tokens) -> Usage {
-        let prompt = self.prompt.filter(|prompt| prompt.prompt() != Tokens(0));
+        let prompt = match &self.before {
+            Some(before) => before.prompt,
+            None => self.prompt.filter(|prompt| prompt.prompt() != Tokens(0)),
+        };
         let prompt = prompt.unwrap_or(Usage { input, ..Usage::default() });
         let output = self.output_estimate().min(output_max);
         Usage { output, reasoning: Tokens(0), ..prompt }
@@ -77,15 +119,17 @@ impl Tally {
         input: impl FnOnce() -> Tokens,
         output_max: Tokens,
     ) -> Verdict {
-        // Zeros beside text are a placeholder, zeros beside nothing are a count.
-        let counted =
-            self.usage.as_ref().filter(|(usage, _)| self.text.is_empty() || usage.total() != Tokens(0));
+        let counted = self.counted();
+        let has_text = !self.text.is_empty() || self.before.is_some();
         let produced = match ending {
             Ending::Failed => return Verdict { usage: None, estimated: false, raw: None },
             Ending::Finished => true,
-            Ending::BrokeOff => !self.text.is_empty(),
-            Ending::HungUp => !self.text.is_empty() || sent,
+            Ending::BrokeOff => has_text,
+            Ending::HungUp => has_text || sent,
         };
+        if let Some(before) = &self.before {
+            return self.of_all_parts(before, input, output_max);
+        }
         match counted {
             Some((usage, raw)) => Verdict { usage: Some(*usage), estimated: false, raw: Some(raw.clone()) },
             None if produced => {
@@ -93,6 +137,21 @@ impl Tally {
             }
             None => Verdict { usage: None, estimated: false, raw: None },
         }
+    }
+
+    /// The prompt once, as the client sent it, and the output of every part.
+    fn of_all_parts(&self, before: &Before, input: impl FnOnce() -> Tokens, output_max: Tokens) -> Verdict {
+        let counted = self.counted().map(|(usage, _)| usage);
+        let last = counted.map_or_else(|| self.family.tokens(self.text), |usage| usage.output);
+        let estimated = before.reckoned || before.prompt.is_none() || counted.is_none();
+        let all = before.output.saturating_plus(last);
+        let reasoning = counted.map_or(Tokens(0), |usage| usage.reasoning);
+        let usage = Usage {
+            output: if estimated { all.min(output_max) } else { all },
+            reasoning: before.reasoning.saturating_plus(reasoning),
+            ..before.prompt.unwrap_or_else(|| Usage { input: input(), ..Usage::default() })
+        };
+        Verdict { usage: Some(usage), estimated, raw: None }
     }
 }
 
@@ -124,6 +183,31 @@ mod tests {
         }
         let verdict = tally.verdict(ending, true, || Tokens(7), Tokens(100));
         (verdict.usage.map(|u| (u.input.0, u.output.0)), verdict.estimated)
+    }
+
+    #[test]
+    fn an_answer_in_parts_has_one_prompt_and_the_output_of_all_of_them() {
+        let parts = |first: &[Chunk], second: &[Chunk], ending| {
+            let mut tally = Tally::default();
+            for (part, chunks) in [first, second].iter().enumerate() {
+                if part > 0 {
+                    tally.continues();
+                }
+                chunks.iter().for_each(|chunk| assert!(tally.add(chunk)));
+            }
+            let verdict = tally.verdict(ending, true, || Tokens(7), Tokens(100));
+            let usage = verdict.usage.unwrap();
+            assert_eq!(verdict.raw, None, "nobody said this");
+            (usage.input.0, usage.output.0, verdict.estimated)
+        };
+        let text = || chunk(8, UsageSeen::Absent);
+        let running = chunk(8, counted(5, 3));
+        assert_eq!(parts(&[text()], &[text(), chunk(0, counted(40, 9))], Ending::Finished), (7, 11, true));
+        assert_eq!(parts(&[running], &[text(), chunk(0, counted(40, 9))], Ending::Finished), (5, 12, false));
+        assert_eq!(parts(&[text()], &[text()], Ending::HungUp), (7, 4, true));
+        assert_eq!(parts(&[text()], &[], Ending::BrokeOff), (7, 2, true));
+        let long = chunk(8_000, UsageSeen::Absent);
+        assert_eq!(parts(&[text()], &[long], Ending::BrokeOff), (7, 100, true), "within the hold");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
     cost::{OUTPUT_EXPECTED, cost},
     spoken::{Unspoken, spoken},
 };
-use crate::chat::{Call, Decision, Endpoint, Passed, Skipped, Spoken, Trail, Wishes};
+use crate::chat::{Call, Decision, Endpoint, Passed, Skipped, SoFar, Spoken, Trail, Wishes};
 
 /// An answer is not cut shorter than this for money: it would say nothing, and be paid for all the same.
 pub const CLAMPED_MIN: Tokens = Tokens(64);
@@ -50,6 +50,8 @@ pub struct Planned {
     pub output_cap: Option<Tokens>,
     /// The same call for other models that the caller allows, in the order in which they are tried.
     pub instead: Vec<Self>,
+    /// What was said already, where it is for the rest of an answer that broke off.
+    pub so_far: Option<Arc<SoFar>>,
 }
 
 impl Planned {
@@ -424,6 +426,7 @@ fn plan_one(
         skipped,
         output_cap,
         instead,
+        so_far: None,
         call,
     })
 }

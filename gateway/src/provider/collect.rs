@@ -8,7 +8,7 @@ use serde_json::{Map, Value, value::RawValue};
 
 use super::{Events, Whole, fault::Fault, whole::WHOLE_MAX_BYTES};
 use crate::{
-    chat::{AttemptResult, BreakReason, Chunk, TextSize, UsageSeen},
+    chat::{AttemptResult, Chunk, TextSize, UsageSeen},
     json,
 };
 
@@ -55,14 +55,7 @@ pub(super) async fn whole(mut events: Events) -> Result<Whole, Fault> {
         match poll_fn(|cx| events.poll_chunk(cx)).await {
             Some(Ok(chunk)) => collected.add(chunk)?,
             Some(Err(broke)) => {
-                let result = match broke.reason {
-                    BreakReason::Silent(_) | BreakReason::Slow(_) | BreakReason::TooLong(_) => {
-                        AttemptResult::TimedOut
-                    }
-                    BreakReason::Lost => AttemptResult::Unreachable,
-                    BreakReason::Reported(_) => AttemptResult::ServerError,
-                    BreakReason::Unreadable => AttemptResult::Malformed,
-                };
+                let result = broke.reason.result();
                 return Err(Fault::of(result, Some(200), broke.reason.to_string()));
             }
             None => return Ok(collected.into_whole()),

@@ -5,6 +5,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -36,6 +37,7 @@ const HELD_MAX_BYTES: usize = 256 * 1024;
 /// The chunks of a streamed answer, checked one by one.
 pub struct Events {
     provider: String,
+    quirks: Arc<Quirks>,
     body: Incoming,
     scanner: Scanner,
     ear: Box<dyn Ear>,
@@ -120,6 +122,7 @@ impl Events {
         let now = Instant::now();
         Self {
             provider: provider.id.clone(),
+            quirks: Arc::clone(&provider.quirks),
             body,
             scanner: Scanner::default(),
             ear,
@@ -231,7 +234,10 @@ impl Events {
                         return Poll::Ready(None);
                     }
                     Heard::Done => return self.broke(BreakReason::Lost),
-                    Heard::Error(said) => return self.broke(BreakReason::Reported(said.message)),
+                    Heard::Error(said) => {
+                        let result = Fault::result_of(&said, &self.quirks);
+                        return self.broke(BreakReason::Reported { message: said.message, result });
+                    }
                     Heard::Unreadable => return self.broke(BreakReason::Unreadable),
                 }
             }

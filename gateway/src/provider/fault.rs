@@ -9,7 +9,10 @@ use units::Clock;
 use router_config::{ErrorClass, FailureClass, Quirks};
 
 use super::{Allowances, retry_after};
-use crate::chat::{AttemptResult, Inexpressible};
+use crate::{
+    chat::{AttemptResult, Inexpressible},
+    plan::failure_class,
+};
 
 /// An upstream's words are cut to this many characters before a client sees them.
 const MESSAGE_MAX: usize = 2_000;
@@ -60,20 +63,13 @@ impl Fault {
     /// How a route speaks of it; `None` where the request itself is at fault, as every target would find.
     pub fn class(&self) -> Option<FailureClass> {
         match (self.result, &self.refused) {
-            (AttemptResult::RateLimited, _) => Some(FailureClass::RateLimited),
-            (AttemptResult::AuthFailed, _) => Some(FailureClass::AuthFailed),
-            (AttemptResult::OutOfFunds, _) => Some(FailureClass::OutOfFunds),
-            (AttemptResult::ServerError, _) => Some(FailureClass::ServerError),
-            (AttemptResult::Unreachable, _) => Some(FailureClass::Unreachable),
-            (AttemptResult::TimedOut, _) => Some(FailureClass::TimedOut),
-            (AttemptResult::Malformed, _) => Some(FailureClass::Malformed),
             (AttemptResult::Refused, None) => Some(FailureClass::ModelMissing),
             (AttemptResult::Refused, Some(refused)) => match refused.code.as_deref() {
                 Some("content_filter") => Some(FailureClass::ContentFilter),
                 Some("context_length_exceeded") => Some(FailureClass::ContextWindow),
                 _ => None,
             },
-            (AttemptResult::Ok | AttemptResult::Outpaced, _) => None,
+            (result, _) => failure_class(result),
         }
     }
 
@@ -114,6 +110,11 @@ impl Fault {
     pub(super) fn inside(headers: &HeaderMap, said: Said, quirks: &Quirks, clock: &dyn Clock) -> Self {
         let status = said.implied_status();
         Self { status: Some(200), ..Self::from_said(status, headers, said, quirks, clock) }
+    }
+
+    /// How an attempt went that ended with this error.
+    pub(super) fn result_of(said: &Said, quirks: &Quirks) -> AttemptResult {
+        judge(said.implied_status(), said, quirks).0
     }
 
     fn from_said(status: u16, headers: &HeaderMap, said: Said, quirks: &Quirks, clock: &dyn Clock) -> Self {

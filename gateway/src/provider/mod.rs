@@ -19,6 +19,7 @@ mod messages;
 mod repair;
 mod request;
 mod responses;
+mod rest;
 mod retry_after;
 mod sse;
 mod upstream;

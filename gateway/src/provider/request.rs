@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use router_config::{ForcedToolChoice, Quirks};
+use router_config::{ForcedToolChoice, Prefill, Quirks};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use units::Tokens;
@@ -26,6 +26,17 @@ pub(super) struct Reader<'a> {
     pub(super) cap: Option<Tokens>,
     /// Whether a `thinking` in it is Anthropic's, of a client of Messages, and not the upstream's own member.
     pub(super) anthropic_thinking: bool,
+    /// The beginning of the answer, where another has said it.
+    pub(super) begun: Option<Begun<'a>>,
+}
+
+/// An answer that was begun elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begun<'a> {
+    /// How the model is told.
+    pub(super) prefill: &'a Prefill,
+    /// What was said.
+    pub(super) text: &'a str,
 }
 
 /// A body, and which of the client's wishes it says otherwise.
@@ -42,7 +53,7 @@ pub(super) struct Written {
 /// # Errors
 /// [`Inexpressible`], if the client wants something that this upstream does not do.
 pub(super) fn chat(form: &Form, reader: Reader<'_>) -> Result<Written, Inexpressible> {
-    let Reader { model, quirks, stream, cap, anthropic_thinking } = reader;
+    let Reader { model, quirks, stream, cap, anthropic_thinking, begun } = reader;
     within_bounds(form, quirks)?;
     let given = |name: &str| form.members.iter().any(|m| &*m.name == name && form.raw(m) != b"null");
     let thinking_off = form.member("thinking").is_some_and(|m| is_disabled(form.raw(m)));
@@ -51,7 +62,9 @@ pub(super) fn chat(form: &Form, reader: Reader<'_>) -> Result<Written, Inexpress
     let schema =
         schema.filter(|raw| !quirks.json_schema && is_of_type(raw, "json_schema")).and_then(schema_of);
     let mut adjusted = Vec::new();
-    let not_to_think = quirks.tells_not_to_think(model).filter(|_| thinking_off && anthropic_thinking);
+    // Whoever goes on with a text is not to begin with thoughts.
+    let not_to_think =
+        quirks.tells_not_to_think(model).filter(|_| begun.is_some() || (thinking_off && anthropic_thinking));
     if thinking_off && anthropic_thinking && not_to_think.is_none() {
         adjusted.push("thinking");
     }
@@ -69,7 +82,7 @@ pub(super) fn chat(form: &Form, reader: Reader<'_>) -> Result<Written, Inexpress
         let nothing = raw == b"null" || (name == "tools" && raw == b"[]");
         // How much thought goes into what is not thought about has no meaning, and some would take it for a wish to think.
         let said_otherwise = match name {
-            "thinking" => anthropic_thinking,
+            "thinking" => anthropic_thinking || (begun.is_some() && not_to_think.is_some()),
             "reasoning_effort" => not_to_think.is_some(),
             _ => false,
         };
@@ -83,9 +96,10 @@ pub(super) fn chat(form: &Form, reader: Reader<'_>) -> Result<Written, Inexpress
                 streams = true;
                 out.raw("stream", if stream { b"true" } else { b"false" })
             }
-            "messages" => match schema {
-                Some(schema) => out.raw("messages", &with_schema(&edited(raw, edits), schema)),
-                None => out.raw("messages", &edited(raw, edits)),
+            "messages" => match (schema, begun) {
+                (Some(schema), _) => out.raw("messages", &with_schema(&edited(raw, edits), schema)),
+                (None, Some(begun)) => out.raw("messages", &with_beginning(&edited(raw, edits), begun)),
+                (None, None) => out.raw("messages", &edited(raw, edits)),
             },
             "tools" if !quirks.tool_strict => out.raw("tools", &without_strict(raw)),
             "tool_choice" => {
@@ -115,6 +129,9 @@ pub(super) fn chat(form: &Form, reader: Reader<'_>) -> Result<Written, Inexpress
         if ours || form.member(name).is_none() {
             out.raw(name, value.to_string().as_bytes());
         }
+    }
+    for (name, value) in begun.into_iter().flat_map(|begun| &begun.prefill.body) {
+        out.raw(name, value.to_string().as_bytes());
     }
     if let Some(cap) = cap {
         out.count(&quirks.output_max, cap.0);
@@ -151,6 +168,20 @@ fn with_schema(messages: &[u8], schema: &str) -> Vec<u8> {
         out.push(b',');
     }
     out.extend_from_slice(rest);
+    out
+}
+
+/// The messages, and last what was said of the answer.
+fn with_beginning(messages: &[u8], begun: Begun<'_>) -> Vec<u8> {
+    let mut last = ObjectWriter::new(begun.text.len() + 64);
+    last.text("role", "assistant").text("content", begun.text);
+    for (name, value) in &begun.prefill.message {
+        last.raw(name, value.to_string().as_bytes());
+    }
+    let mut out = messages.trim_ascii_end().strip_suffix(b"]").unwrap_or(messages).to_vec();
+    out.push(b',');
+    out.extend_from_slice(&last.finish());
+    out.push(b']');
     out
 }
 
@@ -256,9 +287,11 @@ mod tests {
     fn sent(text: &str, kind: &str, cap: Option<u64>) -> String {
         let wanted = read(&Bytes::copy_from_slice(text.as_bytes())).unwrap();
         let (quirks, stream, cap) = (&quirks(kind), wanted.stream, cap.map(Tokens));
-        let sent =
-            chat(&wanted.native, Reader { model: "up", quirks, stream, cap, anthropic_thinking: false })
-                .unwrap();
+        let sent = chat(
+            &wanted.native,
+            Reader { model: "up", quirks, stream, cap, anthropic_thinking: false, begun: None },
+        )
+        .unwrap();
         String::from_utf8(sent.body.to_vec()).unwrap()
     }
 
@@ -312,7 +345,14 @@ mod tests {
         let refused = |text: &str, kind: &str| {
             let wanted = read(&Bytes::copy_from_slice(text.as_bytes())).unwrap();
             let quirks = &quirks(kind);
-            let reader = Reader { model: "up", quirks, stream: false, cap: None, anthropic_thinking: false };
+            let reader = Reader {
+                model: "up",
+                quirks,
+                stream: false,
+                cap: None,
+                anthropic_thinking: false,
+                begun: None,
+            };
             chat(&wanted.native, reader).map(|written| written.adjusted).map_err(|what| what.param)
         };
         let with = |rest: &str| format!(r#"{{"model":"m","messages":[1],{rest}}}"#);
@@ -340,9 +380,11 @@ mod tests {
                 panic!("no chat")
             };
             let quirks = &quirks(kind);
-            let written =
-                chat(&form, Reader { model, quirks, stream: false, cap: None, anthropic_thinking: true })
-                    .unwrap();
+            let written = chat(
+                &form,
+                Reader { model, quirks, stream: false, cap: None, anthropic_thinking: true, begun: None },
+            )
+            .unwrap();
             let body: serde_json::Value = serde_json::from_slice(&written.body).unwrap();
             let mut members = body.as_object().unwrap().clone();
             for known in ["model", "messages", "max_tokens", "max_completion_tokens"] {

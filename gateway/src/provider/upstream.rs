@@ -204,7 +204,7 @@ impl Upstream {
         trail: &Trail,
         deadline: Instant,
     ) -> Result<Reply, Fault> {
-        let Asked { path, headers, body, stream, adjusted, mut ear } = wire::ask(planned, candidate)?;
+        let Asked { url, headers, body, stream, adjusted, mut ear } = wire::ask(planned, candidate)?;
         let begun = Instant::now();
         let ends = deadline.min(begun + self.provider.total_max);
         let first = if stream { ends.min(begun + self.provider.first_byte_max) } else { ends };
@@ -212,7 +212,7 @@ impl Upstream {
             let ms = begun.elapsed().as_millis();
             Fault::of(AttemptResult::TimedOut, None, format!("nothing came within {ms} ms"))
         };
-        let head = self.head(&path, key, stream, headers, planned.call.hops)?;
+        let head = self.head(&url, key, stream, headers, planned.call.hops)?;
         let sending = self.client.send(head, body, trail);
         let answer = timeout_at(first, sending).await.map_err(|_| silent())??;
         if answer.status() != http::StatusCode::OK {
@@ -257,7 +257,7 @@ impl Upstream {
     /// # Errors
     /// [`Fault`], as for a call.
     pub async fn models(&self, key: usize) -> Result<Bytes, Fault> {
-        self.get("/models", key).await
+        self.get(&wire::url(&self.provider, "/models"), key).await
     }
 
     /// Asks for the balance of our account, with the key at that place. Its path stands beside the API's version, so that it
@@ -268,11 +268,12 @@ impl Upstream {
     pub async fn balance(&self, key: usize) -> Result<Bytes, Fault> {
         let path = self.quirks().balance_path.as_deref();
         let unknown = || Fault::of(AttemptResult::Malformed, None, "it does not tell the balance");
-        self.get(path.ok_or_else(unknown)?, key).await
+        let url = wire::url_beside_version(&self.provider, path.ok_or_else(unknown)?);
+        self.get(&url, key).await
     }
 
-    async fn get(&self, path: &str, key: usize) -> Result<Bytes, Fault> {
-        let mut head = self.head(path, key, false, HeaderMap::new(), 0)?;
+    async fn get(&self, url: &str, key: usize) -> Result<Bytes, Fault> {
+        let mut head = self.head(url, key, false, HeaderMap::new(), 0)?;
         *head.method_mut() = http::Method::GET;
         head.headers_mut().remove(header::CONTENT_TYPE);
         let asking = async {
@@ -288,19 +289,14 @@ impl Upstream {
 
     fn head(
         &self,
-        path: &str,
+        url: &str,
         key: usize,
         stream: bool,
         own: HeaderMap,
         hops: u32,
     ) -> Result<Request<()>, Fault> {
-        let base = match self.quirks().balance_path.as_deref() {
-            Some(balance) if balance == path => self.provider.base_url.trim_end_matches("/v1"),
-            _ => &self.provider.base_url,
-        };
-        let url = format!("{base}{path}");
         let uri = url.parse().map_err(|_| {
-            let message = format!("`{path}` makes no URL with the provider's base_url");
+            let message = format!("`{url}` is no URL");
             Fault::of(AttemptResult::Unreachable, None, message)
         })?;
         let mut head = Request::new(());

@@ -1,8 +1,10 @@
 //! A call in an upstream's words: where it goes, what is sent, and who listens to the answer.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::HeaderMap;
-use router_config::{Provider, Wire};
+use router_config::{Provider, Target, Wire};
 use units::RequestId;
 
 use super::{
@@ -11,8 +13,9 @@ use super::{
     ear::Ear,
     embeddings::{self, EmbeddingsEar},
     fault::Fault,
-    request::{self, Reader, Written},
+    request::{self, Begun, Reader, Written},
     responses::{self, ResponsesEar},
+    rest::RestEar,
 };
 use crate::{
     chat::{AttemptResult, Call, Endpoint, Spoken},
@@ -21,8 +24,8 @@ use crate::{
 
 /// What is put to an upstream.
 pub(super) struct Asked {
-    /// Appended to the provider's base URL.
-    pub(super) path: String,
+    /// Where it goes.
+    pub(super) url: String,
     /// Headers beside the provider's own, which count before those.
     pub(super) headers: HeaderMap,
     /// One JSON object.
@@ -49,7 +52,7 @@ pub(super) fn ask(planned: &Planned, candidate: &Candidate) -> Result<Asked, Fau
             let Written { body, adjusted } =
                 responses::body(&call.native, model, &provider.quirks, planned.output_cap);
             Ok(Asked {
-                path: offered(provider.quirks.responses_path.as_deref(), model, call)?,
+                url: offered(provider, provider.quirks.responses_path.as_deref(), model, call)?,
                 headers: HeaderMap::new(),
                 body,
                 stream: call.stream,
@@ -60,7 +63,12 @@ pub(super) fn ask(planned: &Planned, candidate: &Candidate) -> Result<Asked, Fau
         (Spoken::Native, Endpoint::Embeddings, Wire::Openai) => {
             let (form, target) = (&call.native, &candidate.target);
             Ok(Asked {
-                path: offered(provider.quirks.embeddings_path.as_deref(), &target.upstream_model, call)?,
+                url: offered(
+                    provider,
+                    provider.quirks.embeddings_path.as_deref(),
+                    &target.upstream_model,
+                    call,
+                )?,
                 headers: HeaderMap::new(),
                 body: embeddings::body(form, &target.upstream_model, &provider.quirks),
                 stream: false,
@@ -82,28 +90,36 @@ fn chat(planned: &Planned, candidate: &Candidate) -> Result<Asked, Fault> {
     let model = target.upstream_model.as_str();
     let stream = call.stream || quirks.streams_only(model);
     let anthropic_thinking = call.endpoint == Endpoint::Messages;
-    let reader = Reader { model, quirks, stream, cap: planned.output_cap, anthropic_thinking };
+    let so_far = planned.so_far.as_ref();
+    let begun = so_far.and_then(|so_far| Some(Begun { prefill: target.prefill()?, text: &so_far.text }));
+    let reader = Reader { model, quirks, stream, cap: planned.output_cap, anthropic_thinking, begun };
     let Written { body, adjusted } =
         request::chat(form, reader).map_err(|what| Fault::inexpressible(&what))?;
-    Ok(Asked {
-        path: path(&quirks.chat_path, model),
-        headers: HeaderMap::new(),
-        body,
-        stream,
-        adjusted,
-        ear: Box::new(ChatEar::new(quirks)),
-    })
+    let beside = begun.and_then(|begun| begun.prefill.path.as_deref());
+    let url = match beside {
+        Some(beside) => url_beside_version(&target.provider, &path(beside, model)),
+        None => url(&target.provider, &path(&quirks.chat_path, model)),
+    };
+    let ear = ChatEar::new(quirks);
+    let ear: Box<dyn Ear> = match (so_far, begun) {
+        (Some(so_far), Some(begun)) => {
+            Box::new(RestEar::new(ear, Arc::clone(so_far), begun.prefill.repeated))
+        }
+        _ => Box::new(ear),
+    };
+    Ok(Asked { url, headers: HeaderMap::new(), body, stream, adjusted, ear })
 }
 
 fn completions(planned: &Planned, candidate: &Candidate) -> Result<Asked, Fault> {
     let (call, target) = (&planned.call, &candidate.target);
     let quirks = &target.provider.quirks;
     let (model, stream) = (target.upstream_model.as_str(), call.stream);
-    let reader = Reader { model, quirks, stream, cap: planned.output_cap, anthropic_thinking: false };
+    let reader =
+        Reader { model, quirks, stream, cap: planned.output_cap, anthropic_thinking: false, begun: None };
     let Written { body, adjusted } =
         request::chat(&call.native, reader).map_err(|what| Fault::inexpressible(&what))?;
     Ok(Asked {
-        path: offered(quirks.completions_path.as_deref(), model, call)?,
+        url: offered(&target.provider, quirks.completions_path.as_deref(), model, call)?,
         headers: HeaderMap::new(),
         body,
         stream,
@@ -116,7 +132,7 @@ fn completions(planned: &Planned, candidate: &Candidate) -> Result<Asked, Fault>
 fn messages(planned: &Planned, candidate: &Candidate) -> Result<Asked, Fault> {
     let (call, target) = (&planned.call, &candidate.target);
     Ok(Asked {
-        path: offered(target.provider.quirks.messages_path.as_deref(), &target.upstream_model, call)?,
+        url: messages_url(target, call)?,
         headers: call.forward.clone(),
         body: anthropic::native(&call.native, &target.upstream_model, planned.output_cap),
         stream: call.stream,
@@ -135,7 +151,7 @@ fn chat_as_messages(planned: &Planned, candidate: &Candidate) -> Result<Asked, F
     let written = anthropic::request(form, &target.upstream_model, call.stream, output_max, able);
     let Written { body, adjusted } = written.map_err(|what| Fault::inexpressible(&what))?;
     Ok(Asked {
-        path: offered(target.provider.quirks.messages_path.as_deref(), &target.upstream_model, call)?,
+        url: messages_url(target, call)?,
         headers: HeaderMap::new(),
         body,
         stream: call.stream,
@@ -150,15 +166,35 @@ fn created(id: &RequestId) -> u64 {
     millis / 1_000
 }
 
-fn offered(template: Option<&str>, upstream_model: &str, call: &Call) -> Result<String, Fault> {
+fn messages_url(target: &Target, call: &Call) -> Result<String, Fault> {
+    let template = target.provider.quirks.messages_path.as_deref();
+    offered(&target.provider, template, &target.upstream_model, call)
+}
+
+fn offered(
+    provider: &Provider,
+    template: Option<&str>,
+    upstream_model: &str,
+    call: &Call,
+) -> Result<String, Fault> {
     let template = template.ok_or_else(|| {
         let message = format!("the provider has no {}", call.endpoint.plural());
         Fault::of(AttemptResult::Malformed, None, message)
     })?;
-    Ok(path(template, upstream_model))
+    Ok(url(provider, &path(template, upstream_model)))
 }
 
 /// A path with the model put in where it says so.
 fn path(template: &str, upstream_model: &str) -> String {
     template.replace("{model}", upstream_model)
+}
+
+/// A path of a provider's API.
+pub(super) fn url(provider: &Provider, path: &str) -> String {
+    format!("{}{path}", provider.base_url)
+}
+
+/// A path beside the API's version, so that it does not matter whether the `base_url` has one.
+pub(super) fn url_beside_version(provider: &Provider, path: &str) -> String {
+    format!("{}{path}", provider.base_url.trim_end_matches("/v1"))
 }

@@ -33,6 +33,7 @@ pub struct Families {
     pub inter_token_seconds: HistogramVec,
     pub stream_aborts_total: IntCounterVec,
     pub stream_stalls_total: IntCounterVec,
+    pub stream_continuations_total: IntCounterVec,
     pub upstream_attempts_total: IntCounterVec,
     pub upstream_duration_seconds: HistogramVec,
     pub upstream_alarms_total: IntCounterVec,
@@ -144,6 +145,11 @@ impl Metrics {
                 "tollgate_stream_stalls_total",
                 "Streams given up because nothing came any more.",
                 &["provider"],
+            )?,
+            stream_continuations_total: make.counter(
+                "tollgate_stream_continuations_total",
+                "Streams that broke off and were to be continued, by who broke off and who went on (none if nobody did).",
+                &["model", "from", "to"],
             )?,
             upstream_attempts_total: make.counter(
                 "tollgate_upstream_attempts_total",

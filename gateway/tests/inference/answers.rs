@@ -165,7 +165,22 @@ async fn a_hold_that_cannot_be_written_cancels_the_call() {
 }
 
 #[tokio::test]
-async fn a_long_stream_extends_its_hold_and_is_not_cut() {
+async fn lesson_18_a_hold_is_the_prompt_and_what_may_be_said_and_not_what_the_model_could() {
+    let world = World::open().await;
+    for (said, output) in
+        [("", 4_096), (r#","max_tokens":64000"#, 64_000), (r#","max_completion_tokens":9"#, 9)]
+    {
+        world.upstream().will(answer(200, whole("hi", "")));
+        assert_eq!(world.chat(body(said)).await.status, 200);
+        let books = world.till.books.lock().unwrap();
+        let ask = books.asks.last().unwrap();
+        assert_eq!(ask.output_bound.0, output, "{said}");
+        assert!(ask.input_bound.0 < 200, "a prompt of a few words: {:?}", ask.input_bound);
+    }
+}
+
+#[tokio::test]
+async fn lesson_18_a_long_stream_extends_its_hold_and_is_not_cut() {
     let world = World::open().await;
     let long = chunk(&"x".repeat(1_000));
     let mut texts = vec![long.as_str(); 5];

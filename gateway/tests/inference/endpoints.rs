@@ -170,7 +170,7 @@ async fn a_chat_model_completes_a_prompt() {
 
 /// A stream that nothing comes of for a while is kept alive, and what goes wrong then is said in it.
 #[tokio::test]
-async fn a_stream_that_is_late_is_begun_with_comments() {
+async fn lesson_25_a_stream_that_is_late_is_begun_with_comments() {
     let setup = || Setup { keep_alive: Duration::from_millis(20), ..Setup::default() };
     let world = World::with(setup()).await;
     world.upstream().will(stream(vec![

@@ -170,7 +170,7 @@ async fn when_all_fail_the_client_learns_whether_to_try_again() {
 }
 
 #[tokio::test]
-async fn a_cut_stream_ends_in_an_honest_error_and_not_in_done() {
+async fn lesson_23_a_cut_stream_ends_in_an_honest_error_and_not_in_done() {
     let bytes = |text: &str| Piece::Bytes(format!("data: {text}\n\n").into());
     let cuts = [
         stream(vec![bytes(&chunk("abcdefgh")), Piece::Cut]),

@@ -243,7 +243,7 @@ async fn one_failure_puts_nobody_out_of_use() {
 }
 
 #[tokio::test]
-async fn an_account_of_ours_that_is_empty_is_never_told_as_the_customers() {
+async fn lesson_27_an_account_of_ours_that_is_empty_is_never_told_as_the_customers() {
     for (status, said) in [
         (
             402,

@@ -3,6 +3,7 @@
 mod answers;
 mod cache;
 mod caps;
+mod continuation;
 mod endings;
 mod endpoints;
 mod failures;

@@ -289,6 +289,7 @@ impl World {
             fail_over_on: FailureClass::unless_said(),
             total_max: Duration::from_secs(60),
             hedge: None,
+            continue_streams: false,
             downgrade_to: Vec::new(),
             charged_as: ChargedAs::default(),
             cost_percent_max: None,

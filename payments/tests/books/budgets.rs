@@ -143,7 +143,7 @@ fn call(world: &World, account: AccountId, key: KeyId, input: u64) -> HoldReques
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_thousand_calls_at_once_never_pass_a_budget_and_none_that_was_admitted_is_refused() {
+async fn lesson_16_a_thousand_calls_at_once_never_pass_a_budget_and_none_that_was_admitted_is_refused() {
     let world = Arc::new(World::new());
     let account = world.account().await;
     world.pay(account, 100_000).await;

@@ -37,7 +37,7 @@ fn settle_all(holds: Vec<OpenHold>, ids: &[units::RequestId], account: AccountId
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_thousand_calls_at_once_are_never_admitted_beyond_the_balance() {
+async fn lesson_16_a_thousand_calls_at_once_are_never_admitted_beyond_the_balance() {
     let world = Arc::new(World::new());
     let account = world.account().await;
     world.pay(account, 100).await;

@@ -226,12 +226,16 @@ fn peculiarities(path: &KeyPath, quirks: &Quirks, problems: &mut Problems) {
         ("messages_path", quirks.messages_path.as_ref()),
         ("balance_path", quirks.balance_path.as_ref()),
     ];
-    for (key, text) in paths.into_iter().filter_map(|(key, text)| Some((key, text?))) {
+    let paths = paths.into_iter().filter_map(|(key, text)| Some((path.key(key), text?)));
+    let prefills = quirks.prefill.iter().filter_map(|(pattern, prefill)| {
+        Some((path.key("prefill").key(pattern).key("path"), prefill.path.as_ref()?))
+    });
+    for (at, text) in paths.chain(prefills) {
         let filled = text.replace("{model}", "m");
         let plain = filled.bytes().all(|b| b.is_ascii_graphic() && !b"{}#\\\"<>^`|".contains(&b));
         if !text.starts_with('/') || !plain {
             let what = "a path begins with `/` and holds no spaces; only `{model}` is filled in";
-            problems.add(path.key(key), what);
+            problems.add(at, what);
         }
     }
     for (name, value) in &quirks.headers {

@@ -68,6 +68,7 @@ pub(super) struct Served {
     fail_over_on: BTreeSet<FailureClass>,
     total_max: Duration,
     hedge: Option<Hedge>,
+    continue_streams: bool,
     downgrade_to: Vec<String>,
     charged_as: ChargedAs,
     cost_percent_max: Option<u32>,
@@ -88,6 +89,7 @@ impl Served {
             fail_over_on: self.fail_over_on.clone(),
             total_max: self.total_max,
             hedge: self.hedge,
+            continue_streams: self.continue_streams,
             downgrade_to: self.downgrade_to.clone(),
             charged_as: self.charged_as,
             cost_percent_max: self.cost_percent_max,
@@ -133,6 +135,14 @@ impl Tables<'_> {
         let when = raw.when.check(&path.key("when"), problems);
         let cache = raw.cache.as_ref().and_then(|cache| cache.check(&path.key("cache"), problems));
         let targets = self.targets(&path.key("targets"), raw, problems);
+        if raw.continue_streams
+            && !targets.is_empty()
+            && !targets.iter().any(|target| target.prefill().is_some())
+        {
+            let what = "none of the route's targets can be given the beginning of an answer";
+            let help = "leave it out, or write `quirks.prefill` of a provider that can";
+            problems.add_with_help(path.key("continue_streams"), what, help);
+        }
         let facts = targets.first().and_then(|target| target.facts.as_deref());
         let output_max = model.and_then(|model| model::output_max(model, facts)).unwrap_or(u64::MAX);
         if let Some(hold) = raw.hold_output_tokens
@@ -163,6 +173,7 @@ impl Tables<'_> {
                 .map_or_else(FailureClass::unless_said, |classes| classes.iter().copied().collect()),
             total_max: Duration::from_millis(raw.total_ms_max),
             hedge,
+            continue_streams: raw.continue_streams,
             downgrade_to: raw.downgrade_to.clone(),
             charged_as: raw.charged_as,
             cost_percent_max: raw.cost_percent_max,

@@ -731,6 +731,27 @@ fn a_hedge_needs_a_second_target_a_cap_and_known_costs() {
 }
 
 #[test]
+fn streams_are_continued_where_somebody_can_be_given_the_beginning_of_an_answer() {
+    let table = read(&format!("{GOOD}continue_streams = true\n")).unwrap();
+    let route = &table.routes["deepseek-v4-pro"].0[0];
+    assert!(route.continue_streams);
+    let paths = route.targets.iter().map(|target| Some(target.prefill()?.path.clone()));
+    assert_eq!(paths.collect::<Vec<_>>(), [Some(Some("/beta/chat/completions".to_owned())), None]);
+    refused(
+        r#"targets = ["deepseek/deepseek-v4-pro", "house/deepseek-ai/DeepSeek-V4-Pro"]"#,
+        "targets = [\"house/deepseek-ai/DeepSeek-V4-Pro\"]\ncontinue_streams = true",
+        "routes[0].continue_streams: none of the route's targets can be given the beginning of an answer — leave it out, or \
+         write `quirks.prefill` of a provider that can",
+    );
+    let house = "kind = \"openai-compatible\"\n";
+    refused(
+        house,
+        &format!("{house}quirks.prefill = {{ \"*\" = {{ path = \"beta\" }} }}\n"),
+        "providers[1].quirks.prefill.\"*\".path: a path begins with `/` and holds no spaces; only `{model}` is filled in",
+    );
+}
+
+#[test]
 fn a_balance_is_watched_where_it_is_told() {
     let alert =
         |amount: &str| GOOD.replacen("api_key =", &format!("balance_alert = \"{amount}\"\napi_key ="), 1);

@@ -100,12 +100,22 @@ impl Answer {
         }
     }
 
-    /// Answers `ask`. `thinks`: with reasoning in front; `tool_id` makes ids as the provider writes them.
-    pub(super) fn compose(seed: u64, ask: &Ask, thinks: bool, tool_id: fn(&mut Dice) -> String) -> Self {
+    /// Answers `ask`. `thinks`: with reasoning in front; `repeats`: what was begun already is said again; `tool_id` makes ids
+    /// as the provider writes them.
+    pub(super) fn compose(
+        seed: u64,
+        ask: &Ask,
+        thinks: bool,
+        repeats: bool,
+        tool_id: fn(&mut Dice) -> String,
+    ) -> Self {
         let choices = (0..ask.choices)
             .map(|index| {
                 let mut dice = Dice::of(seed.wrapping_add(index as u64), &ask.text);
                 let mut choice = choose(ask, thinks, tool_id, &mut dice);
+                if let Some(begun) = &ask.begun {
+                    go_on(&mut choice, begun, repeats);
+                }
                 stop(&mut choice, &ask.stops);
                 shorten(&mut choice, ask.tokens_max);
                 choice
@@ -139,6 +149,14 @@ fn choose(ask: &Ask, thinks: bool, tool_id: fn(&mut Dice) -> String, dice: &mut 
         Format::Schema(schema) => fill(schema, &echo).to_string(),
     };
     Choice { reasoning, words: tokens(&text), calls: Vec::new(), finish: "stop".into(), stopped_by: None }
+}
+
+/// Goes on where the answer was left. A text that it would not have begun so is taken for one of its own.
+fn go_on(choice: &mut Choice, begun: &str, repeats: bool) {
+    let text = choice.text();
+    let rest = text.strip_prefix(begun).unwrap_or(&text);
+    choice.reasoning.clear();
+    choice.words = if repeats { tokens(&format!("{begun}{rest}")) } else { tokens(rest) };
 }
 
 /// The first JSON schema of an object that a text quotes.
@@ -254,6 +272,24 @@ mod tests {
         let text = "Hello，你好！👋 a rather-long incomprehensibilities word  two blanks\nend";
         assert_eq!(tokens(text).concat(), text);
         assert_eq!(tokens("one two 三"), ["one", " two", " ", "三"]);
+    }
+
+    #[test]
+    fn an_answer_goes_on_where_it_was_left() {
+        let whole = || Choice {
+            reasoning: tokens("hm"),
+            words: tokens("one two"),
+            calls: Vec::new(),
+            finish: "stop".into(),
+            stopped_by: None,
+        };
+        for (begun, repeats, said) in
+            [("one", false, " two"), ("one", true, "one two"), ("zero", false, "one two")]
+        {
+            let mut choice = whole();
+            go_on(&mut choice, begun, repeats);
+            assert_eq!((choice.text().as_str(), choice.reasoning.len()), (said, 0), "{begun}");
+        }
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub(super) struct Ask {
     pub(super) format: Format,
     /// Thinking switched on or off by the request; `None` leaves it to the model.
     pub(super) thinking: Option<bool>,
+    /// The beginning of the answer, where the request has it: the last message, marked `prefix` or `partial`.
+    pub(super) begun: Option<String>,
     /// What was asked, in full, for what only one wire knows.
     pub(super) body: Map<String, Value>,
 }
@@ -104,6 +106,7 @@ impl Ask {
             parallel: true,
             format: Format::Text,
             thinking: None,
+            begun: None,
             body: body.clone(),
         };
         let mut bytes = 0;
@@ -131,6 +134,14 @@ impl Ask {
         body.get("model").and_then(Value::as_str).ok_or_else(model_first)?;
         let messages =
             messages.ok_or_else(|| bad("messages", "'messages' must be a list that is not empty"))?;
+        let (begun, messages) = match messages.split_last() {
+            Some((last, before))
+                if last["role"] == "assistant" && (last["prefix"] == true || last["partial"] == true) =>
+            {
+                (Some(said(last.get("content"))), before)
+            }
+            _ => (None, messages.as_slice()),
+        };
         let mut turns = Vec::new();
         for message in messages {
             let role = message.get("role").and_then(Value::as_str);
@@ -140,6 +151,8 @@ impl Ask {
             ));
         }
         let mut ask = Self::of_turns(Endpoint::Chat, body, turns)?;
+        ask.prompt_tokens += begun.as_ref().map_or(0, |text| 3 + (text.len() as u64).div_ceil(4));
+        ask.begun = begun;
         ask.tokens_max = limit(body, &["max_completion_tokens", "max_tokens"], TOKENS_MAX)?;
         ask.choices = choices(body)?;
         ask.stops = stops(body.get("stop"));

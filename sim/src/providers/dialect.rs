@@ -119,6 +119,10 @@ pub(super) trait Dialect: std::fmt::Debug + Sync {
     fn thinks(&self, _ask: &Ask) -> bool {
         false
     }
+    /// Whether an answer that was begun in the request is said from its beginning.
+    fn repeats(&self) -> bool {
+        false
+    }
     /// Whether more than one choice can be had.
     fn gives_choices(&self) -> bool {
         false

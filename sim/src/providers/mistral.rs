@@ -124,6 +124,9 @@ impl Dialect for Mistral {
     fn answer_id(&self) -> String {
         random::hex_upper(32).to_ascii_lowercase()
     }
+    fn repeats(&self) -> bool {
+        true
+    }
     fn tool_id(&self) -> fn(&mut random::Dice) -> String {
         |dice| dice.alnum(9)
     }

@@ -84,5 +84,14 @@ pub(crate) fn routes() -> Router<Arc<World>> {
             ),
         );
     }
-    router.route("/deepseek/user/balance", get(lists::balance))
+    // DeepSeek goes on with an answer beside its API's version.
+    router
+        .route(
+            "/deepseek/beta/chat/completions",
+            post(|State(world), uri, headers, body| {
+                let deepseek = &PROVIDERS[table::DEEPSEEK];
+                serve::serve(deepseek, Endpoint::Chat, None, world, uri, headers, body)
+            }),
+        )
+        .route("/deepseek/user/balance", get(lists::balance))
 }

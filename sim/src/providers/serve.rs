@@ -118,7 +118,8 @@ async fn reply(call: &Call<'_>, mut ask: Ask, fault: Option<&Fault>) -> Response
     if ask.endpoint == Endpoint::Chat && !dialect.gives_choices() {
         ask.choices = 1;
     }
-    let mut answer = Answer::compose(world.seed, &ask, dialect.thinks(&ask), dialect.tool_id());
+    let mut answer =
+        Answer::compose(world.seed, &ask, dialect.thinks(&ask), dialect.repeats(), dialect.tool_id());
     if ask.endpoint == Endpoint::Messages {
         answer.announce_calls();
     }

@@ -56,7 +56,7 @@ pub(crate) static PROVIDERS: [Provider; COUNT] = [
     provider(19, "/ollama/v1", &a::OLLAMA, &[Chat, Completions, Embeddings]),
 ];
 
-/// The one that also says what is left.
+/// The one that also says what is left, and goes on with answers at an address of its own.
 pub(super) const DEEPSEEK: usize = 1;
 /// The one that also has an address for each deployment.
 pub(super) const AZURE: usize = 5;

@@ -122,6 +122,44 @@ async fn a_cut_answer_ends_in_an_error_and_never_looks_whole() {
 }
 
 #[tokio::test]
+async fn lesson_24_an_answer_cut_in_the_middle_is_finished_by_another_and_paid_once() {
+    let world = World::demo().await;
+    let mut body = said("sim-slow", "a long story");
+    body["stream_options"] = json!({"include_usage": true});
+    let whole = world.stream(&body).await;
+    world.fault(json!({"scope": "qwen", "model": "sim-slow", "fault": "cut_after", "chunks": 12})).await;
+    let before = world.balance().await;
+    let joined = world.stream(&body).await;
+    assert!(joined.done() && joined.error().is_none(), "{}", joined.text());
+    assert_eq!(joined.content(), whole.content(), "nothing is missing, and nothing there twice");
+    assert!(joined.text().contains(" continued-by=deepseek"), "{}", joined.text());
+    let ids = |streamed: &Streamed| -> std::collections::BTreeSet<String> {
+        streamed.events().iter().map(|event| text(event, "id").to_owned()).collect()
+    };
+    assert_eq!(ids(&joined).len(), 1, "it is one answer: {}", joined.text());
+
+    let receipt = world.receipt(joined.header("x-request-id")).await;
+    let attempts: Vec<_> = receipt["attempts"].as_array().expect("attempts").iter().collect();
+    assert_eq!(
+        attempts.iter().map(|it| (text(it, "provider"), text(it, "result"))).collect::<Vec<_>>(),
+        [("qwen", "broke_off"), ("deepseek", "ok")]
+    );
+    assert_eq!((&attempts[0]["continues"], &attempts[1]["continues"]), (&json!(null), &json!(true)));
+    assert_eq!(
+        (&receipt["ending"], &receipt["estimated"]),
+        (&json!("finished"), &json!(true)),
+        "{receipt:#}"
+    );
+    let cost = joined.cost().expect("a cost");
+    assert_eq!((receipt["cost_cny"].as_str(), before - world.balance().await), (Some(&*cost), nano(&cost)));
+    // The prompt is the client's own, and not the one with the beginning in it.
+    let input = |usage: &serde_json::Value| usage["prompt_tokens"].as_u64().expect("a count");
+    let (one, both) = (whole.usage().expect("usage"), joined.usage().expect("usage"));
+    assert!(input(&both) <= input(&one) * 2, "{one} {both}");
+    world.books_balance().await;
+}
+
+#[tokio::test]
 async fn a_provider_with_odd_manners_reads_like_any_other() {
     let world = World::demo().await;
     let body = said("sim-fast", "奇怪的换行");

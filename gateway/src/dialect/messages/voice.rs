@@ -242,7 +242,7 @@ pub(super) fn broken(broke: &Break, bill: &Bill, out: &mut BytesMut) {
         BreakReason::Silent(_) | BreakReason::Slow(_) | BreakReason::TooLong(_) => {
             StatusCode::GATEWAY_TIMEOUT
         }
-        BreakReason::Lost | BreakReason::Reported(_) | BreakReason::Unreadable => StatusCode::BAD_GATEWAY,
+        BreakReason::Lost | BreakReason::Reported { .. } | BreakReason::Unreadable => StatusCode::BAD_GATEWAY,
     };
     broken_error(broke).event(Endpoint::Messages, status, &bill.request.to_string(), 0, out);
 }

@@ -240,6 +240,7 @@ fn bill() -> Bill {
         estimated: false,
         raw: None,
         settled: Settled { cost: NanoCny::ZERO, balance: NanoCny::ZERO },
+        continued_by: None,
     }
 }
 

@@ -44,7 +44,7 @@ fn bill(usage: Option<(u64, u64)>, raw: Option<&'static str>) -> Bill {
     let yuan = |text: &str| text.parse::<NanoCny>().unwrap();
     let raw = raw.map(|raw| Bytes::from_static(raw.as_bytes()));
     let settled = Settled { cost: yuan("0.00002"), balance: yuan("9.5") };
-    Bill { request: request(), usage, estimated: false, raw, settled }
+    Bill { request: request(), usage, estimated: false, raw, settled, continued_by: None }
 }
 
 fn lost() -> Break {

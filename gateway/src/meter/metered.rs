@@ -47,8 +47,27 @@ pub struct Metered {
 struct Live {
     source: Source,
     tab: Tab,
-    recorded: Option<Recorded>,
-    continuation: Option<Box<Continuation>>,
+    noted: Noted,
+}
+
+/// What is noted of a stream while it passes.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    /// To be given again.
+    pub(super) recorded: Option<Recorded>,
+    /// To be continued by another if it breaks off.
+    pub(super) continuation: Option<Box<Continuation>>,
+}
+
+impl Noted {
+    fn note(&mut self, chunk: &Chunk) {
+        if let Some(recorded) = &mut self.recorded {
+            recorded.note(chunk);
+        }
+        if let Some(continuation) = &mut self.continuation {
+            continuation.note(chunk);
+        }
+    }
 }
 
 /// Where chunks come from.
@@ -119,10 +138,9 @@ impl Metered {
         planned: &Planned,
         provider: &str,
         metrics: &Metrics,
-        recorded: Option<Recorded>,
-        continuation: Option<Box<Continuation>>,
+        noted: Noted,
     ) -> Self {
-        let live = Live { source: Source::Upstream(events), tab, recorded, continuation };
+        let live = Live { source: Source::Upstream(events), tab, noted };
         Self::of(live, tails, planned, provider, metrics)
     }
 
@@ -134,7 +152,7 @@ impl Metered {
         planned: &Planned,
         metrics: &Metrics,
     ) -> Self {
-        let live = Live { source: Source::Kept(chunks), tab, recorded: None, continuation: None };
+        let live = Live { source: Source::Kept(chunks), tab, noted: Noted::default() };
         Self::of(live, tails, planned, "cache", metrics)
     }
 
@@ -160,7 +178,7 @@ impl Metered {
             }
             return Poll::Ready(Some(Piece::Chunk(chunk)));
         }
-        let Some(Live { source, tab, recorded, .. }) = self.live.take() else { return Poll::Ready(None) };
+        let Some(Live { source, tab, noted }) = self.live.take() else { return Poll::Ready(None) };
         Poll::Ready(Some(match next {
             Some(Err(broke)) => {
                 drop(source);
@@ -169,7 +187,7 @@ impl Metered {
             _ => {
                 let bill = tab.close(Ending::Finished);
                 // What two have said is given to nobody again: how much of it either counted is not known well enough.
-                if let Some(recorded) = recorded.filter(|_| bill.continued_by.is_none()) {
+                if let Some(recorded) = noted.recorded.filter(|_| bill.continued_by.is_none()) {
                     recorded.keep(&bill);
                 }
                 if let Source::Upstream(events) = source {
@@ -195,7 +213,8 @@ impl Live {
                         }
                         self.tab.broke_off();
                         let output = self.tab.output_so_far();
-                        let asking = self.continuation.as_mut().and_then(|it| it.resume(&broke, output));
+                        let asking =
+                            self.noted.continuation.as_mut().and_then(|it| it.resume(&broke, output));
                         match asking {
                             Some(asking) => self.source = Source::Resuming(asking, broke),
                             None => return Poll::Ready(Some(Err(broke))),
@@ -205,7 +224,7 @@ impl Live {
                 },
                 Source::Resuming(asking, broke) => {
                     let answer = std::task::ready!(asking.as_mut().poll(cx)).ok();
-                    if let Some(continuation) = &mut self.continuation {
+                    if let Some(continuation) = &mut self.noted.continuation {
                         continuation.resumed(answer.as_ref().map(|answer| &answer.target));
                     }
                     let Some(Answer { target, answered: Answered::Stream(events), busy, permit, .. }) =
@@ -230,12 +249,7 @@ impl Live {
 
     fn counted(&mut self, chunk: Chunk) -> Chunk {
         self.tab.count(&chunk, true);
-        if let Some(recorded) = &mut self.recorded {
-            recorded.note(&chunk);
-        }
-        if let Some(continuation) = &mut self.continuation {
-            continuation.note(&chunk);
-        }
+        self.noted.note(&chunk);
         chunk
     }
 }

@@ -17,7 +17,11 @@ use units::{RequestId, Timestamp, Tokens};
 
 use super::{
     HoldAsk, MeterError, MeterLayer, Metered, Refusal, Reply, ReplyBody, ReplyHead, Short, Tails,
-    continuation::Continuation, metered::Recorded, short::clamped, stored::serve_stored, tab::Tab,
+    continuation::Continuation,
+    metered::{Noted, Recorded},
+    short::clamped,
+    stored::serve_stored,
+    tab::Tab,
 };
 use crate::{
     cache::{CacheSaid, Recall},
@@ -273,8 +277,7 @@ where
             &planned,
             &provider,
             &metrics,
-            Recorded::new(recording, &head),
-            continuation,
+            Noted { recorded: Recorded::new(recording, &head), continuation },
         ))),
     };
     Ok(Reply { head, body })

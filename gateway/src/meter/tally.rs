@@ -146,6 +146,12 @@ impl Tally {
         let estimated = before.reckoned || before.prompt.is_none() || counted.is_none();
         let all = before.output.saturating_plus(last);
         let reasoning = counted.map_or(Tokens(0), |usage| usage.reasoning);
+        // What the last one has read is the client's prompt and what was said before: the prompt is no more than the rest.
+        let read = counted.map(|usage| usage.prompt()).filter(|prompt| *prompt != Tokens(0));
+        let input = || match read {
+            Some(read) => input().min(Tokens(read.0.saturating_sub(before.output.0))),
+            None => input(),
+        };
         let usage = Usage {
             output: if estimated { all.min(output_max) } else { all },
             reasoning: before.reasoning.saturating_plus(reasoning),
@@ -204,6 +210,7 @@ mod tests {
         let running = chunk(8, counted(5, 3));
         assert_eq!(parts(&[text()], &[text(), chunk(0, counted(40, 9))], Ending::Finished), (7, 11, true));
         assert_eq!(parts(&[running], &[text(), chunk(0, counted(40, 9))], Ending::Finished), (5, 12, false));
+        assert_eq!(parts(&[text()], &[text(), chunk(0, counted(6, 9))], Ending::Finished), (4, 11, true));
         assert_eq!(parts(&[text()], &[text()], Ending::HungUp), (7, 4, true));
         assert_eq!(parts(&[text()], &[], Ending::BrokeOff), (7, 2, true));
         let long = chunk(8_000, UsageSeen::Absent);

@@ -19,6 +19,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use units::Clock;
 
+pub(crate) use self::written::read_and_read_again;
 pub use self::{
     entry::Entry,
     key::{CacheKey, CacheSecret},
@@ -27,7 +28,6 @@ pub use self::{
     recording::Recording,
     shared::{SharedCacheMetrics, SharedShelf, Worker},
 };
-pub(crate) use self::written::read_and_read_again;
 use crate::{
     chat::{CacheWish, Call},
     plan::Planned,

@@ -196,6 +196,12 @@ mod tests {
             })
     }
 
+    #[test]
+    fn what_fuzzers_begin_with_is_an_answer() {
+        let target = crate::fuzzing::TARGETS.iter().find(|target| target.name == "kept_answer").unwrap();
+        assert_eq!(read(target.seeds[0].as_bytes()).unwrap().chunks.len(), 3);
+    }
+
     proptest! {
         #[test]
         fn whatever_was_written_is_read_as_it_was(entry in entry()) {

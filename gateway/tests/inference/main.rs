@@ -16,6 +16,7 @@ mod providers;
 mod refusals;
 mod responses;
 mod routing;
+mod shared_cache;
 mod shared_limits;
 mod simulation;
 mod till;

@@ -22,6 +22,8 @@ use crate::redis_link::{RedisLink, answered};
 const QUEUE_MAX: usize = 1_024;
 /// Bytes of those answers, or one that is as large as any may be.
 const QUEUE_BYTES_MAX: usize = 16_777_216;
+/// Redis takes no larger value (`proto-max-bulk-len`).
+const VALUE_BYTES_MAX: usize = 536_870_912;
 /// Before every key.
 const PREFIX: &str = "tollgate:cache:";
 
@@ -71,9 +73,9 @@ impl SharedShelf {
         bytes_max: u64,
         metrics: SharedCacheMetrics,
     ) -> RedisResult<(Self, Worker)> {
-        let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+        let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX).min(VALUE_BYTES_MAX);
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        let queue_bytes = QUEUE_BYTES_MAX.max(bytes_max).min(Semaphore::MAX_PERMITS);
+        let queue_bytes = QUEUE_BYTES_MAX.max(bytes_max);
         let room = Room {
             link: RedisLink::open(url)?,
             seal: secret.seal(),

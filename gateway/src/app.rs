@@ -37,7 +37,7 @@ use units::{Clock, Livemode};
 use crate::{
     admin::{Admin, AdminToken, HandRoom, NewAccount, PriceRoom, RouteRoom, create_account, secret_file},
     books::{self, Books},
-    cache::{Cache, CacheMetrics, CacheSecret, LocalShelf},
+    cache::{self, Cache, CacheMetrics, CacheSecret, LocalShelf, SharedCacheMetrics, SharedShelf, Shelf},
     cashier::{Cashier, LedgerTill, PaymentMetrics, StoredKeys, shape},
     dispatch::TargetHealth,
     edge::{self, ConnLimits},
@@ -148,6 +148,7 @@ pub async fn start(
     publisher.begin().await.context("the price list cannot be published")?;
     let snapshots = publisher.snapshots();
 
+    let (cache, sharing) = cache(&settings, &key_secret, &clock, metrics.registry()).await?;
     let (shared, counting) = shared_limits(&settings, &metrics).await?.unzip();
     let bounds = snapshots.clone();
     let limits = Limits::new(move || Arc::clone(&bounds.load().table), clock.clone(), shared);
@@ -199,7 +200,7 @@ pub async fn start(
         till: Arc::new(LedgerTill::new(holds.clone(), clock.clone())),
         tails: Tails::new(tails.clone(), stop_tails.clone(), TAIL_MAX),
         metrics: metrics.clone(),
-        cache: cache(&settings, &key_secret, &clock, metrics.registry())?,
+        cache,
         topup_url: format!("{public_url}/portal/topup").into(),
         keep_alive: settings.server.keep_alive,
         region: settings.server.region.clone(),
@@ -309,6 +310,9 @@ pub async fn start(
     }
     if let Some(counting) = counting {
         background.spawn(counting.run(stop_background.clone()));
+    }
+    if let Some(sharing) = sharing {
+        background.spawn(sharing.run(stop_background.clone()));
     }
     background.spawn(follow_keys(store.clone(), key_table, stop_background.clone()));
     background.spawn({
@@ -434,17 +438,28 @@ fn key_secret(settings: &Settings, folder: &Path) -> anyhow::Result<Arc<[u8]>> {
     Ok(secret.into_bytes().into())
 }
 
-/// What was answered before, in this process's memory.
-fn cache(
+/// What was answered before: in this process's memory, and behind it in the Redis that nodes share, looked for once, with what
+/// has to run beside it.
+async fn cache(
     settings: &Settings,
     key_secret: &[u8],
     clock: &Arc<dyn Clock>,
     registry: &Registry,
-) -> prometheus::Result<Cache> {
+) -> anyhow::Result<(Cache, Option<cache::Worker>)> {
     let (bounds, metrics) = (settings.table.cache, CacheMetrics::new(registry)?);
-    let shelf = Arc::new(LocalShelf::new(bounds.bytes_max, metrics.clone()));
     let secret = CacheSecret::of(key_secret);
-    Ok(Cache::new(shelf, secret, clock.clone(), bounds.entry_bytes_max, metrics))
+    let mut shelves: Vec<Arc<dyn Shelf>> = vec![Arc::new(LocalShelf::new(bounds.bytes_max, metrics.clone()))];
+    let mut sharing = None;
+    if let Some(url) = &settings.cache.redis {
+        let (patience, seen) = (settings.cache.redis_max, SharedCacheMetrics::new(registry)?);
+        let opened = SharedShelf::open(url.expose(), patience, &secret, bounds.entry_bytes_max, seen);
+        let (shelf, worker) =
+            opened.map_err(|error| anyhow::anyhow!("`cache.redis`: {}", error.category()))?;
+        worker.begin().await;
+        shelves.push(Arc::new(shelf));
+        sharing = Some(worker);
+    }
+    Ok((Cache::new(shelves, secret, clock.clone(), bounds.entry_bytes_max, metrics), sharing))
 }
 
 /// Where the administrator's token stands.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::{
+    cache,
     chat::{ChatForm, Endpoint, UsageSeen},
     dialect,
     provider::{Scanner, fuzzed},
@@ -35,9 +36,10 @@ const MESSAGES_STREAM: &str = "event: message_start\ndata: {\"type\":\"message_s
 const RESPONSES_STREAM: &str = "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"id\":\"r\",\"status\":\"in_progress\",\"output\":[]}}\n\nevent: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":1,\"item_id\":\"i\",\"output_index\":0,\"content_index\":0,\"delta\":\"hi\"}\n\nevent: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":2,\"response\":{\"id\":\"r\",\"status\":\"completed\",\"output\":[],\"usage\":{\"input_tokens\":3,\"output_tokens\":4,\"output_tokens_details\":{\"reasoning_tokens\":1}}}}\n\n";
 const USAGE: &str = r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"prompt_tokens_details":{"cached_tokens":4,"cache_write_tokens":1},"completion_tokens_details":{"reasoning_tokens":2},"prompt_cache_hit_tokens":4}"#;
 const FAULT: &str = r#"{"error":{"message":"Rate limit reached. Please try again in 5.289s","type":"tokens","param":null,"code":"rate_limit_exceeded","details":[{"retryDelay":"34s"}]}}"#;
+const KEPT: &str = r#"{"at":1800000000000000,"provider":"p0","chat":true,"adjusted":["tool_choice"],"usage":{"input":700,"cached_input":300,"cache_write":0,"output":7,"reasoning":0},"streams":true,"chunks":[{"json":{"choices":[{"delta":{"content":"\u4f60"}}]},"event":"a.b","text":{"ascii":0,"wide":3,"counted":{}},"finish":false,"choices":true,"has_usage":false,"usage":"Absent"},{"json":{"usage":{"a": 1}},"text":{"ascii":0,"wide":0},"finish":true,"choices":false,"has_usage":true,"usage":{"Counted":{"usage":{"input":1,"cached_input":0,"cache_write":0,"output":1,"reasoning":0,"audio_input":3},"raw":{"a": 1}}}},{"json":{},"text":{"ascii":1,"wide":0},"finish":false,"choices":true,"has_usage":true,"usage":{"Prompt":{"input":1,"cached_input":0,"cache_write":0,"output":1,"reasoning":0}}}]}"#;
 
 /// All doors.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target { name: "sse", run: sse, dearer: 1, seeds: &[CHAT_STREAM, MESSAGES_STREAM, RESPONSES_STREAM] },
     Target { name: "chat_request", run: |bytes| request(Endpoint::Chat, bytes), dearer: 1, seeds: &[CHAT] },
     Target {
@@ -91,6 +93,7 @@ pub const TARGETS: [Target; 12] = [
         dearer: 1,
         seeds: &[RESPONSES_STREAM],
     },
+    Target { name: "kept_answer", run: kept_answer, dearer: 1, seeds: &[KEPT] },
     Target { name: "usage", run: usage, dearer: 1, seeds: &[USAGE] },
     Target {
         name: "fault",
@@ -148,6 +151,13 @@ fn answer(words: fuzzed::Words, bytes: &[u8]) {
         let is_object = read.is_ok_and(|value| value.get().starts_with('{'));
         assert!(is_object, "{}", String::from_utf8_lossy(&chunk.json));
         counts_can_be(&chunk.usage);
+    }
+}
+
+/// What is read as an answer that was kept is written again, and read as the same.
+fn kept_answer(bytes: &[u8]) {
+    if let Some((entry, again)) = cache::read_and_read_again(bytes) {
+        assert_eq!(again, Some(entry));
     }
 }
 

@@ -26,6 +26,7 @@ pub mod outbound;
 pub mod plan;
 pub mod portal;
 pub mod provider;
+pub mod redis_link;
 pub mod reload;
 pub mod rescue;
 pub mod settings;

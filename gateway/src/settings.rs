@@ -52,8 +52,10 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     /// What is known of providers and models.
     pub catalog: Arc<Catalog>,
-    /// Where limits are counted.
-    pub limits: LimitSettings,
+    /// Where limits are counted together with other nodes.
+    pub limits: RedisSettings,
+    /// Where answers are shared with other nodes.
+    pub cache: RedisSettings,
     /// Providers, models, routes and limits.
     pub table: Arc<RouteTable>,
     /// The key of each provider that has one, by the provider's id.
@@ -120,10 +122,10 @@ pub struct StoreSettings {
     pub url: Option<Secret>,
 }
 
-/// What `[limits]` says of where limits are counted; what they are stands in the table.
+/// What `[limits]` and `[cache]` each say of the Redis that nodes share; all else in them stands in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LimitSettings {
-    /// The URL of the Redis in which several nodes count together; each counts by itself where absent.
+pub struct RedisSettings {
+    /// Its URL; each node is by itself where absent.
     pub redis: Option<Secret>,
     /// How long a call waits for it.
     pub redis_max: Duration,

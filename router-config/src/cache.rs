@@ -54,7 +54,7 @@ impl RawRouteCache {
     }
 }
 
-/// How much the exact caches of all routes may keep.
+/// Where the exact caches of all routes keep answers, and how much.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawCache {
@@ -62,12 +62,17 @@ pub struct RawCache {
     pub bytes_max: u64,
     /// Bytes of the largest answer that is kept.
     pub entry_bytes_max: u64,
+    /// A Redis in which several nodes share answers: `redis://cache.example.com/0`, `rediss://` for TLS, or where its URL is
+    /// kept: `env:NAME` or `file:PATH`. Each node keeps its own only where absent.
+    pub redis: Option<String>,
+    /// Milliseconds that a call waits for that Redis before it is answered as if nothing were kept there.
+    pub redis_ms_max: u64,
 }
 
 impl Default for RawCache {
     fn default() -> Self {
         let CacheBounds { bytes_max, entry_bytes_max } = CacheBounds::default();
-        Self { bytes_max, entry_bytes_max }
+        Self { bytes_max, entry_bytes_max, redis: None, redis_ms_max: 50 }
     }
 }
 

@@ -33,7 +33,7 @@ pub struct RawTables {
     /// Bounds on what callers may ask.
     #[serde(default)]
     pub limits: RawLimits,
-    /// How much the exact caches of all routes may keep.
+    /// Where the exact caches of all routes keep answers, and how much.
     #[serde(default)]
     pub cache: RawCache,
 }

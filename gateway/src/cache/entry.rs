@@ -11,7 +11,7 @@ const ENTRY_BYTES: usize = 256;
 const CHUNK_BYTES: usize = 160;
 
 /// A whole answer, as its upstream said it: what a voice makes of it is made anew for each client.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// When it was given.
     pub at: Timestamp,

@@ -9,6 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::value::RawValue;
 use sha2::Sha256;
 
+use super::seal::Seal;
 use crate::{json, plan::Planned};
 
 /// Members that say who asks, what for, or in how many pieces, and nothing that an answer depends on. `model` and `models` are
@@ -40,9 +41,13 @@ impl fmt::Debug for CacheKey {
     }
 }
 
-/// What keys are made with, so that nobody who sees one can try which prompt it is.
+/// What keys are made with, so that nobody who sees one can try which prompt it is; and what answers are sealed with that
+/// leave this process.
 #[derive(Clone)]
-pub struct CacheSecret(Arc<[u8]>);
+pub struct CacheSecret {
+    keys: Arc<[u8]>,
+    answers: Arc<[u8]>,
+}
 
 impl fmt::Debug for CacheSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,11 +56,19 @@ impl fmt::Debug for CacheSecret {
 }
 
 impl CacheSecret {
-    /// Made of the server's secret, for this one purpose.
+    /// Made of the server's secret, for these purposes.
     pub fn of(server: &[u8]) -> Self {
-        let mut purpose = mac(server);
-        purpose.update(b"tollgate exact cache 1");
-        Self(purpose.finalize().into_bytes().as_slice().into())
+        let made = |purpose: &[u8]| -> Arc<[u8]> {
+            let mut secret = mac(server);
+            secret.update(purpose);
+            secret.finalize().into_bytes().as_slice().into()
+        };
+        Self { keys: made(b"tollgate exact cache 1"), answers: made(b"tollgate exact cache answers 1") }
+    }
+
+    /// What seals answers.
+    pub(super) fn seal(&self) -> Seal {
+        Seal::new(Arc::clone(&self.answers))
     }
 
     /// The key of a planned call; none where it is too large to be looked up.
@@ -64,7 +77,7 @@ impl CacheSecret {
         if call.native.body.len() > BODY_MAX_BYTES {
             return None;
         }
-        let mut mac = mac(&self.0);
+        let mut mac = mac(&self.keys);
         let mut part = |bytes: &[u8]| {
             mac.update(&(bytes.len() as u64).to_be_bytes());
             mac.update(bytes);
@@ -107,7 +120,7 @@ impl CacheSecret {
     }
 }
 
-fn mac(secret: &[u8]) -> Hmac<Sha256> {
+pub(super) fn mac(secret: &[u8]) -> Hmac<Sha256> {
     // HMAC takes keys of any length, so that the second one is never needed.
     Hmac::new_from_slice(secret).unwrap_or_else(|_| Hmac::new(&Default::default()))
 }

@@ -55,6 +55,10 @@ impl LocalShelf {
 }
 
 impl Shelf for LocalShelf {
+    fn place(&self) -> &'static str {
+        "local"
+    }
+
     fn get(&self, key: CacheKey) -> Later<'_, Option<Arc<Entry>>> {
         let found = self.entries.get(&key).map(|kept| kept.entry);
         Box::pin(std::future::ready(found))

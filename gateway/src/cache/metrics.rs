@@ -8,6 +8,7 @@ use super::CacheSaid;
 #[derive(Debug, Clone)]
 pub struct CacheMetrics {
     requests: IntCounterVec,
+    lookups: IntCounterVec,
     entries: IntGauge,
     bytes: IntGauge,
 }
@@ -22,6 +23,9 @@ impl CacheMetrics {
         let opts = Opts::new("tollgate_cache_requests_total", help);
         let requests = IntCounterVec::new(opts, &["model", "result"])?;
         registry.register(Box::new(requests.clone()))?;
+        let help = "Calls that were looked up, by where their answer was: `local`, `redis`, or `none`.";
+        let lookups = IntCounterVec::new(Opts::new("tollgate_cache_lookups_total", help), &["where"])?;
+        registry.register(Box::new(lookups.clone()))?;
         let gauge = |name: &str, help: &str| -> prometheus::Result<IntGauge> {
             let gauge = IntGauge::new(name, help)?;
             registry.register(Box::new(gauge.clone()))?;
@@ -29,11 +33,16 @@ impl CacheMetrics {
         };
         let entries = gauge("tollgate_cache_entries", "Answers that this process keeps.")?;
         let bytes = gauge("tollgate_cache_bytes", "Bytes of the answers that this process keeps.")?;
-        Ok(Self { requests, entries, bytes })
+        Ok(Self { requests, lookups, entries, bytes })
     }
 
     pub(super) fn count(&self, model: &str, said: CacheSaid) {
         self.requests.with_label_values(&[model, said.as_str()]).inc();
+    }
+
+    /// Where an answer was; nothing where it was nowhere.
+    pub(super) fn found(&self, place: Option<&str>) {
+        self.lookups.with_label_values(&[place.unwrap_or("none")]).inc();
     }
 
     pub(super) fn holds(&self, entries: u64, bytes: u64) {

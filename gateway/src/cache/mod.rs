@@ -2,7 +2,8 @@
 //!
 //! Keeps whole answers of routes that allow it, and gives them again to the account that paid for them. Knows calls, plans and
 //! the chunks of answers, and nothing of money: the meter asks here before it asks upstream, and charges what is given by the
-//! route's own rule. Where answers are kept is behind [`Shelf`].
+//! route's own rule. Where answers are kept is behind [`Shelf`]: in this process, and where several nodes share them, in a
+//! Redis behind it.
 
 mod entry;
 mod key;
@@ -10,17 +11,22 @@ mod local;
 mod metrics;
 mod recording;
 mod repeatable;
+mod seal;
+mod shared;
+mod written;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use units::Clock;
 
+pub(crate) use self::written::read_and_read_again;
 pub use self::{
     entry::Entry,
     key::{CacheKey, CacheSecret},
     local::LocalShelf,
     metrics::CacheMetrics,
     recording::Recording,
+    shared::{SharedCacheMetrics, SharedShelf, Worker},
 };
 use crate::{
     chat::{CacheWish, Call},
@@ -32,12 +38,18 @@ pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Where answers are kept. What it does not have, or cannot say, is not there: nothing depends on it.
 pub trait Shelf: Send + Sync + std::fmt::Debug {
+    /// Its name in metrics.
+    fn place(&self) -> &'static str;
+
     /// What is kept under a key, be it out of date.
     fn get(&self, key: CacheKey) -> Later<'_, Option<Arc<Entry>>>;
 
     /// Keeps an answer for about so long. Never waits.
     fn put(&self, key: CacheKey, entry: Arc<Entry>, ttl: Duration);
 }
+
+/// How much the clocks of two nodes may differ: what is from further ahead was not given yet.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(60);
 
 /// What is known of a call before anybody is asked.
 #[derive(Debug)]
@@ -96,7 +108,7 @@ pub struct Place {
 /// Looks calls up, and keeps what they were answered.
 #[derive(Debug, Clone)]
 pub struct Cache {
-    shelf: Arc<dyn Shelf>,
+    shelves: Arc<[Arc<dyn Shelf>]>,
     secret: CacheSecret,
     clock: Arc<dyn Clock>,
     entry_bytes_max: usize,
@@ -104,16 +116,17 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Keeps answers of at most `entry_bytes_max` bytes on `shelf`, under keys that only who has `secret` can make.
+    /// Keeps answers of at most `entry_bytes_max` bytes on `shelves`, the nearest first, under keys that only who has `secret`
+    /// can make.
     pub fn new(
-        shelf: Arc<dyn Shelf>,
+        shelves: Vec<Arc<dyn Shelf>>,
         secret: CacheSecret,
         clock: Arc<dyn Clock>,
         entry_bytes_max: u64,
         metrics: CacheMetrics,
     ) -> Self {
         let entry_bytes_max = usize::try_from(entry_bytes_max).unwrap_or(usize::MAX);
-        Self { shelf, secret, clock, entry_bytes_max, metrics }
+        Self { shelves: shelves.into(), secret, clock, entry_bytes_max, metrics }
     }
 
     /// Looks a planned call up.
@@ -134,14 +147,33 @@ impl Cache {
             return Recall::Bypass;
         }
         let Some(key) = self.secret.key(planned) else { return Recall::Bypass };
-        let now = self.clock.now();
-        match self.shelf.get(key).await {
-            // The rule of this moment counts, not that of the moment in which it was kept.
-            Some(entry) if now.since(entry.at) < rule.ttl && entry.streams == call.stream => {
-                Recall::Hit(entry)
-            }
-            _ => Recall::Miss(Place { key, ttl: rule.ttl }),
+        match self.find(key, rule.ttl, call.stream).await {
+            Some(entry) => Recall::Hit(entry),
+            None => Recall::Miss(Place { key, ttl: rule.ttl }),
         }
+    }
+
+    /// Looks on one shelf after the other, and lays what it finds on those that stand before it.
+    async fn find(&self, key: CacheKey, ttl: Duration, streams: bool) -> Option<Arc<Entry>> {
+        let now = self.clock.now();
+        // The rule of this moment counts, not that of the moment in which it was kept.
+        let is_good = |entry: &Arc<Entry>| {
+            now.since(entry.at) < ttl && entry.at.since(now) <= CLOCKS_APART_MAX && entry.streams == streams
+        };
+        for (nearer, shelf) in self.shelves.iter().enumerate() {
+            let Some(entry) = shelf.get(key).await.filter(is_good) else { continue };
+            let rest = ttl.saturating_sub(now.since(entry.at));
+            self.shelves.iter().take(nearer).for_each(|shelf| shelf.put(key, Arc::clone(&entry), rest));
+            self.metrics.found(Some(shelf.place()));
+            return Some(entry);
+        }
+        self.metrics.found(None);
+        None
+    }
+
+    fn keep(&self, place: Place, entry: Entry) {
+        let entry = Arc::new(entry);
+        self.shelves.iter().for_each(|shelf| shelf.put(place.key, Arc::clone(&entry), place.ttl));
     }
 
     /// Begins to note an answer that may be kept.

@@ -1,6 +1,6 @@
 //! An answer that passes, noted so that it may be kept once it is whole and paid.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use units::Usage;
@@ -47,7 +47,7 @@ impl Recording {
             chunks,
         };
         if entry.bytes() <= cache.entry_bytes_max {
-            cache.shelf.put(place.key, Arc::new(entry), place.ttl);
+            cache.keep(place, entry);
         }
     }
 }

@@ -5,16 +5,20 @@ use std::{
     ops::{Add, AddAssign},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::vocabulary::Counted;
 
 /// Bytes of text: a byte of ASCII and a byte of any other character make different numbers of tokens. Its tokens too, in
 /// builds that count them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TextSize {
     /// Bytes of ASCII characters.
     pub ascii: u64,
     /// Bytes of all others.
     pub wide: u64,
+    /// What another build has counted is not missed by one that does not.
+    #[serde(default)]
     counted: Counted,
 }
 

@@ -3,8 +3,11 @@
 //! Known in builds with the `tokenizer` feature (megabytes of vocabulary, and microseconds for each piece of an answer);
 //! elsewhere nobody knows, and `meter` reckons by bytes.
 
+use serde::{Deserialize, Serialize};
+
 /// Tokens of some text, where they are counted. Of a text in pieces it is the sum of its pieces, as an upstream cut them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Counted {
     #[cfg(feature = "tokenizer")]
     o200k: u64,

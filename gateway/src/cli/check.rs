@@ -28,6 +28,9 @@ pub(super) fn check(file: &Path) -> Result<Exit, Failed> {
         );
         println!("limits are counted in Redis, and while it is away divided {share}");
     }
+    if settings.cache.redis.is_some() {
+        println!("{}", shared_answers(&settings));
+    }
     let waiting = settings.table.models.values().filter(|model| model.price.is_none());
     let waiting: Vec<&str> = waiting.map(|model| model.id.as_str()).collect();
     if !waiting.is_empty() {
@@ -38,6 +41,17 @@ pub(super) fn check(file: &Path) -> Result<Exit, Failed> {
         );
     }
     Ok(Exit::Ok)
+}
+
+/// Who is given the answers that are kept in Redis.
+fn shared_answers(settings: &Settings) -> &'static str {
+    if settings.table.routes.values().flat_map(|routes| &routes.0).all(|route| route.cache.is_none()) {
+        "answers would be shared in Redis, but no route has a `cache`"
+    } else if settings.server.key_secret.is_none() {
+        "answers are kept in Redis too, and shared with nobody: other nodes read them where `server.key_secret` is the same"
+    } else {
+        "answers are kept in Redis too, and shared with nodes that have the same `server.key_secret`"
+    }
 }
 
 /// `config schema`

@@ -241,7 +241,7 @@ fn needs_restart(began: &Settings, new: &Settings) -> Vec<String> {
         "fx" => fx(began) != fx(new),
         "telemetry" => began.telemetry != new.telemetry,
         "limits" => began.limits != new.limits,
-        "cache" => began.table.cache != new.table.cache,
+        "cache" => began.table.cache != new.table.cache || began.cache != new.cache,
         _ => true,
     };
     let changes = began.written.changes_to(&new.written);

@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use router_config::{
-    Currency, KeyPath, Problems, RawLimits, RawModel, RawProvider, RawTables, SecretRef, check_http_url,
-    is_loopback, is_word,
+    Currency, KeyPath, Problems, RawModel, RawProvider, RawTables, SecretRef, check_http_url, is_loopback,
+    is_word,
 };
 
 use super::{
-    AdminSettings, Cidr, CurrencyPair, FxSettings, FxSource, LimitSettings, LookedInto, RateMicro, Secret,
+    AdminSettings, Cidr, CurrencyPair, FxSettings, FxSource, LookedInto, RateMicro, RedisSettings, Secret,
     Secrets, ServerSettings, Settings, StoreSettings, TelemetrySettings, Written, payments,
     raw::{RawAdmin, RawFile, RawFx, RawFxSource, RawServer, RawStore, RawTelemetry},
 };
@@ -17,7 +17,7 @@ use super::{
 const DRAIN_MS_MAX: u64 = 3_600_000;
 /// Node's own HTTP client gives up on a body that is silent for five minutes.
 const KEEP_ALIVE_MS_MAX: u64 = 240_000;
-/// Nobody's call waits longer to be counted.
+/// Nobody's call waits longer for what nodes share.
 const REDIS_MS_MAX: u64 = 10_000;
 /// A week-old rate is no rate.
 const STALE_SECS_MAX: u64 = 604_800;
@@ -42,7 +42,8 @@ pub(super) fn settings(raw: RawFile, secrets: &dyn Secrets) -> Result<Settings, 
     if let Some(fx) = &fx {
         checks.prices_can_be_converted(&raw.models, fx);
     }
-    let limits = checks.limits(&raw.limits);
+    let limits = checks.redis("limits", raw.limits.redis.as_deref(), raw.limits.redis_ms_max);
+    let answers = checks.redis("cache", raw.cache.redis.as_deref(), raw.cache.redis_ms_max);
     let provider_keys = checks.provider_keys(&raw.providers);
     let catalog = checks.catalog(raw.catalog);
     let RawFile { providers, models, routes, aliases, limits: figures, cache, .. } = raw;
@@ -67,6 +68,7 @@ pub(super) fn settings(raw: RawFile, secrets: &dyn Secrets) -> Result<Settings, 
                 telemetry,
                 catalog,
                 limits,
+                cache: answers,
                 table,
                 provider_keys,
                 catalog_files: checks.catalog_files,
@@ -197,11 +199,12 @@ impl Checks<'_> {
         Some(Secret::new(text.to_owned()))
     }
 
-    fn limits(&mut self, raw: &RawLimits) -> LimitSettings {
-        let path = KeyPath::new("limits");
-        self.within(path.key("redis_ms_max"), raw.redis_ms_max, 1, REDIS_MS_MAX);
-        let redis = raw.redis.as_ref().and_then(|text| self.redis_url(&path.key("redis"), text));
-        LimitSettings { redis, redis_max: Duration::from_millis(raw.redis_ms_max) }
+    /// The Redis that a table names, and how long a call waits for it.
+    fn redis(&mut self, table: &'static str, url: Option<&str>, ms_max: u64) -> RedisSettings {
+        let path = KeyPath::new(table);
+        self.within(path.key("redis_ms_max"), ms_max, 1, REDIS_MS_MAX);
+        let redis = url.and_then(|text| self.redis_url(&path.key("redis"), text));
+        RedisSettings { redis, redis_max: Duration::from_millis(ms_max) }
     }
 
     fn redis_url(&mut self, path: &KeyPath, text: &str) -> Option<Secret> {

@@ -51,7 +51,7 @@ pub(super) struct RawFile {
     /// Bounds on what callers may ask.
     #[serde(default)]
     pub(super) limits: RawLimits,
-    /// How much the exact caches of all routes may keep.
+    /// Where the exact caches of all routes keep answers, and how much.
     #[serde(default)]
     pub(super) cache: RawCache,
 }

@@ -478,10 +478,20 @@ fn a_redis_is_named_by_its_url_or_by_where_that_is_kept_and_limits_are_never_neg
     ] {
         refused(&format!("[limits]\n{line}\n"), &format!("t.toml:2:{place}: {said}"));
     }
+    for (line, said) in [
+        (
+            "redis = \"redis://cache:port/\"",
+            "9: cache.redis: not an address like `redis://cache.example.com/0`",
+        ),
+        ("redis_ms_max = 10_001", "16: cache.redis_ms_max: must be from 1 to 10000"),
+    ] {
+        refused(&format!("[cache]\n{line}\n"), &format!("t.toml:2:{said}"));
+    }
     let mut faked = secrets();
     faked.0.insert("env:REDIS_URL", "rediss://:hunter2@cache.example.com/3");
-    let text = format!("[limits]\nredis = \"env:REDIS_URL\"\n{SMALL}");
+    let both = "[limits]\nredis = \"env:REDIS_URL\"\n[cache]\nredis = \"env:REDIS_URL\"\n";
+    let text = format!("{both}{SMALL}");
     let settings = Settings::parse(&text, "t.toml", &faked).unwrap_or_else(|errors| panic!("{errors}"));
-    assert!(settings.limits.redis.is_some());
+    assert!(settings.limits.redis.is_some() && settings.cache.redis.is_some());
     assert!(!format!("{settings:?}").contains("hunter2"));
 }

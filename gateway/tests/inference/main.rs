@@ -17,6 +17,7 @@ mod providers;
 mod refusals;
 mod responses;
 mod routing;
+mod shared_cache;
 mod shared_limits;
 mod simulation;
 mod till;

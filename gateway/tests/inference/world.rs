@@ -13,7 +13,7 @@ use std::{
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use gateway::{
-    cache::{Cache, CacheMetrics, CacheSecret, LocalShelf},
+    cache::{Cache, CacheMetrics, CacheSecret, LocalShelf, Shelf},
     chat::KeyLimits,
     dispatch::TargetHealth,
     edge::{ConnLimits, serve},
@@ -49,7 +49,7 @@ use crate::{
 };
 
 pub(crate) const KEY: &str = "sk-test";
-const SECRET: &[u8] = b"server secret";
+pub(crate) const SECRET: &[u8] = b"server secret";
 
 #[derive(Debug)]
 pub(crate) struct HandClock(AtomicI64);
@@ -115,6 +115,8 @@ pub(crate) struct Setup {
     pub(crate) upstream_model: &'static str,
     /// What the exact cache may keep, in bytes.
     pub(crate) cache_bytes: u64,
+    /// Where answers are shared with other nodes.
+    pub(crate) shared_answers: Option<Arc<dyn Shelf>>,
 }
 
 impl Default for Setup {
@@ -138,6 +140,7 @@ impl Default for Setup {
             region: None,
             upstream_model: "",
             cache_bytes: 1_000_000,
+            shared_answers: None,
         }
     }
 }
@@ -354,7 +357,7 @@ impl World {
 
         let till = FakeTill::new();
         let metrics = Metrics::new(Registry::new()).unwrap();
-        let cache = cache(setup.cache_bytes, &shared_clock, &metrics);
+        let cache = cache(setup.cache_bytes, setup.shared_answers, &shared_clock, &metrics);
         let shutdown = CancellationToken::new();
         let stop = CancellationToken::new();
         let tails = Tails::new(tasks.clone(), stop, setup.drain_max);
@@ -453,10 +456,16 @@ impl World {
 }
 
 /// An exact cache of so many bytes.
-pub(crate) fn cache(bytes: u64, clock: &Arc<dyn Clock>, metrics: &Metrics) -> Cache {
+pub(crate) fn cache(
+    bytes: u64,
+    shared: Option<Arc<dyn Shelf>>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Metrics,
+) -> Cache {
     let shown = CacheMetrics::new(metrics.registry()).unwrap();
-    let shelf = Arc::new(LocalShelf::new(bytes, shown.clone()));
-    Cache::new(shelf, CacheSecret::of(SECRET), Arc::clone(clock), bytes / 2, shown)
+    let local: Arc<dyn Shelf> = Arc::new(LocalShelf::new(bytes, shown.clone()));
+    let shelves = [local].into_iter().chain(shared).collect();
+    Cache::new(shelves, CacheSecret::of(SECRET), Arc::clone(clock), bytes / 2, shown)
 }
 
 pub(crate) async fn read(answer: Rest) -> Read {

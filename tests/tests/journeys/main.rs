@@ -21,6 +21,7 @@ mod receipts;
 mod refunds;
 mod reload;
 mod routing;
+mod shared_cache;
 mod streams;
 mod temporary;
 mod topups;

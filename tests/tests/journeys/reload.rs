@@ -262,13 +262,13 @@ async fn what_needs_a_restart_is_named_and_waits_for_it() {
     let text = written(&world).replacen("drain_ms_max = 2_000", "drain_ms_max = 3_000", 1);
     let text = text.replacen("livemode = \"demo\"", "livemode = \"demo\"\ntotal_ms_max = 60_000", 1);
     // What is written out and was the default needs nothing.
-    let restarts = "[limits]\nredis_ms_max = 40\ntokens_per_minute = 900_000\n";
+    let restarts = "[limits]\nredis_ms_max = 40\ntokens_per_minute = 900_000\n\n[cache]\nredis_ms_max = 40\n";
     replaced(&world, &format!("{text}\n[telemetry]\nlog = \"info\"\n{restarts}"));
     let config = world.admin_post("/admin/v1/config:reload", &json!({})).await.expect(200).json();
     assert_eq!(config["last_reload"]["outcome"], "applied", "{config:#}");
     assert_eq!(
         config["restart_required"],
-        json!(["limits.redis_ms_max", "server.drain_ms_max"]),
+        json!(["cache.redis_ms_max", "limits.redis_ms_max", "server.drain_ms_max"]),
         "{config:#}"
     );
     assert!(world.process.logged().contains("counts only after a restart"));

@@ -20,15 +20,15 @@ use std::{
     time::Duration,
 };
 
-use redis::{
-    Client, RedisResult, Script,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-};
-use tokio::sync::{Notify, mpsc};
+use redis::{RedisResult, Script};
+use tokio::sync::mpsc;
 
 pub use self::{metrics::LimitMetrics, worker::Worker};
 use super::{claim::Claim, local::Refused};
-use crate::chat::{Kind, Standing};
+use crate::{
+    chat::{Kind, Standing},
+    redis_link::{RedisLink, answered},
+};
 
 /// How long a lease lasts that nobody renews: what a node that died keeps from the others.
 const LEASE: Duration = Duration::from_secs(30);
@@ -43,13 +43,12 @@ const PREFIX: &str = "tollgate:{limits}";
 pub struct Shared(Arc<Room>);
 
 struct Room {
-    redis: ConnectionManager,
+    link: RedisLink,
     take: Script,
     /// How long a call waits for an answer.
     patience: Duration,
     /// This process, among the nodes.
     node: String,
-    is_up: AtomicBool,
     /// When it came back, in the room's own time; 0 where it was never away.
     back_at: AtomicU64,
     was_away: AtomicBool,
@@ -58,8 +57,6 @@ struct Room {
     leases: Mutex<HashMap<u64, Vec<String>>>,
     next_lease: AtomicU64,
     ends: mpsc::Sender<Vec<End>>,
-    /// Wakes the worker when Redis is away.
-    lost: Notify,
     metrics: LimitMetrics,
 }
 
@@ -99,26 +96,18 @@ impl Shared {
     /// # Errors
     /// If `url` is none.
     pub fn open(url: &str, patience: Duration, metrics: LimitMetrics) -> RedisResult<(Self, Worker)> {
-        // The worker tries again; a call has no time for it.
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(0)
-            .set_connection_timeout(Some(Duration::from_secs(1)))
-            .set_response_timeout(Some(Duration::from_secs(5)));
-        let redis = ConnectionManager::new_lazy_with_config(Client::open(url)?, config)?;
         let (ends, queue) = mpsc::channel(ENDS_MAX);
         let room = Room {
-            redis,
+            link: RedisLink::open(url)?,
             take: Script::new(include_str!("take.lua")),
             patience,
             node: format!("{:016x}", fastrand::u64(..)),
-            is_up: AtomicBool::new(false),
             back_at: AtomicU64::new(0),
             was_away: AtomicBool::new(false),
             nodes: AtomicU32::new(1),
             leases: Mutex::default(),
             next_lease: AtomicU64::new(0),
             ends,
-            lost: Notify::new(),
             metrics,
         };
         let shared = Self(Arc::new(room));
@@ -127,7 +116,7 @@ impl Shared {
 
     /// Whether it is asked.
     pub fn is_up(&self) -> bool {
-        self.0.is_up.load(Ordering::Acquire)
+        self.0.link.is_up()
     }
 
     /// How many nodes there were when it was last known, this one included.
@@ -161,13 +150,9 @@ impl Shared {
             let kind = if claim.kind() == Kind::Concurrency { "c" } else { "m" };
             asked.key(key(claim)).arg(kind).arg(claim.limit).arg(claim.capped(claim.limit));
         }
-        let mut redis = room.redis.clone();
-        let said = tokio::time::timeout(room.patience, asked.invoke_async::<Vec<i64>>(&mut redis)).await;
-        let said = match said {
-            Ok(Ok(said)) => said,
-            Ok(Err(error)) => return Err(self.lost(&error.to_string())),
-            Err(_) => return Err(self.lost("no answer in time")),
-        };
+        let mut redis = room.link.connection();
+        let said = answered(room.patience, asked.invoke_async::<Vec<i64>>(&mut redis)).await;
+        let said = said.map_err(|why| self.lost(&why.to_string()))?;
         let Some((granted, slot, each)) = read(&said, claims) else {
             return Err(self.lost("not what a script of ours answers"));
         };
@@ -229,10 +214,9 @@ impl Shared {
     }
 
     fn lost(&self, why: &str) -> Away {
-        if self.0.is_up.swap(false, Ordering::AcqRel) {
+        if self.0.link.lost() {
             self.0.metrics.is_up(false);
             tracing::warn!(why, nodes = self.nodes(), "limits: Redis is away; each node keeps its share");
-            self.0.lost.notify_one();
         }
         Away
     }
@@ -242,7 +226,7 @@ impl Shared {
         if !self.is_up() {
             self.0.was_away.store(self.0.metrics.is_known(), Ordering::Release);
             self.0.metrics.is_up(true);
-            self.0.is_up.store(true, Ordering::Release);
+            self.0.link.found();
             tracing::info!(nodes, "limits: counted together in Redis");
         }
     }

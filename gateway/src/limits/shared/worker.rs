@@ -2,20 +2,17 @@
 
 use std::time::Duration;
 
-use redis::{RedisResult, Script};
+use redis::Script;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{End, LEASE, PREFIX, Shared, millis};
+use crate::redis_link::{PATIENCE, Unanswered, answered};
 
 /// Between two renewals; several may fail before a lease ends.
 const RENEW_EVERY: Duration = Duration::from_secs(5);
-/// Between two looks at whether Redis is there again.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long a node counts as one that says nothing.
 const NODE: Duration = Duration::from_secs(15);
-/// How long a script of the worker's may take.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// Ends of calls that are written together.
 const ENDS_AT_ONCE: usize = 64;
 /// Leases that are renewed together: scripts are short, so that calls do not wait for them.
@@ -53,9 +50,9 @@ impl Worker {
                 () = stop.cancelled() => break,
                 () = tokio::time::sleep_until(next) => {
                     self.look().await;
-                    next = Instant::now() + if self.shared.is_up() { RENEW_EVERY } else { LOOK_EVERY };
+                    next = self.shared.0.link.next_look(RENEW_EVERY);
                 }
-                () = self.shared.0.lost.notified() => next = Instant::now() + LOOK_EVERY,
+                () = self.shared.0.link.until_lost() => next = self.shared.0.link.next_look(RENEW_EVERY),
                 _ = self.ends.recv_many(&mut batch, ENDS_AT_ONCE) => self.write(&mut batch).await,
             }
         }
@@ -66,9 +63,9 @@ impl Worker {
             }
         }
         self.write(&mut batch).await;
-        let mut redis = self.shared.0.redis.clone();
+        let mut redis = self.shared.0.link.connection();
         let gone = redis::cmd("ZREM").arg(nodes_key()).arg(&self.shared.0.node).to_owned();
-        let _ = tokio::time::timeout(PATIENCE, gone.query_async::<i64>(&mut redis)).await;
+        let _ = answered(PATIENCE, gone.query_async::<i64>(&mut redis)).await;
     }
 
     /// Says that this node is there, and renews what it has in flight.
@@ -76,12 +73,12 @@ impl Worker {
         match self.renewed().await {
             Ok(nodes) => self.shared.found(nodes),
             Err(why) => {
-                self.shared.lost(&why);
+                self.shared.lost(&why.to_string());
             }
         }
     }
 
-    async fn renewed(&self) -> Result<u32, String> {
+    async fn renewed(&self) -> Result<u32, Unanswered> {
         let room = &*self.shared.0;
         let leases: Vec<(String, String)> = (self.shared.leases().iter())
             .flat_map(|(number, keys)| keys.iter().map(|key| (key.clone(), self.shared.lease_name(*number))))
@@ -95,8 +92,8 @@ impl Worker {
             for (key, name) in chunk {
                 asked.key(key).arg(name);
             }
-            let mut redis = room.redis.clone();
-            nodes = answered(asked.invoke_async::<u32>(&mut redis)).await?;
+            let mut redis = room.link.connection();
+            nodes = answered(PATIENCE, asked.invoke_async::<u32>(&mut redis)).await?;
         }
         Ok(nodes)
     }
@@ -111,17 +108,10 @@ impl Worker {
         for End { key, kind, name, taken, used } in &ends {
             asked.key(key).arg(kind).arg(name).arg(taken).arg(used);
         }
-        let mut redis = self.shared.0.redis.clone();
-        if let Err(why) = answered(asked.invoke_async::<i64>(&mut redis)).await {
-            self.shared.lost(&why);
+        let mut redis = self.shared.0.link.connection();
+        if let Err(why) = answered(PATIENCE, asked.invoke_async::<i64>(&mut redis)).await {
+            self.shared.lost(&why.to_string());
         }
-    }
-}
-
-async fn answered<T>(asking: impl Future<Output = RedisResult<T>>) -> Result<T, String> {
-    match tokio::time::timeout(PATIENCE, asking).await {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err("no answer in time".to_owned()),
     }
 }
 

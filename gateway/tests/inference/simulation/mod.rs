@@ -269,7 +269,7 @@ impl Sim {
         let health = Arc::new(TargetHealth::new(Arc::clone(&clock)));
         let tails = Tails::new(TaskTracker::new(), CancellationToken::new(), Duration::from_secs(20));
         let parts = Parts {
-            cache: crate::world::cache(0, &clock, &metrics),
+            cache: crate::world::cache(0, None, &clock, &metrics),
             clock,
             keys,
             snapshots,

@@ -8,7 +8,7 @@ use crate::channel::ChannelError;
 /// What we asked for: the same code may mean less when money goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
-    CreateNative,
+    Create,
     Query,
     Close,
     Refund,

@@ -230,7 +230,7 @@ pub struct NewOrder {
     pub livemode: Livemode,
     /// How it is put to WeChat Pay.
     #[serde(default, skip_serializing_if = "PayBy::is_unsaid")]
-    pub pay_by: PayBy,
+    pub pay_by: Box<PayBy>,
     /// Until when it can be paid.
     pub expires_at: Timestamp,
     /// What the caller asked for, in a form of its own: the test for "the same order again", since id, price and end

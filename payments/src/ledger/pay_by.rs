@@ -53,6 +53,9 @@ pub struct PayBy {
     /// Which device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_id: Option<String>,
+    /// Where a browser goes on after it has paid; never sent to WeChat Pay with the order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_url: Option<String>,
 }
 
 impl Default for PayBy {
@@ -66,6 +69,7 @@ impl Default for PayBy {
             openid: None,
             client_ip: None,
             device_id: None,
+            return_url: None,
         }
     }
 }

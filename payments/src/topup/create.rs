@@ -89,6 +89,9 @@ pub struct PayWish {
     /// Which device asked, if the caller says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_id: Option<String>,
+    /// Where a browser goes on after it has paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub return_url: Option<String>,
     /// Where the payer's device is. A repeat may come from another place, and is the same wish.
     #[serde(skip)]
     pub client_ip: Option<String>,
@@ -97,7 +100,7 @@ pub struct PayWish {
 impl Default for PayWish {
     /// By scanning a code.
     fn default() -> Self {
-        Self { way: PayWay::Native, openid: None, device_id: None, client_ip: None }
+        Self { way: PayWay::Native, openid: None, device_id: None, return_url: None, client_ip: None }
     }
 }
 
@@ -208,7 +211,7 @@ impl TopUps {
     }
 
     async fn write_down(&self, request: &TopUpRequest, merchant: &Merchant) -> Result<Order, CreateError> {
-        let PayWish { way, openid, device_id, client_ip } = request.pay.clone();
+        let PayWish { way, openid, device_id, return_url, client_ip } = request.pay.clone();
         let appid = merchant.appid(way).ok_or(CreateError::NoWay(way))?;
         let now = self.clock.now();
         let id = OrderId::new(now);
@@ -231,7 +234,7 @@ impl TopUps {
             mchid: merchant.mchid().to_owned(),
             appid: appid.to_owned(),
             livemode: merchant.livemode,
-            pay_by: PayBy {
+            pay_by: Box::new(PayBy {
                 api: PayApi::V3,
                 way,
                 description: self.settings.description.clone(),
@@ -239,7 +242,8 @@ impl TopUps {
                 openid,
                 client_ip,
                 device_id,
-            },
+                return_url,
+            }),
             expires_at: now.after(self.settings.expires),
             request: wish(request),
         };

@@ -20,6 +20,8 @@ pub struct Merchant {
     pub channel: v3::Channel,
     /// The app of its Mini Program; it has none where absent.
     pub mini_program_appid: Option<String>,
+    /// The page of that Mini Program which pays an order, without a query.
+    pub mini_program_page: Option<String>,
     /// Where WeChat Pay reports payments.
     pub notify_url: String,
     /// Where WeChat Pay reports refunds.
@@ -44,7 +46,7 @@ impl Merchant {
     /// orders that say nothing of them.
     pub(super) async fn create(&self, order: &Order, description: &str) -> Result<Prepay, ChannelError> {
         let channel = self.of(order)?;
-        let PayBy { api: _, way, description: said, notify_url, openid, client_ip, device_id } =
+        let PayBy { way, description: said, notify_url, openid, client_ip, device_id, .. } =
             order.pay_by.clone();
         let unless_said = |said: String, else_: &str| if said.is_empty() { else_.to_owned() } else { said };
         let asked = NewOrder {
@@ -77,6 +79,13 @@ impl Merchant {
     /// Closes an unpaid order; no proof that nobody paid.
     pub(super) async fn close(&self, order: &Order) -> Result<(), ChannelError> {
         self.of(order)?.close(&order.out_trade_no()).await
+    }
+
+    /// What a page or a Mini Program in WeChat calls the payment of an order up with, made anew; nothing where the order is
+    /// paid in another way, or cannot be paid here.
+    pub fn call_up(&self, order: &Order) -> Option<v3::CallUp> {
+        let Some(Prepay::Session { prepay_id }) = &order.prepay else { return None };
+        self.of(order).ok()?.call_up(&order.appid, prepay_id).ok()
     }
 
     /// Asks for a refund of an order's payment.

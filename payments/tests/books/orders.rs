@@ -185,6 +185,7 @@ async fn a_repeat_says_the_very_same_whatever_is_configured_by_then() {
         way: PayWay::MiniProgram,
         openid: Some("oUpF8".to_owned()),
         device_id: Some("till-7".to_owned()),
+        return_url: None,
         client_ip: Some(client_ip.to_owned()),
     };
     let asked = |client_ip: &str| TopUpRequest { pay: pay(client_ip), ..wish(account, 500, Some("k")) };

@@ -4,7 +4,8 @@ use units::{Fen, NanoCny, OrderId};
 
 use super::{Draft, OrderStep, Refusal, Reply, check::invalid};
 use crate::ledger::{
-    Asset, NewOrder, Order, OrderKind, OrderState, PackageOffer, Prepay, RowOp, TimelineEvent, TokenTerms,
+    Asset, NewOrder, Order, OrderKind, OrderState, PackageOffer, PayBy, Prepay, RowOp, TimelineEvent,
+    TokenTerms,
 };
 
 /// A balance that can be topped up holds at most this much.
@@ -69,7 +70,7 @@ impl Draft<'_> {
             merchant: new.merchant.clone(),
             mchid: new.mchid.clone(),
             appid: new.appid.clone(),
-            pay_by: new.pay_by.clone(),
+            pay_by: PayBy::clone(&new.pay_by),
             prepay: None,
             transaction_id: None,
             payer: None,

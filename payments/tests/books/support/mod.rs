@@ -126,7 +126,7 @@ pub fn new_order(id: OrderId, account: AccountId, amount: Fen, kind: OrderKind) 
         mchid: MCHID.to_owned(),
         appid: APPID.to_owned(),
         livemode: Livemode::Demo,
-        pay_by: payments::ledger::PayBy::default(),
+        pay_by: Box::default(),
         expires_at: START.after(std::time::Duration::from_secs(900)),
     }
 }
@@ -256,6 +256,7 @@ pub fn merchant(far: &Arc<FarSide>, clock: &Arc<ManualClock>, livemode: Livemode
         livemode,
         channel,
         mini_program_appid: Some("wx00000000000000aa".to_owned()),
+        mini_program_page: None,
         notify_url: "https://near.invalid/pay".to_owned(),
         refund_notify_url: "https://near.invalid/refund".to_owned(),
     }

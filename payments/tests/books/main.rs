@@ -29,4 +29,4 @@ mod sales;
 mod support;
 mod sweeps;
 mod verify;
-mod wechat_vectors;
+mod wechat;

@@ -1,4 +1,5 @@
 //! WeChat Pay for a direct merchant in mainland China.
 
+mod codes; // what an error code allows, whichever API it comes from
 pub mod v2; // orders made under the older protocol
 pub mod v3; // everything new

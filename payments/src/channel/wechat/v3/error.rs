@@ -3,7 +3,10 @@
 use http::StatusCode;
 use serde::Deserialize;
 
-use crate::channel::ChannelError;
+use crate::channel::{
+    ChannelError,
+    wechat::codes::{self, Meaning, Words},
+};
 
 /// What we asked for: the same code may mean less when money goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +29,8 @@ struct Problem {
     detail: serde_json::Value, // of no fixed shape; it must not cost us the code
 }
 
-/// Sorts an answer by what may be done next. Codes are compared without `_` and in upper case, because both spellings
-/// occur. Without a code of WeChat Pay's it is not known who answered, so nothing is taken as decided.
-///
-/// Source: WeChat Pay API v3, error codes of the Native order, order query, close, refund and refund query pages.
+/// Sorts an answer by what may be done next. Without a code of WeChat Pay's it is not known who answered, so nothing is
+/// taken as decided; a code nobody here has heard of is read by the status it came with.
 pub(super) fn classify(
     operation: Operation,
     status: StatusCode,
@@ -38,50 +39,15 @@ pub(super) fn classify(
 ) -> ChannelError {
     let Problem { code, message, detail } = serde_json::from_slice(body).unwrap_or_default();
     let field = detail.get("field").and_then(serde_json::Value::as_str).map(str::to_owned);
-    let plain: String = code.chars().filter(|c| *c != '_').map(|c| c.to_ascii_uppercase()).collect();
+    let unheard_of = || match status {
+        StatusCode::TOO_MANY_REQUESTS => Meaning::TooOften,
+        StatusCode::UNAUTHORIZED if !code.is_empty() => Meaning::Misconfigured,
+        _ if !code.is_empty() && status.is_client_error() => Meaning::Refused,
+        _ => Meaning::Undecided,
+    };
+    let meaning = codes::meaning(&code).unwrap_or_else(unheard_of);
     let code = if code.is_empty() { format!("HTTP_{}", status.as_u16()) } else { code };
-    match plain.as_str() {
-        "SYSTEMERROR" | "BANKERROR" | "SERVICEUNAVAILABLE" | "BIZERRNEEDRETRY" => {
-            ChannelError::Unclear { code, message, request_id }
-        }
-        // The number is ours from before, or a collision: only a query can tell.
-        "OUTTRADENOUSED" => ChannelError::Unclear { code, message, request_id },
-        "FREQUENCYLIMITED" | "FREQUENCYLIMITEXCEEDED" | "RATELIMITEXCEEDED" | "INVALIDREQTOOMUCH" => {
-            too_often(operation, code, message, request_id)
-        }
-        "RULELIMIT" => ChannelError::Busy { code, message, request_id },
-        "ORDERNOTEXIST" | "RESOURCENOTEXISTS" | "REFUNDNOTEXIST" => {
-            ChannelError::NotFound { code, message, request_id }
-        }
-        "ORDERPAID" => ChannelError::AlreadyPaid { code, message, request_id },
-        "ORDERCLOSED" => ChannelError::AlreadyClosed { code, message, request_id },
-        "NOTENOUGH" => ChannelError::NotEnough { code, message, request_id },
-        "SIGNERROR" | "NOAUTH" | "APPIDMCHIDNOTMATCH" | "MCHNOTEXISTS" | "APPIDNOTEXIST"
-        | "MCHIDNOTEXIST" | "OPENIDMISMATCH" => ChannelError::Misconfigured { code, message, request_id },
-        // Comes with status 500, and is final all the same.
-        "INVALIDTRANSACTIONID" => ChannelError::Refused { code, message, field, request_id },
-        _ if status == StatusCode::TOO_MANY_REQUESTS => too_often(operation, code, message, request_id),
-        _ if !plain.is_empty() && status == StatusCode::UNAUTHORIZED => {
-            ChannelError::Misconfigured { code, message, request_id }
-        }
-        _ if !plain.is_empty() && status.is_client_error() => {
-            ChannelError::Refused { code, message, field, request_id }
-        }
-        _ => ChannelError::Unclear { code, message, request_id },
-    }
-}
-
-/// A request turned away for its frequency was not carried out, except that for a refund this is not certain.
-fn too_often(
-    operation: Operation,
-    code: String,
-    message: String,
-    request_id: Option<String>,
-) -> ChannelError {
-    match operation {
-        Operation::Refund => ChannelError::Unclear { code, message, request_id },
-        _ => ChannelError::Busy { code, message, request_id },
-    }
+    codes::error(meaning, operation == Operation::Refund, Words { code, message, field, request_id })
 }
 
 #[cfg(test)]

@@ -1,0 +1,78 @@
+//! What does an answer other than success allow us to do?
+
+use super::Fields;
+use crate::channel::{
+    ChannelError,
+    wechat::codes::{self, Meaning, Words},
+};
+
+/// What we asked for: the same code may mean less when money goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operation {
+    Create,
+    Query,
+    Close,
+    Refund,
+    QueryRefund,
+    TradeBill,
+    FundFlowBill,
+    SandboxKey,
+}
+
+/// Sorts a failure whose signature holds, by its code. One nobody here has heard of decides nothing: unlike in API v3
+/// there is no status that would tell whose fault it was.
+///
+/// Source: WeChat Pay API v2, error codes of each endpoint's page.
+pub(super) fn classify(operation: Operation, fields: &Fields, request_id: Option<String>) -> ChannelError {
+    let text = |name| fields.get(name).unwrap_or_default().to_owned();
+    let code = text("err_code");
+    let meaning = codes::meaning(&code).unwrap_or_else(|| match codes::plain(&code).as_str() {
+        "INVALIDREQUEST"
+        | "PARAMERROR"
+        | "LACKPARAMS"
+        | "NOTUTF8"
+        | "XMLFORMATERROR"
+        | "POSTDATAEMPTY"
+        | "REQUIREPOSTMETHOD"
+        | "TRADESTATEERROR"
+        | "TRADEOVERDUE"
+        | "USERACCOUNTABNORMAL"
+        | "ERROR"
+        | "TRADEERROR"
+        | "ACCOUNTERROR"
+        | "REQUESTBLOCKED"
+        | "REFUNDFEEMISMATCH" => Meaning::Refused,
+        "NOBILLEXIST" => Meaning::NotFound,
+        "BILLCREATING" => Meaning::Busy,
+        _ => Meaning::Undecided,
+    });
+    let code = if code.is_empty() { "FAIL".to_owned() } else { code };
+    let words = Words { code, message: text("err_code_des"), field: None, request_id };
+    codes::error(meaning, operation == Operation::Refund, words)
+}
+
+/// Sorts a failure that nobody signs. It has a text and no code, and steers no more than when to ask again.
+///
+/// Source: WeChat Pay API v2, answers with `return_code` FAIL, and the error texts of bills.
+pub(super) fn unsigned(operation: Operation, fields: &Fields, request_id: Option<String>) -> ChannelError {
+    let message = fields.get("return_msg").unwrap_or_default().to_owned();
+    let code = fields.get("error_code").unwrap_or("FAIL").to_owned();
+    let says = message.to_lowercase();
+    let meaning = if says.contains("频率限制") {
+        Meaning::TooOften
+    } else if says.contains("签名") || says.contains("sign error") {
+        Meaning::Misconfigured
+    } else if code == "20002" || says == "no bill exist" {
+        Meaning::NotFound
+    } else if says == "bill creating" {
+        Meaning::Busy
+    } else {
+        Meaning::Undecided
+    };
+    codes::error(meaning, operation == Operation::Refund, Words { code, message, field: None, request_id })
+}
+
+/// Something came back that WeChat Pay does not write: whoever answered, nothing is decided.
+pub(super) fn undecided(code: String, message: String, request_id: Option<String>) -> ChannelError {
+    ChannelError::Unclear { code, message, request_id }
+}

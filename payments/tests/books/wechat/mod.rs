@@ -1,0 +1,175 @@
+//! Recorded WeChat Pay messages, laid against the channel and the bills: every entry of every file, by its name.
+//!
+//! The keys next to them are made up for these files and good for nothing else.
+
+mod v2;
+mod v3;
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use payments::transport::{Sending, Transport};
+use serde_json::Value;
+use units::{Clock, Timestamp, Wake};
+
+const MCHID: &str = "1699999901";
+const APPID: &str = "wxfeedc0de12345678";
+const NOW: Timestamp = Timestamp::from_secs(1_760_000_000);
+
+// ---- which recordings there are ----
+
+/// Every file of recordings with the number of its entries, so that none goes missing unseen.
+const FILES: [(&str, usize); 17] = [
+    ("amounts.json", 33),
+    ("bill_parse.json", 14),
+    ("refund_state_transitions.json", 16),
+    ("trade_state_transitions.json", 49),
+    ("v2_answers.json", 40),
+    ("v2_notify.json", 61),
+    ("v2_paysign.json", 4),
+    ("v2_refund_req_info.json", 16),
+    ("v2_sign.json", 14),
+    ("v3_answers.json", 50),
+    ("v3_certificates.json", 4),
+    ("v3_notify_flow.json", 25),
+    ("v3_notify_verify.json", 56),
+    ("v3_oaep.json", 2),
+    ("v3_paysign.json", 6),
+    ("v3_request_sign.json", 11),
+    ("v3_resource_decrypt.json", 27),
+];
+/// Stands for every entry of a file.
+const ALL: &str = "*";
+/// Every entry that no test runs, and why.
+const LEFT_OUT: &[(&str, &str, &str)] = &[
+    ("amounts.json", ALL, "no bills so far"),
+    ("bill_parse.json", ALL, "no bills so far"),
+    ("refund_state_transitions.json", ALL, "no function of ours says which state may follow which"),
+    ("trade_state_transitions.json", ALL, "no function of ours says which state may follow which"),
+    ("v3_answers.json", "tradebill_link", "no bills so far"),
+    ("v3_answers.json", "tradebill_link_foreign_host", "no bills so far"),
+    ("v3_certificates.json", ALL, "platform certificates are configured, not downloaded"),
+    ("v3_oaep.json", ALL, "no request of ours carries an encrypted member"),
+];
+
+#[test]
+fn no_recording_is_out_of_sight() {
+    let mut found: Vec<_> = std::fs::read_dir(folder("vectors"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".json"))
+        .collect();
+    found.sort();
+    assert_eq!(found, FILES.map(|(file, _)| file));
+    assert_eq!(FILES.iter().map(|(_, count)| count).sum::<usize>(), 428);
+    for (file, left_out, _) in LEFT_OUT {
+        let exists = every_entry(file).iter().any(|vector| *left_out == ALL || name(vector) == *left_out);
+        assert!(exists, "{file} has no {left_out}");
+    }
+}
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/books").join(name)
+}
+
+fn pem(name: &str) -> String {
+    std::fs::read_to_string(folder("vectors/keys").join(name)).unwrap()
+}
+
+fn every_entry(file: &str) -> Vec<Value> {
+    let (_, count) = FILES.into_iter().find(|(listed, _)| *listed == file).unwrap();
+    let suite: Value = serde_json::from_slice(&std::fs::read(folder("vectors").join(file)).unwrap()).unwrap();
+    let vectors = suite["vectors"].as_array().unwrap().clone();
+    let names: BTreeSet<_> = vectors.iter().map(name).collect();
+    assert_eq!((vectors.len(), names.len()), (count, count), "{file}: entries, distinct names");
+    vectors
+}
+
+/// The entries of a file, but for those that are left out by name.
+fn vectors(file: &str) -> Vec<Value> {
+    let left_out = |vector: &Value| {
+        LEFT_OUT
+            .iter()
+            .any(|(in_file, entry, _)| *in_file == file && (*entry == ALL || *entry == name(vector)))
+    };
+    let run: Vec<_> = every_entry(file).into_iter().filter(|vector| !left_out(vector)).collect();
+    assert!(!run.is_empty(), "{file} is left out altogether");
+    run
+}
+
+fn name(vector: &Value) -> &str {
+    text(&vector["name"])
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("{value} is not a string"))
+}
+
+fn header_map(headers: &Value) -> HeaderMap {
+    headers
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            (name, HeaderValue::from_bytes(text(value).as_bytes()).unwrap())
+        })
+        .collect()
+}
+
+// ---- what the tests stand on ----
+
+/// A clock that stands still.
+#[derive(Debug)]
+struct Stopped(Timestamp);
+
+impl Clock for Stopped {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+
+    fn sleep_until(&self, _: Timestamp) -> Wake {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// A far side that gives one answer and remembers what it was asked.
+#[derive(Debug)]
+struct FarSide {
+    answer: Response<Bytes>,
+    asked: Mutex<Vec<Request<Bytes>>>,
+}
+
+impl FarSide {
+    fn new(answer: Response<Bytes>) -> Arc<Self> {
+        Arc::new(Self { answer, asked: Mutex::default() })
+    }
+
+    fn recorded(vector: &Value) -> Arc<Self> {
+        let inputs = &vector["inputs"];
+        let mut answer = Response::new(Bytes::from(text(&inputs["body"]).to_owned()));
+        *answer.status_mut() = u16::try_from(inputs["status"].as_u64().unwrap()).unwrap().try_into().unwrap();
+        *answer.headers_mut() = header_map(&inputs["headers"]);
+        Self::new(answer)
+    }
+
+    /// The one request that came.
+    fn asked(&self) -> Request<Bytes> {
+        let mut asked = self.asked.lock().unwrap();
+        assert_eq!(asked.len(), 1, "sent once, without retry");
+        asked.pop().unwrap()
+    }
+}
+
+impl Transport for FarSide {
+    fn send(&self, request: Request<Bytes>) -> Sending {
+        self.asked.lock().unwrap().push(request);
+        let answer = self.answer.clone();
+        Box::pin(async move { Ok(answer) })
+    }
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use payments::transport::{Sending, Transport, TransportError};
+use zeroize::Zeroizing;
 
 /// The largest answer that is read.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -18,7 +19,23 @@ impl Outbound {
     /// # Errors
     /// If TLS cannot be set up.
     pub fn new() -> Result<Self, reqwest::Error> {
-        reqwest::Client::builder()
+        Self::built(|builder| builder)
+    }
+
+    /// The same, showing a certificate where it is asked for: `certificate` and `key` are PEM.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up with them.
+    pub fn with_certificate(certificate: &str, key: &str) -> Result<Self, reqwest::Error> {
+        let identity = Zeroizing::new(format!("{certificate}\n{key}\n"));
+        let identity = reqwest::Identity::from_pem(identity.as_bytes())?;
+        Self::built(|builder| builder.identity(identity))
+    }
+
+    fn built(
+        more: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, reqwest::Error> {
+        more(reqwest::Client::builder())
             .connect_timeout(Duration::from_secs(5))
             .timeout(Duration::from_secs(15))
             .redirect(reqwest::redirect::Policy::none())

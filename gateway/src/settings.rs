@@ -161,6 +161,15 @@ pub struct MerchantSettings {
     pub mini_program_appid: Option<String>,
     /// The page of it that pays an order.
     pub mini_program_page: Option<String>,
+    /// What API v3 is spoken with; it is not where absent.
+    pub v3: Option<V3Settings>,
+    /// What API v2 is spoken with; it is not where absent. One of the two is there.
+    pub v2: Option<V2Settings>,
+}
+
+/// What API v3 is spoken with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct V3Settings {
     /// The serial of the merchant's certificate: 40 upper-case hex digits.
     pub merchant_serial: String,
     /// The merchant's private key, PKCS#8 PEM.
@@ -171,6 +180,17 @@ pub struct MerchantSettings {
     pub platform_public_key: Option<PlatformPublicKey>,
     /// The platform's certificates, PEM. There is at least one where there is no public key.
     pub platform_certificates: Vec<String>,
+}
+
+/// What API v2 is spoken with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct V2Settings {
+    /// The 32 letters and digits that messages are signed with.
+    pub key: Secret,
+    /// How messages of new orders are signed.
+    pub sign_type: V2SignType,
+    /// The merchant's certificate and its private key, PEM, which refunds are asked for with; without them there are none.
+    pub certificate: Option<(Secret, Secret)>,
 }
 
 /// What the platform signs with, by id.
@@ -208,6 +228,20 @@ impl MerchantMode {
 pub enum WechatApi {
     /// JSON, RSA and AES-GCM.
     V3,
+    /// XML and a shared key.
+    V2,
+}
+
+/// How messages of API v2 are signed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum V2SignType {
+    /// The one to use.
+    #[default]
+    #[serde(rename = "HMAC-SHA256")]
+    HmacSha256,
+    /// For merchants that cannot do without it.
+    #[serde(rename = "MD5")]
+    Md5,
 }
 
 /// `[payments.topup]`

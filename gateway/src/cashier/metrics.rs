@@ -25,6 +25,12 @@ const RESULTS: &[&str] = &[
     "malformed",
     "amount_mismatch",
     "unknown_order",
+    "unknown_merchant",
+    "return_code_fail",
+    "missing_sign",
+    "sign_type_mismatch",
+    "bad_amount",
+    "doctype",
     "ignored",
     "error",
 ];

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
 use payments::{grant::Grants, holds::Holds, refund::Refunds, store::Store, topup::TopUps};
 use units::Clock;
@@ -77,7 +77,9 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 impl Cashier {
     /// The account and payment endpoints, and WeChat Pay's callbacks.
     pub fn router(self) -> Router {
-        let callback = post(callbacks::report).get(callbacks::probe).head(callbacks::probe);
+        let with_probes =
+            |callback: MethodRouter<Arc<Self>>| callback.get(callbacks::probe).head(callbacks::probe);
+        let callback = with_probes(post(callbacks::report));
         Router::new()
             .route("/v1/credits", get(account::credits))
             .route("/v1/key", get(account::key))
@@ -94,6 +96,8 @@ impl Cashier {
             .route("/v1/refunds/{id}", get(refunds::one))
             .route("/pay/wechat/v3/{merchant}/notify", callback.clone())
             .route("/pay/wechat/v3/{merchant}/refund-notify", callback)
+            .route("/pay/wechat/v2/{merchant}/notify", with_probes(post(callbacks::report_v2)))
+            .route("/pay/wechat/v2/{merchant}/refund-notify", with_probes(post(callbacks::refund_report_v2)))
             .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
             .with_state(Arc::new(self))
     }

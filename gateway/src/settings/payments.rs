@@ -10,13 +10,19 @@ use router_config::KeyPath;
 use units::{Fen, NanoCny};
 
 use super::{
-    MerchantMode, MerchantSettings, PaymentSettings, PlatformPublicKey, Secret, TopupSettings,
+    MerchantMode, MerchantSettings, PaymentSettings, PlatformPublicKey, Secret, TopupSettings, V2Settings,
+    V3Settings, WechatApi,
     check::Checks,
     raw::{RawBonus, RawGrants, RawMerchant, RawPayments, RawTopup},
 };
 
 /// The host of the real API, and of its stand-by.
 const WECHAT_PAY_DOMAIN: &str = "mch.weixin.qq.com";
+
+/// An order of API v2 ends no sooner. Source: WeChat Pay API v2, unified order, `time_expire`.
+const V2_EXPIRES_MIN: Duration = Duration::from_secs(300);
+/// Bytes of what the payer reads under API v2. Source: WeChat Pay API v2, unified order, `body`.
+const V2_DESCRIPTION_BYTES_MAX: usize = 127;
 
 /// Nobody is lent more than this: more is a credit line, and none is kept here.
 const GRANT_MAX: NanoCny = NanoCny::from_yuan(100);
@@ -42,6 +48,11 @@ pub(super) fn check(raw: RawPayments, checks: &mut Checks<'_>) -> Option<Payment
         }
     }
     let topup = topup(&path.key("topup"), raw.topup, checks);
+    if let Some(topup) = &topup
+        && raw.wechat.values().any(|merchant| merchant.api == WechatApi::V2)
+    {
+        for_v2(&path.key("topup"), topup, checks);
+    }
     let bonus = bonus(&path.key("bonus"), &raw.bonus, topup.as_ref(), checks);
     let grants = grants(&path.key("grants"), &raw.grants, checks);
     Some(PaymentSettings { merchants, topup: topup?, bonus: bonus?, grants: grants? })
@@ -130,6 +141,19 @@ fn grants(path: &KeyPath, raw: &RawGrants, checks: &mut Checks<'_>) -> Option<Gr
     })
 }
 
+/// API v2 has bounds of its own.
+fn for_v2(path: &KeyPath, topup: &TopupSettings, checks: &mut Checks<'_>) {
+    if topup.expires < V2_EXPIRES_MIN {
+        let what = "an order of API v2 can be paid for 300 seconds at least";
+        checks.problems.add(path.key("expires_secs"), what);
+    }
+    if topup.description.len() > V2_DESCRIPTION_BYTES_MAX {
+        let what =
+            format!("API v2 takes {V2_DESCRIPTION_BYTES_MAX} bytes at most; a Chinese character is three");
+        checks.problems.add(path.key("description"), what);
+    }
+}
+
 fn topup(path: &KeyPath, raw: RawTopup, checks: &mut Checks<'_>) -> Option<TopupSettings> {
     let min = checks.problems.catch(path.key("min"), raw.min.parse::<Fen>());
     let max = checks.problems.catch(path.key("max"), raw.max.parse::<Fen>());
@@ -182,15 +206,53 @@ fn merchant(path: &KeyPath, raw: &RawMerchant, checks: &mut Checks<'_>) -> Optio
             checks.problems.add(path.key("mini_program_page"), what);
         }
     }
-    let merchant_serial = raw.merchant_serial.to_ascii_uppercase();
-    if merchant_serial.is_empty()
-        || merchant_serial.len() > 40
-        || !merchant_serial.bytes().all(|b| b.is_ascii_hexdigit())
+    let before = checks.problems.len();
+    let key_v2 = raw.api_v2_key.is_some() || raw.api == WechatApi::V2;
+    let key_v3 = raw.api_v3_key.is_some() || raw.api == WechatApi::V3;
+    let v3 = if key_v3 { v3(path, raw, checks) } else { None };
+    let v2 = if key_v2 { v2(path, raw, checks) } else { None };
+    if checks.problems.len() > before {
+        return None;
+    }
+    Some(MerchantSettings {
+        mode: raw.mode,
+        api: raw.api,
+        base_url: base_url?,
+        mchid: raw.mchid.clone(),
+        appid: raw.appid.clone(),
+        mini_program_appid: raw.mini_program_appid.clone(),
+        mini_program_page: raw.mini_program_page.clone(),
+        v3,
+        v2,
+    })
+}
+
+/// What an API cannot be spoken without.
+fn needed<'a>(
+    path: &KeyPath,
+    key: &str,
+    value: Option<&'a String>,
+    api: &str,
+    checks: &mut Checks<'_>,
+) -> Option<&'a String> {
+    if value.is_none() {
+        checks.problems.add(path.key(key), format!("API {api} is not spoken without it"));
+    }
+    value
+}
+
+fn v3(path: &KeyPath, raw: &RawMerchant, checks: &mut Checks<'_>) -> Option<V3Settings> {
+    let serial = needed(path, "merchant_serial", raw.merchant_serial.as_ref(), "v3", checks);
+    let merchant_serial = serial.map(|serial| serial.to_ascii_uppercase());
+    if let Some(serial) = &merchant_serial
+        && (serial.is_empty() || serial.len() > 40 || !serial.bytes().all(|b| b.is_ascii_hexdigit()))
     {
         checks.problems.add(path.key("merchant_serial"), "a certificate's serial is 40 hex digits");
     }
-    let private_key = pem(&path.key("private_key"), &raw.private_key, "PRIVATE KEY", checks);
-    let api_v3_key = checks.secret(&path.key("api_v3_key"), &raw.api_v3_key);
+    let private_key = needed(path, "private_key", raw.private_key.as_ref(), "v3", checks);
+    let private_key = private_key.and_then(|at| pem(&path.key("private_key"), at, "PRIVATE KEY", checks));
+    let api_v3_key = needed(path, "api_v3_key", raw.api_v3_key.as_ref(), "v3", checks);
+    let api_v3_key = api_v3_key.and_then(|at| checks.secret(&path.key("api_v3_key"), at));
     if let Some(key) = &api_v3_key
         && key.expose().len() != 32
     {
@@ -213,20 +275,33 @@ fn merchant(path: &KeyPath, raw: &RawMerchant, checks: &mut Checks<'_>) -> Optio
             "set `platform_public_key_id` and `platform_public_key`, or `platform_certificates`",
         );
     }
-    Some(MerchantSettings {
-        mode: raw.mode,
-        api: raw.api,
-        base_url: base_url?,
-        mchid: raw.mchid.clone(),
-        appid: raw.appid.clone(),
-        mini_program_appid: raw.mini_program_appid.clone(),
-        mini_program_page: raw.mini_program_page.clone(),
-        merchant_serial,
+    Some(V3Settings {
+        merchant_serial: merchant_serial?,
         private_key: private_key?,
         api_v3_key: api_v3_key?,
         platform_public_key,
         platform_certificates,
     })
+}
+
+fn v2(path: &KeyPath, raw: &RawMerchant, checks: &mut Checks<'_>) -> Option<V2Settings> {
+    let key = needed(path, "api_v2_key", raw.api_v2_key.as_ref(), "v2", checks);
+    let key = key.and_then(|at| checks.secret(&path.key("api_v2_key"), at));
+    if let Some(key) = &key
+        && (key.expose().len() != 32 || !key.expose().bytes().all(|b| b.is_ascii_alphanumeric()))
+    {
+        checks.problems.add_with_help(
+            path.key("api_v2_key"),
+            "an APIv2 key is 32 letters and digits",
+            "set and copy it in the merchant console, under API security",
+        );
+    }
+    let certificate = raw.certificate.as_ref().and_then(|at| {
+        let key = needed(path, "private_key", raw.private_key.as_ref(), "v2's refunds", checks);
+        let key = key.and_then(|at| pem(&path.key("private_key"), at, "PRIVATE KEY", checks));
+        Some((pem(&path.key("certificate"), at, "CERTIFICATE", checks)?, key?))
+    });
+    Some(V2Settings { key: key?, sign_type: raw.sign_type, certificate })
 }
 
 /// Simulated payments must not become real balance, nor real ones go to a simulator.
@@ -242,7 +317,7 @@ fn right_address(path: &KeyPath, mode: MerchantMode, base_url: &str, checks: &mu
         }
         MerchantMode::Sandbox if is_wechat_pay => checks.problems.add_with_help(
             path,
-            "WeChat Pay has no sandbox for API v3, and this would take real money",
+            "this is the real WeChat Pay, and would take real money",
             "name the simulator: base_url = \"http://127.0.0.1:8082\"",
         ),
         _ => {}

@@ -8,7 +8,7 @@ use router_config::{RawAlias, RawCache, RawLimits, RawModel, RawProvider, RawRou
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{LogFormat, MerchantMode, WechatApi};
+use super::{LogFormat, MerchantMode, V2SignType, WechatApi};
 
 /// How Tollgate is asked to run. A secret never stands here: its place does, as `env:NAME` or `file:PATH`.
 #[derive(Deserialize, JsonSchema)]
@@ -165,7 +165,7 @@ pub(super) struct RawBonus {
 pub(super) struct RawMerchant {
     /// `live` takes real money, `sandbox` the simulator's.
     pub(super) mode: MerchantMode,
-    /// Which of WeChat Pay's APIs is spoken.
+    /// By which of WeChat Pay's APIs new orders are made. Orders keep theirs: both are spoken where there are keys of both.
     #[serde(default = "v3")]
     #[schemars(extend("default" = "v3"))]
     pub(super) api: WechatApi,
@@ -180,12 +180,21 @@ pub(super) struct RawMerchant {
     pub(super) mini_program_appid: Option<String>,
     /// The page of that Mini Program which pays an order: the top-up says it with `?order=` and the order's id.
     pub(super) mini_program_page: Option<String>,
-    /// The serial of the merchant's certificate: 40 hex digits.
-    pub(super) merchant_serial: String,
-    /// Where the merchant's private key (`apiclient_key.pem`) is kept: `file:PATH` or `env:NAME`.
-    pub(super) private_key: String,
-    /// Where the APIv3 key (32 characters) is kept: `env:NAME` or `file:PATH`.
-    pub(super) api_v3_key: String,
+    /// The serial of the merchant's certificate: 40 hex digits. API v3 needs it.
+    pub(super) merchant_serial: Option<String>,
+    /// Where the merchant's private key (`apiclient_key.pem`) is kept: `file:PATH` or `env:NAME`. API v3 needs it, and refunds
+    /// by API v2.
+    pub(super) private_key: Option<String>,
+    /// Where the APIv3 key (32 characters) is kept: `env:NAME` or `file:PATH`. API v3 is not spoken where absent.
+    pub(super) api_v3_key: Option<String>,
+    /// Where the APIv2 key (32 characters) is kept: `env:NAME` or `file:PATH`. API v2 is not spoken where absent.
+    pub(super) api_v2_key: Option<String>,
+    /// How messages of API v2 are signed; `MD5` only where the merchant cannot do without it. An order keeps what it was made
+    /// with.
+    #[serde(default)]
+    pub(super) sign_type: V2SignType,
+    /// Where the merchant's certificate (`apiclient_cert.pem`) is kept: `file:PATH` or `env:NAME`. Refunds by API v2 need it.
+    pub(super) certificate: Option<String>,
     /// The id of the platform's public key: `PUB_KEY_ID_` and digits.
     pub(super) platform_public_key_id: Option<String>,
     /// Where the platform's public key (PEM) is kept: `file:PATH` or `env:NAME`.

@@ -7,6 +7,8 @@ use super::entry::words;
 words! {
     /// Which of WeChat Pay's APIs.
     PayApi {
+        /// XML and a shared key.
+        V2 = "v2",
         /// JSON, RSA and AES-GCM.
         V3 = "v3",
     }
@@ -26,6 +28,16 @@ words! {
     }
 }
 
+words! {
+    /// How the messages of an order of API v2 are signed, from its first to its last.
+    PaySign {
+        /// The one to use.
+        HmacSha256 = "HMAC-SHA256",
+        /// For merchants that cannot do without it.
+        Md5 = "MD5",
+    }
+}
+
 impl PayWay {
     /// Whether WeChat Pay has to know who pays before: by their `openid` under the order's app.
     pub const fn needs_payer(self) -> bool {
@@ -40,6 +52,9 @@ pub struct PayBy {
     pub api: PayApi,
     /// How the payer comes to pay.
     pub way: PayWay,
+    /// How its messages are signed; only API v2 has a choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_type: Option<PaySign>,
     /// What the payer reads; empty in orders older than this member, which say what is configured.
     pub description: String,
     /// Where the payment is reported; empty in the same orders.
@@ -64,6 +79,7 @@ impl Default for PayBy {
         Self {
             api: PayApi::V3,
             way: PayWay::Native,
+            sign_type: None,
             description: String::new(),
             notify_url: String::new(),
             openid: None,

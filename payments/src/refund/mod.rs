@@ -15,10 +15,10 @@ use units::{Clock, RefundId};
 pub use self::request::{GoodsRefundRequest, RefundRequest, RefundRequestError};
 use crate::{
     admission::Admission,
-    channel::{RefundReport, RefundState},
+    channel::{ChannelError, RefundReport, RefundState},
     ledger::{Actor, Body, Command, RefundItem, RefundNews, Reply, Role},
     store::{Store, SubmitError},
-    topup::Merchants,
+    topup::{Merchant, Merchants},
 };
 
 /// Refunds and their way. Cheap to clone.
@@ -45,6 +45,14 @@ pub enum RefundNewsError {
         item: RefundId,
         /// What differs.
         what: String,
+    },
+    /// WeChat Pay was asked, and gave no answer to act upon.
+    #[error("refund {item}: {error}")]
+    Unanswered {
+        /// Which.
+        item: RefundId,
+        /// What happened.
+        error: ChannelError,
     },
     /// The ledger says no, or cannot be reached.
     #[error(transparent)]
@@ -98,6 +106,28 @@ impl Refunds {
             }
         };
         Ok(self.report(&item, news, report.refund_id.clone(), None, event).await?)
+    }
+
+    /// Asks WeChat Pay what became of a refund of this merchant's, because somebody who need not be WeChat Pay says that there
+    /// is news; `event` is what it is called.
+    ///
+    /// # Errors
+    /// [`RefundNewsError`]; nothing moved.
+    pub async fn ask_about(
+        &self,
+        merchant: &Merchant,
+        out_refund_no: &str,
+        event: String,
+    ) -> Result<RefundItem, RefundNewsError> {
+        let unknown = || RefundNewsError::Unknown(out_refund_no.to_owned());
+        let id = RefundId::from_bare(out_refund_no).map_err(|_| unknown())?;
+        let item = self.store.refund_item(id).await?.ok_or_else(unknown)?;
+        let order = self.store.order(item.order).await?;
+        let order = order.filter(|order| order.merchant == merchant.name).ok_or_else(unknown)?;
+        match merchant.query_refund(&order, out_refund_no).await {
+            Ok(report) => self.reported(&report, Some(event)).await,
+            Err(error) => Err(RefundNewsError::Unanswered { item: id, error }),
+        }
     }
 
     /// Writes down what is known of an item.

@@ -152,7 +152,7 @@ impl Refunds {
             // A payment that was put aside goes back whole.
             total: if item.payment.is_some() { item.amount } else { order.amount },
             reason,
-            notify_url: merchant.refund_notify_url.clone(),
+            notify_url: merchant.refund_notify_url(&order).to_owned(),
         };
         let answer = merchant.refund(&order, &asked).await;
         match answer {

@@ -8,8 +8,8 @@ use crate::{
     agent,
     channel::ChannelError,
     ledger::{
-        Actor, Body, Command, GoodsLine, NewOrder, Order, OrderKind, OrderState, PackageOffer, PayApi, PayBy,
-        PayWay, Refusal, Reply, Role, TokenTerms,
+        Actor, Body, Command, GoodsLine, NewOrder, Order, OrderKind, OrderState, PackageOffer, PayBy, PayWay,
+        Refusal, Reply, Role, TokenTerms,
     },
     store::SubmitError,
 };
@@ -213,6 +213,8 @@ impl TopUps {
     async fn write_down(&self, request: &TopUpRequest, merchant: &Merchant) -> Result<Order, CreateError> {
         let PayWish { way, openid, device_id, return_url, client_ip } = request.pay.clone();
         let appid = merchant.appid(way).ok_or(CreateError::NoWay(way))?;
+        let (callbacks, sign_type) =
+            merchant.of_new_orders().ok_or(CreateError::NoChannel(request.livemode))?;
         let now = self.clock.now();
         let id = OrderId::new(now);
         let key = match &request.idempotency_key {
@@ -231,14 +233,15 @@ impl TopUps {
             amount,
             bonus: kind.as_ref().map_or(NanoCny::ZERO, |kind| self.bonus_of(kind, amount)),
             merchant: merchant.name.clone(),
-            mchid: merchant.mchid().to_owned(),
+            mchid: merchant.mchid.clone(),
             appid: appid.to_owned(),
             livemode: merchant.livemode,
             pay_by: Box::new(PayBy {
-                api: PayApi::V3,
+                api: merchant.api,
                 way,
+                sign_type,
                 description: self.settings.description.clone(),
-                notify_url: merchant.notify_url.clone(),
+                notify_url: callbacks.notify_url.clone(),
                 openid,
                 client_ip,
                 device_id,

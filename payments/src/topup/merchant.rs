@@ -1,91 +1,174 @@
 //! With which merchant account, and how is it spoken to for this order?
+//!
+//! An order is put, asked after, closed and refunded by the API, and under the app and signature, that are frozen in it, whatever
+//! is configured for new ones by then.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use units::Livemode;
 
 use crate::{
-    channel::{ChannelError, NewOrder, NewRefund, Prepaid, RefundReport, Trade, Way, wechat::v3},
-    ledger::{Order, PayApi, PayBy, PayWay, Prepay},
+    channel::{
+        CallUp, ChannelError, NewOrder, NewRefund, Prepaid, RefundReport, Trade, Way,
+        wechat::{
+            v2::{self, OrderNumber, SignType, Terms, TradeKind, UnifiedOrder},
+            v3,
+        },
+    },
+    ledger::{Order, PayApi, PayBy, PaySign, PayWay, Prepay},
 };
 
 /// One WeChat Pay merchant account.
 #[derive(Debug)]
 pub struct Merchant {
-    /// Its name in the configuration, and in its callback address.
+    /// Its name in the configuration, and in its callback addresses.
     pub name: String,
     /// Whether its money is real.
     pub livemode: Livemode,
-    /// How it is spoken to.
-    pub channel: v3::Channel,
+    /// Its number.
+    pub mchid: String,
+    /// The app of pages and codes.
+    pub appid: String,
     /// The app of its Mini Program; it has none where absent.
     pub mini_program_appid: Option<String>,
     /// The page of that Mini Program which pays an order, without a query.
     pub mini_program_page: Option<String>,
-    /// Where WeChat Pay reports payments.
+    /// By which API new orders are made.
+    pub api: PayApi,
+    /// How API v3 is spoken; it is not where absent.
+    pub v3: Option<OverV3>,
+    /// How API v2 is spoken; it is not where absent.
+    pub v2: Option<OverV2>,
+}
+
+/// Where WeChat Pay reports to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Callbacks {
+    /// Payments.
     pub notify_url: String,
-    /// Where WeChat Pay reports refunds.
+    /// Refunds.
     pub refund_notify_url: String,
 }
 
-impl Merchant {
-    /// Its number.
-    pub fn mchid(&self) -> &str {
-        self.channel.mchid()
-    }
+/// API v3 of a merchant.
+#[derive(Debug)]
+pub struct OverV3 {
+    /// How it is spoken to.
+    pub channel: v3::Channel,
+    /// Where it reports to.
+    pub callbacks: Callbacks,
+}
 
+/// API v2 of a merchant.
+#[derive(Debug)]
+pub struct OverV2 {
+    /// How it is spoken to.
+    pub channel: v2::Channel,
+    /// How the messages of new orders are signed.
+    pub sign_type: PaySign,
+    /// Where it reports to.
+    pub callbacks: Callbacks,
+}
+
+/// How an order is spoken about.
+enum Over<'a> {
+    V3(&'a v3::Channel),
+    V2(&'a v2::Channel, Terms),
+}
+
+impl Merchant {
     /// The app that orders of this way are made under; `None` where it does not take them.
     pub fn appid(&self, way: PayWay) -> Option<&str> {
         match way {
-            PayWay::Native | PayWay::Jsapi | PayWay::H5 => Some(self.channel.appid()),
+            PayWay::Native | PayWay::Jsapi | PayWay::H5 => Some(&self.appid),
             PayWay::MiniProgram => self.mini_program_appid.as_deref(),
         }
+    }
+
+    /// Where new orders are reported, and how their messages are signed; nothing where the API of new orders is not spoken.
+    pub(super) fn of_new_orders(&self) -> Option<(&Callbacks, Option<PaySign>)> {
+        match self.api {
+            PayApi::V3 => self.v3.as_ref().map(|v3| (&v3.callbacks, None)),
+            PayApi::V2 => self.v2.as_ref().map(|v2| (&v2.callbacks, Some(v2.sign_type))),
+        }
+    }
+
+    fn callbacks(&self, api: PayApi) -> Option<&Callbacks> {
+        match api {
+            PayApi::V3 => self.v3.as_ref().map(|v3| &v3.callbacks),
+            PayApi::V2 => self.v2.as_ref().map(|v2| &v2.callbacks),
+        }
+    }
+
+    /// Where the refunds of an order are reported.
+    pub(crate) fn refund_notify_url(&self, order: &Order) -> &str {
+        self.callbacks(order.pay_by.api).map_or("", |callbacks| &callbacks.refund_notify_url)
     }
 
     /// Puts an order to WeChat Pay, in the very words that are frozen in it; `description` and this merchant's address are for
     /// orders that say nothing of them.
     pub(super) async fn create(&self, order: &Order, description: &str) -> Result<Prepay, ChannelError> {
-        let channel = self.of(order)?;
-        let PayBy { way, description: said, notify_url, openid, client_ip, device_id, .. } =
-            order.pay_by.clone();
-        let unless_said = |said: String, else_: &str| if said.is_empty() { else_.to_owned() } else { said };
-        let asked = NewOrder {
-            appid: order.appid.clone(),
-            out_trade_no: order.out_trade_no(),
-            description: unless_said(said, description),
-            total: order.amount,
-            notify_url: unless_said(notify_url, &self.notify_url),
-            expires_at: order.expires_at,
-            way: match way {
-                PayWay::Native => Way::Native,
-                PayWay::Jsapi | PayWay::MiniProgram => Way::InApp { openid: openid.unwrap_or_default() },
-                PayWay::H5 => Way::H5,
-            },
-            client_ip,
-            device_id,
-        };
-        Ok(match channel.create(&asked).await? {
-            Prepaid::Code(code) => Prepay::Code(code),
-            Prepaid::Session(prepay_id) => Prepay::Session { prepay_id },
-            Prepaid::Page(h5_url) => Prepay::Page { h5_url },
-        })
+        let over = self.over(order)?;
+        let PayBy { api, description: said, notify_url, .. } = &order.pay_by;
+        let configured = self.callbacks(*api).map_or("", |callbacks| &callbacks.notify_url);
+        let unless_said =
+            |said: &String, other: &str| if said.is_empty() { other.to_owned() } else { said.clone() };
+        let (description, notify_url) = (unless_said(said, description), unless_said(notify_url, configured));
+        match over {
+            Over::V3(channel) => {
+                let asked = asked_v3(order, description, notify_url);
+                channel.create(&asked).await.map(|prepaid| match prepaid {
+                    Prepaid::Code(code) => Prepay::Code(code),
+                    Prepaid::Session(prepay_id) => Prepay::Session { prepay_id },
+                    Prepaid::Page(h5_url) => Prepay::Page { h5_url },
+                })
+            }
+            Over::V2(channel, terms) => {
+                let asked = asked_v2(order, description, notify_url);
+                channel.create(&terms, &asked).await.map(|created| match created {
+                    v2::Created::Native { code_url } => Prepay::Code(code_url),
+                    v2::Created::Jsapi { prepay_id } => Prepay::Session { prepay_id },
+                    v2::Created::H5 { mweb_url } => Prepay::Page { h5_url: mweb_url },
+                })
+            }
+        }
     }
 
     /// What became of an order.
     pub(super) async fn query(&self, order: &Order) -> Result<Trade, ChannelError> {
-        self.of(order)?.query(&order.out_trade_no()).await
+        let number = order.out_trade_no();
+        match self.over(order)? {
+            Over::V3(channel) => channel.query(&number).await,
+            Over::V2(channel, terms) => channel.query(&terms, OrderNumber::Merchant(&number)).await,
+        }
     }
 
     /// Closes an unpaid order; no proof that nobody paid.
     pub(super) async fn close(&self, order: &Order) -> Result<(), ChannelError> {
-        self.of(order)?.close(&order.out_trade_no()).await
+        let number = order.out_trade_no();
+        match self.over(order)? {
+            Over::V3(channel) => channel.close(&number).await,
+            Over::V2(channel, terms) => channel.close(&terms, &number).await,
+        }
     }
 
     /// What a page or a Mini Program in WeChat calls the payment of an order up with, made anew; nothing where the order is
     /// paid in another way, or cannot be paid here.
-    pub fn call_up(&self, order: &Order) -> Option<v3::CallUp> {
+    pub fn call_up(&self, order: &Order) -> Option<CallUp> {
         let Some(Prepay::Session { prepay_id }) = &order.prepay else { return None };
-        self.of(order).ok()?.call_up(&order.appid, prepay_id).ok()
+        match self.over(order).ok()? {
+            Over::V3(channel) => channel.call_up(&order.appid, prepay_id).ok(),
+            Over::V2(channel, terms) => {
+                let call = channel.call_up(&terms, prepay_id).ok()?;
+                Some(CallUp {
+                    timestamp: call.time_stamp,
+                    nonce: call.nonce_str,
+                    package: call.package,
+                    sign_type: call.sign_type.as_str(),
+                    pay_sign: call.pay_sign,
+                })
+            }
+        }
     }
 
     /// Asks for a refund of an order's payment.
@@ -94,7 +177,10 @@ impl Merchant {
         order: &Order,
         refund: &NewRefund,
     ) -> Result<RefundReport, ChannelError> {
-        self.of(order)?.refund(refund).await
+        match self.over(order)? {
+            Over::V3(channel) => channel.refund(refund).await,
+            Over::V2(channel, terms) => channel.refund(&terms, refund).await,
+        }
     }
 
     /// What became of a refund of an order's payment.
@@ -103,27 +189,102 @@ impl Merchant {
         order: &Order,
         out_refund_no: &str,
     ) -> Result<RefundReport, ChannelError> {
-        self.of(order)?.query_refund(out_refund_no).await
+        match self.over(order)? {
+            Over::V3(channel) => channel.query_refund(out_refund_no).await,
+            Over::V2(channel, terms) => channel.query_refund(&terms, out_refund_no).await,
+        }
     }
 
     /// The client that an order was put with. Numbers of another merchant mean nothing to it.
-    fn of(&self, order: &Order) -> Result<&v3::Channel, ChannelError> {
-        if order.mchid != self.mchid() {
-            return Err(ChannelError::Misconfigured {
-                code: "MERCHANT_CHANGED".to_owned(),
-                message: format!(
-                    "merchant `{}` was {} when this was ordered, and is {} now",
-                    self.name,
-                    order.mchid,
-                    self.mchid()
-                ),
-                request_id: None,
-            });
+    fn over(&self, order: &Order) -> Result<Over<'_>, ChannelError> {
+        let misconfigured = |code: &str, message: String| ChannelError::Misconfigured {
+            code: code.to_owned(),
+            message,
+            request_id: None,
+        };
+        if order.mchid != self.mchid {
+            let message = format!(
+                "merchant `{}` was {} when this was ordered, and is {} now",
+                self.name, order.mchid, self.mchid
+            );
+            return Err(misconfigured("MERCHANT_CHANGED", message));
         }
-        match order.pay_by.api {
-            PayApi::V3 => Ok(&self.channel),
-        }
+        let api = order.pay_by.api;
+        let over = match api {
+            PayApi::V3 => self.v3.as_ref().map(|v3| Over::V3(&v3.channel)),
+            PayApi::V2 => self.v2.as_ref().map(|v2| {
+                let sign_type = of_signature(order.pay_by.sign_type.unwrap_or(v2.sign_type));
+                Over::V2(&v2.channel, Terms { appid: order.appid.clone(), sign_type })
+            }),
+        };
+        over.ok_or_else(|| {
+            misconfigured("API_NOT_SPOKEN", format!("merchant `{}` has no keys of API {api}", self.name))
+        })
     }
+}
+
+const fn of_signature(sign: PaySign) -> SignType {
+    match sign {
+        PaySign::HmacSha256 => SignType::HmacSha256,
+        PaySign::Md5 => SignType::Md5,
+    }
+}
+
+/// The signature's name as orders have it.
+pub const fn pay_sign(sign_type: SignType) -> PaySign {
+    match sign_type {
+        SignType::HmacSha256 => PaySign::HmacSha256,
+        SignType::Md5 => PaySign::Md5,
+    }
+}
+
+fn asked_v3(order: &Order, description: String, notify_url: String) -> NewOrder {
+    let PayBy { way, openid, client_ip, device_id, .. } = order.pay_by.clone();
+    NewOrder {
+        appid: order.appid.clone(),
+        out_trade_no: order.out_trade_no(),
+        description,
+        total: order.amount,
+        notify_url,
+        expires_at: order.expires_at,
+        way: match way {
+            PayWay::Native => Way::Native,
+            PayWay::Jsapi | PayWay::MiniProgram => Way::InApp { openid: openid.unwrap_or_default() },
+            PayWay::H5 => Way::H5,
+        },
+        client_ip,
+        device_id,
+    }
+}
+
+fn asked_v2(order: &Order, body: String, notify_url: String) -> UnifiedOrder {
+    let PayBy { way, openid, client_ip, device_id, .. } = order.pay_by.clone();
+    UnifiedOrder {
+        trade: match way {
+            PayWay::Native => TradeKind::Native { product_id: order.out_trade_no() },
+            PayWay::Jsapi | PayWay::MiniProgram => TradeKind::Jsapi { openid: openid.unwrap_or_default() },
+            // The site that the payer comes from is the one that hears of the payment.
+            PayWay::H5 => TradeKind::H5(v2::H5Scene::Wap {
+                wap_url: site(&notify_url).to_owned(),
+                wap_name: body.clone(),
+            }),
+        },
+        out_trade_no: order.out_trade_no(),
+        body,
+        total: order.amount,
+        // It is asked for of every order; one that nobody said is the gateway's own.
+        client_ip: client_ip.and_then(|ip| ip.parse().ok()).unwrap_or(IpAddr::from([127, 0, 0, 1])),
+        notify_url,
+        expires_at: order.expires_at,
+        device_info: device_id,
+    }
+}
+
+/// Scheme and host of an address.
+fn site(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let end = url[host..].find('/').map_or(url.len(), |at| host + at);
+    &url[..end]
 }
 
 /// The merchants, by name.

@@ -20,7 +20,7 @@ use units::{Clock, Fen, Livemode};
 pub use self::{
     bonus::{BadRungs, BonusRung, BonusRungs, Gift},
     create::{Buy, CreateError, PayWish, Quoted, TopUpRequest},
-    merchant::{Merchant, Merchants},
+    merchant::{Callbacks, Merchant, Merchants, OverV2, OverV3, pay_sign},
     news::{NewsError, PaidNews},
     watch::QueryReport,
     worth::{BadMix, Bought, Mix, Part, TokensHeld, sum, worth},

@@ -8,7 +8,7 @@ use units::{OrderId, Timestamp};
 use super::{CreateError, Merchant, NewsError, PaidNews, TopUps};
 use crate::{
     channel::{ChannelError, Trade, TradeState},
-    ledger::{Body, CreditSource, Order, OrderState},
+    ledger::{Body, CreditSource, Order, OrderState, PayApi},
     store::SubmitError,
 };
 
@@ -16,6 +16,8 @@ use crate::{
 const FIRST_QUERY: Duration = Duration::from_secs(5);
 /// ... but never less often than this.
 const SLOWEST_QUERY: Duration = Duration::from_secs(20);
+/// API v2 refuses to close an order that is younger.
+const CLOSES_AFTER: Duration = Duration::from_secs(300);
 /// If the store cannot be read, it is tried again after this.
 const AFTER_TROUBLE: Duration = Duration::from_secs(5);
 
@@ -84,10 +86,10 @@ impl TopUps {
             Ok(trade) if matches!(trade.state, TradeState::Closed | TradeState::Revoked) => {
                 self.closed(order, "query").await
             }
-            Ok(_) if order.expires_at <= self.clock.now() => self.close(order).await,
+            Ok(_) if ends_at(order) <= self.clock.now() => self.close(order).await,
             Ok(_) => QueryReport::Nothing,
             // It never arrived there; once it has expired it never will.
-            Err(ChannelError::NotFound { .. }) if order.expires_at <= self.clock.now() => {
+            Err(ChannelError::NotFound { .. }) if ends_at(order) <= self.clock.now() => {
                 self.closed(order, "query").await
             }
             Err(ChannelError::NotFound { .. }) => QueryReport::Nothing,
@@ -104,6 +106,11 @@ impl TopUps {
             detail: None,
         };
         match self.step(order.id, noted).await {
+            // The watch closes it when it may be closed.
+            Ok(order) if ends_at(&order) > self.clock.now() => {
+                self.fresh.notify_one();
+                QueryReport::Nothing
+            }
             Ok(order) => self.close(&order).await,
             Err(error) => trouble(order, &error),
         }
@@ -165,6 +172,17 @@ impl TopUps {
     }
 }
 
+/// When an order is closed that nobody has paid: at its end, or once its customer no longer wants it and it may be closed.
+fn ends_at(order: &Order) -> Timestamp {
+    if !order.timeline.iter().any(|step| step.event == "close_requested") {
+        return order.expires_at;
+    }
+    match order.pay_by.api {
+        PayApi::V2 => order.expires_at.min(order.created_at.after(CLOSES_AFTER)),
+        PayApi::V3 => order.created_at,
+    }
+}
+
 fn trouble(order: &Order, error: &dyn std::error::Error) -> QueryReport {
     tracing::warn!(order = %order.id, %error, "an order query led to nothing");
     QueryReport::Failed
@@ -187,7 +205,8 @@ impl Round {
         let pause = (self.pause * 2).min(SLOWEST_QUERY);
         let due = now.after(pause);
         // The end of an order is looked at on time.
-        let due = if order.expires_at > now { due.min(order.expires_at) } else { due };
+        let ends_at = ends_at(order);
+        let due = if ends_at > now { due.min(ends_at) } else { due };
         Self { due, pause }
     }
 }

@@ -54,6 +54,7 @@ fn rates_and_their_sources_are_checked() {
 fn a_merchant_is_read_with_its_keys() {
     let settings = read(&format!("{SMALL}{MERCHANT}")).unwrap();
     let merchant = &settings.payments.merchants["main"];
+    let merchant = merchant.v3.as_ref().unwrap();
     assert_eq!(merchant.merchant_serial, "0123456789ABCDEF0123456789ABCDEF01234567");
     assert!(merchant.private_key.expose().starts_with("-----BEGIN PRIVATE KEY-----"));
     assert_eq!(merchant.platform_public_key.as_ref().map(|key| key.id.as_str()), Some("PUB_KEY_ID_0119"));
@@ -120,7 +121,7 @@ fn a_merchant_that_could_not_be_paid_or_trusted_is_refused() {
         (
             "mode = \"live\"",
             "mode = \"sandbox\"",
-            "main.base_url: WeChat Pay has no sandbox for API v3, and this would take real money — name the simulator: \
+            "main.base_url: this is the real WeChat Pay, and would take real money — name the simulator: \
              base_url = \"http://127.0.0.1:8082\"",
         ),
     ] {

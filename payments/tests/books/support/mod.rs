@@ -26,7 +26,7 @@ use payments::{
     },
     refund::Refunds,
     store::{PostgresSettings, Receipt, Store, StoreSettings, SubmitError},
-    topup::{Merchant, Merchants, Observer, PaidNews, QueryReport, TopUpSettings, TopUps},
+    topup::{Callbacks, Merchant, Merchants, Observer, OverV3, PaidNews, QueryReport, TopUpSettings, TopUps},
 };
 use tempfile::TempDir;
 use units::{
@@ -234,6 +234,13 @@ fn topups(
     TopUps::new(store.clone(), merchants.clone(), allowed, clock.clone(), reports.clone())
 }
 
+fn callbacks(notify_url: &str) -> Callbacks {
+    Callbacks {
+        notify_url: notify_url.to_owned(),
+        refund_notify_url: "https://near.invalid/refund".to_owned(),
+    }
+}
+
 pub fn merchant(far: &Arc<FarSide>, clock: &Arc<ManualClock>, livemode: Livemode) -> Merchant {
     let pem = |name: &str| {
         let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/books/vectors/keys");
@@ -254,11 +261,13 @@ pub fn merchant(far: &Arc<FarSide>, clock: &Arc<ManualClock>, livemode: Livemode
     Merchant {
         name: "main".to_owned(),
         livemode,
-        channel,
+        mchid: MCHID.to_owned(),
+        appid: APPID.to_owned(),
         mini_program_appid: Some("wx00000000000000aa".to_owned()),
         mini_program_page: None,
-        notify_url: "https://near.invalid/pay".to_owned(),
-        refund_notify_url: "https://near.invalid/refund".to_owned(),
+        api: PayApi::V3,
+        v3: Some(OverV3 { channel, callbacks: callbacks("https://near.invalid/pay") }),
+        v2: None,
     }
 }
 
@@ -323,10 +332,8 @@ impl World {
 
     /// Top-ups as another file has them, over the same books.
     pub fn reconfigured(&self, description: &str, notify_url: &str) -> TopUps {
-        let merchant = Merchant {
-            notify_url: notify_url.to_owned(),
-            ..merchant(&self.far, &self.clock, Livemode::Demo)
-        };
+        let mut merchant = merchant(&self.far, &self.clock, Livemode::Demo);
+        merchant.v3.as_mut().unwrap().callbacks = callbacks(notify_url);
         let merchants = Arc::new(Merchants::new([merchant]));
         topups(&self.store, &merchants, description, &self.clock, &self.reports)
     }

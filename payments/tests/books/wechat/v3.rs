@@ -556,7 +556,8 @@ fn payments_are_called_up_as_recorded() {
     for vector in vectors("v3_paysign.json") {
         let (inputs, expected) = (&vector["inputs"], &vector["expected"]);
         let said = |member: &str| text(&inputs[member]);
-        let message = [said("appId"), said("timeStamp"), said("nonceStr"), said("fourth_line")].join("\n") + "\n";
+        let message =
+            [said("appId"), said("timeStamp"), said("nonceStr"), said("fourth_line")].join("\n") + "\n";
         assert_eq!(expected["message"].as_str().unwrap_or(&message), message, "{}", name(&vector));
         if inputs["private_key"].is_string() {
             let signed = request_sign::call_up(

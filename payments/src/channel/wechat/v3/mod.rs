@@ -25,7 +25,7 @@ pub use self::{
 };
 use self::{error::Operation, request_sign::SignError};
 use crate::{
-    channel::{ChannelError, NewOrder, NewRefund, Notice, Prepaid, RefundReport, Trade, Way},
+    channel::{CallUp, ChannelError, NewOrder, NewRefund, Notice, Prepaid, RefundReport, Trade, Way},
     transport::Transport,
 };
 
@@ -39,21 +39,6 @@ pub struct Channel {
     credentials: Credentials,
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
-}
-
-/// What a payment is called up with in WeChat; the names on the wire are its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallUp {
-    /// `timeStamp`: seconds since 1970, as text.
-    pub timestamp: String,
-    /// `nonceStr`.
-    pub nonce: String,
-    /// `package`: `prepay_id=` and the id.
-    pub package: String,
-    /// `signType`.
-    pub sign_type: &'static str,
-    /// `paySign`.
-    pub pay_sign: String,
 }
 
 /// A success whose signature held.

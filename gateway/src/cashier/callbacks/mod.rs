@@ -20,6 +20,9 @@ use payments::{
 };
 use serde_json::json;
 
+mod v2;
+
+pub(super) use self::v2::{refund_report_v2, report_v2};
 use super::{Cashier, reply};
 
 /// `GET` and `HEAD` on a callback: here, and nothing else.
@@ -47,10 +50,12 @@ const ACCEPTED: Verdict = Verdict { result: "accepted", status: StatusCode::OK }
 const DUPLICATE: Verdict = Verdict { result: "duplicate", status: StatusCode::OK };
 
 async fn take(cashier: &Cashier, merchant: &str, headers: &HeaderMap, body: &[u8]) -> Response {
-    let Some(merchant) = cashier.topups.merchants().get(merchant) else {
+    let merchant = cashier.topups.merchants().get(merchant);
+    let Some((merchant, over)) = merchant.and_then(|merchant| Some((merchant, merchant.v3.as_ref()?))) else {
+        cashier.metrics.notification("unknown_merchant");
         return fail(StatusCode::NOT_FOUND);
     };
-    let verdict = match merchant.channel.read_notice(headers, body) {
+    let verdict = match over.channel.read_notice(headers, body) {
         Ok(notice) => genuine(cashier, merchant, notice).await,
         Err(refused) => not_genuine(merchant, &refused),
     };
@@ -89,7 +94,7 @@ async fn genuine(cashier: &Cashier, merchant: &Merchant, notice: Notice) -> Verd
             paid_verdict(cashier, news)
         }
         Notice::Refund { event_id, mchid, report } => {
-            if mchid != merchant.channel.mchid() {
+            if mchid != merchant.mchid {
                 tracing::error!(
                     merchant = merchant.name,
                     mchid,
@@ -110,7 +115,7 @@ async fn genuine(cashier: &Cashier, merchant: &Merchant, notice: Notice) -> Verd
                     tracing::error!(%error, "a refund notification does not agree with what was sent");
                     Verdict { result: "amount_mismatch", status: StatusCode::CONFLICT }
                 }
-                Err(error @ RefundNewsError::Store(_)) => {
+                Err(error @ (RefundNewsError::Store(_) | RefundNewsError::Unanswered { .. })) => {
                     tracing::error!(%error, "a refund notification could not be written");
                     Verdict { result: "error", status: StatusCode::SERVICE_UNAVAILABLE }
                 }

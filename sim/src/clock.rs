@@ -81,10 +81,29 @@ pub(crate) fn beijing_day(micros: i64) -> String {
     written(micros, "%Y-%m-%d")
 }
 
+/// `yyyy-MM-dd HH:mm:ss` in Beijing time, as bills and v2's refunds have it.
+pub(crate) fn beijing_spaced(micros: i64) -> String {
+    written(micros, "%Y-%m-%d %H:%M:%S")
+}
+
+/// Reads a time in Beijing, written in this format; the first instant of a day where that is all it says.
+pub(crate) fn parse_beijing(format: &str, text: &str) -> Option<i64> {
+    let time = jiff::fmt::strtime::parse(format, text).ok()?;
+    let civil = time.to_datetime().or_else(|_| time.to_date().map(|day| day.at(0, 0, 0, 0))).ok()?;
+    let at = civil.to_zoned(TimeZone::fixed(offset(8))).ok()?.timestamp().as_microsecond();
+    // jiff skips over blanks and takes fewer digits; what was written has to be what would be written.
+    (written(at, format) == text).then_some(at)
+}
+
 fn written(micros: i64, format: &str) -> String {
     // Outside the years -9999..=9999 there is nothing sensible to write; a clock moved that far shows the epoch.
     let at = Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH);
     at.to_zoned(TimeZone::fixed(offset(8))).strftime(format).to_string()
+}
+
+/// `yyyyMMddHHmmssZ`, as certificates have it.
+pub(crate) fn utc_compact(micros: i64) -> String {
+    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH).strftime("%Y%m%d%H%M%SZ").to_string()
 }
 
 /// RFC 3339 in UTC, for the controls.
@@ -95,4 +114,20 @@ pub(crate) fn rfc3339(micros: i64) -> String {
 /// Reads RFC 3339 with any offset.
 pub(crate) fn parse_rfc3339(text: &str) -> Option<i64> {
     text.parse::<Timestamp>().ok().map(Timestamp::as_microsecond)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_in_beijing_is_read_as_it_is_written() {
+        let at = parse_beijing("%Y%m%d%H%M%S", "20251009165318").unwrap();
+        assert_eq!(beijing(at), "2025-10-09T16:53:18+08:00");
+        assert_eq!(beijing_spaced(at), "2025-10-09 16:53:18");
+        assert_eq!(beijing(parse_beijing("%Y-%m-%d", "2025-10-09").unwrap()), "2025-10-09T00:00:00+08:00");
+        for bad in ["", "2025-10-9", " 2025-10-09", "2025-10-09 ", "20251009", "2025-13-01", "2025-02-29"] {
+            assert_eq!(parse_beijing("%Y-%m-%d", bad), None, "{bad:?}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ mod clock;
 mod control;
 mod faults;
 mod fx;
+mod html;
 mod phone;
 mod providers;
 mod random;

@@ -31,6 +31,20 @@ pub(crate) fn hex_upper(len: usize) -> String {
     pick(&ALNUM[..16], len)
 }
 
+/// A certificate's serial: 40 hexadecimal digits, upper case, positive in twenty bytes.
+pub(crate) fn serial() -> String {
+    format!("5{}", hex_upper(39))
+}
+
+/// A fresh number below a hundred.
+pub(crate) fn percent() -> u8 {
+    let mut byte = [u8::MAX];
+    while byte[0] >= 200 {
+        fresh(&mut byte);
+    }
+    byte[0] % 100
+}
+
 /// In the form of a UUID, version 4.
 pub(crate) fn uuid() -> String {
     let hex = hex_upper(30).to_ascii_lowercase();

@@ -1,7 +1,7 @@
 //! What does everybody on the far side share?
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -12,7 +12,7 @@ use crate::clock::SimClock;
 use crate::faults::Faults;
 use crate::fx::Rates;
 use crate::providers::{Book, COUNT};
-use crate::wechat::{Books, Platform};
+use crate::wechat::WeChat;
 
 /// How long a merchant has for answering a notification, real time.
 const DELIVERY_MS_MAX: u64 = 5_000;
@@ -50,8 +50,7 @@ pub(crate) struct World {
     pub(crate) faults: Faults,
     pub(crate) rates: Mutex<Rates>,
     pub(crate) providers: [Book; COUNT],
-    pub(crate) platform: Platform,
-    pub(crate) books: Mutex<Books>,
+    pub(crate) wechat: WeChat,
     /// Delivers notifications.
     pub(crate) postman: reqwest::Client,
     pub(crate) stop: CancellationToken,
@@ -74,7 +73,7 @@ impl World {
             .build()
             .map_err(io::Error::other)?;
         Ok(Self {
-            platform: Platform::new(settings.wechat)?,
+            wechat: WeChat::new(settings.wechat)?,
             clock: settings.clock,
             seed: settings.seed,
             provider_key: settings.provider_key,
@@ -86,7 +85,6 @@ impl World {
             faults: Faults::default(),
             rates: Mutex::default(),
             providers: std::array::from_fn(|_| Book::default()),
-            books: Mutex::default(),
             postman,
             stop,
             tasks,
@@ -95,11 +93,6 @@ impl World {
 
     pub(crate) fn now(&self) -> i64 {
         self.clock.now_micros()
-    }
-
-    /// WeChat Pay's books. Never held across an await.
-    pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits by the simulator's clock; `false` if the simulator stops first.

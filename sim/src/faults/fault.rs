@@ -9,7 +9,7 @@ const HUGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The most signs of life before an answer.
 const SIGNS_MAX: usize = 10_000;
 
-/// A call of the WeChat Pay API, as faults name it.
+/// A call of either WeChat Pay API, as faults name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Op {
@@ -19,6 +19,54 @@ pub(crate) enum Op {
     Refund,
     RefundQuery,
     Certificates,
+    /// The trade bill: its link in v3, itself in v2.
+    TradeBill,
+    /// The fund-flow bill: its link in v3, itself in v2.
+    FundFlowBill,
+    /// What a link of v3 leads to.
+    BillDownload,
+    /// v2's key for the sandbox.
+    SandboxKey,
+}
+
+/// One of WeChat Pay's two APIs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Api {
+    V2,
+    V3,
+}
+
+/// What a merchant is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Notice {
+    Payment,
+    Refund,
+    Risk,
+}
+
+/// A bill of a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BillKind {
+    #[default]
+    Trade,
+    FundFlow,
+}
+
+/// Which row of a bill a fault means; without a number the first one of the day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BillRow {
+    #[serde(default)]
+    pub(crate) bill: BillKind,
+    /// The payment's row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) out_trade_no: Option<String>,
+    /// The refund's row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) out_refund_no: Option<String>,
 }
 
 /// How a refund ends, or that it does not.
@@ -185,12 +233,57 @@ pub(crate) enum Fault {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         op: Option<Op>,
     },
+    /// Held back until the merchant has been told of something else, or for 15 seconds.
+    ReorderNotification {},
     WrongAmount {
         total: i64,
     },
     WrongMchid {},
+    WrongAppid {},
+    WrongCurrency {},
+    /// v2 signs with the algorithm that the order does not use.
+    WrongSignType {},
+    /// v2 asks the reader for an outside entity.
+    Doctype {},
     StaleNotification {},
     UnknownOrder {},
+
+    // WeChat Pay's calls.
+    /// The answer is right and late, by the simulator's clock.
+    Slow {
+        ms: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        op: Option<Op>,
+    },
+    /// An order that was just closed is paid all the same.
+    PayAfterClose {
+        #[serde(default)]
+        after_ms: u64,
+    },
+
+    // WeChat Pay's bills; a bill stays as it was when it was first asked for.
+    BillRowMissing(BillRow),
+    /// A payment that nobody has made.
+    BillRowExtra {
+        #[serde(default)]
+        bill: BillKind,
+        /// Fen.
+        total: i64,
+    },
+    BillRowDifferent {
+        #[serde(default)]
+        bill: BillKind,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        out_trade_no: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        out_refund_no: Option<String>,
+        /// The amount in that row, fen.
+        total: i64,
+    },
+    /// The hash beside the link is of something else.
+    BillWrongHash {},
+    /// The link leads to a host that is not ours.
+    BillForeignHost {},
 
     // WeChat Pay's refunds.
     RefundResult {
@@ -216,19 +309,47 @@ fn mebibyte() -> usize {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Site<'a> {
     Provider(Scope, &'a str),
-    Api(Op),
-    /// The signature on the answer to a call that went well.
-    Signature(Op),
-    Notification,
-    RefundResult,
+    /// At WeChat Pay, before this merchant number.
+    WeChat(&'a str, At),
     Fx,
+}
+
+/// Where at WeChat Pay.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum At {
+    Call(Api, Op),
+    /// The signature on the answer to a call that went well.
+    Signature(Api, Op),
+    Notification(Api, Notice),
+    RefundResult,
+    /// An order was closed.
+    Closed,
+    /// A day's bill is made.
+    Bill,
+    /// A link to a bill is made.
+    BillLink,
+}
+
+impl At {
+    /// The API in question, where there is one.
+    pub(super) fn api(self) -> Option<Api> {
+        match self {
+            Self::Call(api, _) | Self::Signature(api, _) | Self::Notification(api, _) => Some(api),
+            Self::RefundResult | Self::Closed | Self::Bill | Self::BillLink => None,
+        }
+    }
+
+    /// What is told, where something is.
+    pub(super) fn notice(self) -> Option<Notice> {
+        if let Self::Notification(_, notice) = self { Some(notice) } else { None }
+    }
 }
 
 impl Site<'_> {
     pub(super) fn scope(self) -> Scope {
         match self {
             Self::Provider(scope, _) => scope,
-            Self::Api(_) | Self::Signature(_) | Self::Notification | Self::RefundResult => Scope::WeChat,
+            Self::WeChat(..) => Scope::WeChat,
             Self::Fx => Scope::Fx,
         }
     }
@@ -236,30 +357,53 @@ impl Site<'_> {
 
 impl Fault {
     pub(super) fn strikes(&self, site: Site<'_>) -> bool {
-        let any_or = |asked: &Option<Op>, op: Op| asked.is_none_or(|asked| asked == op);
         match (self, site) {
-            (Self::Status { op, .. } | Self::Timeout { op, .. }, Site::Api(called)) => any_or(op, called),
             (Self::Status { op, .. } | Self::Timeout { op, .. }, Site::Provider(..) | Site::Fx) => {
                 op.is_none()
             }
             (fault, Site::Provider(..)) => fault.of_models(),
-            (Self::BadSignature { op } | Self::SignatureProbe { op }, Site::Signature(called)) => {
-                *op == Some(called)
-            }
-            (Self::BadSignature { op } | Self::SignatureProbe { op }, Site::Notification) => op.is_none(),
+            (fault, Site::WeChat(_, at)) => fault.strikes_wechat(at),
+            (_, Site::Fx) => false,
+        }
+    }
+
+    fn strikes_wechat(&self, at: At) -> bool {
+        let any_or = |asked: &Option<Op>, op: Op| asked.is_none_or(|asked| asked == op);
+        match (self, at) {
+            (
+                Self::Status { op, .. } | Self::Timeout { op, .. } | Self::Slow { op, .. },
+                At::Call(_, called),
+            ) => any_or(op, called),
+            (Self::NotEnough {}, At::Call(_, called)) => called == Op::Refund,
+            (Self::FrequencyLimited { op }, At::Call(_, called)) => op.unwrap_or(Op::Refund) == called,
+            (Self::BadSignature { op }, At::Signature(_, called)) => *op == Some(called),
+            (Self::BadSignature { op }, At::Notification(..)) => op.is_none(),
+            // v2 has neither probes nor times.
+            (Self::SignatureProbe { op }, At::Signature(Api::V3, called)) => *op == Some(called),
+            (Self::SignatureProbe { op }, At::Notification(Api::V3, _)) => op.is_none(),
+            (Self::StaleNotification {}, At::Notification(Api::V3, _)) => true,
+            (Self::WrongSignType {}, At::Notification(Api::V2, notice)) => notice == Notice::Payment,
+            (Self::Doctype {}, At::Notification(Api::V2, _)) => true,
             (
                 Self::DropNotification { .. }
                 | Self::DelayNotification { .. }
                 | Self::DuplicateNotification { .. }
-                | Self::WrongAmount { .. }
-                | Self::WrongMchid {}
-                | Self::StaleNotification {}
-                | Self::UnknownOrder {},
-                Site::Notification,
+                | Self::ReorderNotification {}
+                | Self::WrongMchid {},
+                At::Notification(..),
             ) => true,
-            (Self::RefundResult { .. }, Site::RefundResult) => true,
-            (Self::NotEnough {}, Site::Api(called)) => called == Op::Refund,
-            (Self::FrequencyLimited { op }, Site::Api(called)) => op.unwrap_or(Op::Refund) == called,
+            (Self::WrongAmount { .. } | Self::UnknownOrder {}, At::Notification(_, notice)) => {
+                notice != Notice::Risk
+            }
+            (Self::WrongAppid {} | Self::WrongCurrency {}, At::Notification(_, notice)) => {
+                notice == Notice::Payment
+            }
+            (Self::RefundResult { .. }, At::RefundResult) | (Self::PayAfterClose { .. }, At::Closed) => true,
+            (
+                Self::BillRowMissing(_) | Self::BillRowExtra { .. } | Self::BillRowDifferent { .. },
+                At::Bill,
+            )
+            | (Self::BillWrongHash {} | Self::BillForeignHost {}, At::BillLink) => true,
             _ => false,
         }
     }
@@ -305,12 +449,24 @@ impl Fault {
             | Self::DropNotification { .. }
             | Self::DelayNotification { .. }
             | Self::DuplicateNotification { .. }
+            | Self::ReorderNotification {}
             | Self::BadSignature { .. }
             | Self::SignatureProbe { .. }
             | Self::WrongAmount { .. }
             | Self::WrongMchid {}
+            | Self::WrongAppid {}
+            | Self::WrongCurrency {}
+            | Self::WrongSignType {}
+            | Self::Doctype {}
             | Self::StaleNotification {}
             | Self::UnknownOrder {}
+            | Self::Slow { .. }
+            | Self::PayAfterClose { .. }
+            | Self::BillRowMissing(_)
+            | Self::BillRowExtra { .. }
+            | Self::BillRowDifferent { .. }
+            | Self::BillWrongHash {}
+            | Self::BillForeignHost {}
             | Self::RefundResult { .. }
             | Self::NotEnough {}
             | Self::FrequencyLimited { .. } => false,
@@ -342,6 +498,13 @@ impl Fault {
                 Err("pointer: begins with /".into())
             }
             Self::DuplicateNotification { copies: 0 | 101.. } => Err("copies: 1 to 100".into()),
+            Self::BillRowExtra { total, .. } | Self::BillRowDifferent { total, .. } if *total < 1 => {
+                Err("total: 1 fen or more".into())
+            }
+            Self::BillRowMissing(BillRow { out_trade_no: Some(_), out_refund_no: Some(_), .. })
+            | Self::BillRowDifferent { out_trade_no: Some(_), out_refund_no: Some(_), .. } => {
+                Err("out_trade_no, out_refund_no: one of them".into())
+            }
             _ => Ok(()),
         }
     }

@@ -6,11 +6,12 @@ mod fault;
 
 use std::sync::{Mutex, PoisonError};
 
+use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::providers::{PROVIDERS, Provider};
-pub(crate) use fault::{Fault, Op, RefundStatus, Site};
+pub(crate) use fault::{Api, At, BillKind, BillRow, Fault, Notice, Op, RefundStatus, Site};
 
 /// How many faults may wait at once.
 const QUEUED_MAX: usize = 1_000;
@@ -58,11 +59,42 @@ pub(crate) struct Queued {
     scope: Scope,
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<String>,
+    /// At WeChat Pay: only where this API is spoken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api: Option<Api>,
+    /// At WeChat Pay: only this merchant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mchid: Option<String>,
+    /// At WeChat Pay: only notifications of this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<Notice>,
     /// As asked for; 0 stands until cleared.
     times: u64,
     left: u64,
     #[serde(flatten)]
     fault: Fault,
+}
+
+impl Queued {
+    /// Whether what it was narrowed down to is what stands here.
+    fn is_for(&self, site: Site<'_>) -> bool {
+        match site {
+            Site::Provider(_, model) => self.model.as_deref().is_none_or(|wanted| wanted == model),
+            Site::WeChat(mchid, at) => {
+                self.model.is_none()
+                    && self.mchid.as_deref().is_none_or(|wanted| wanted == mchid)
+                    && self.api.is_none_or(|wanted| at.api() == Some(wanted))
+                    && self.notice.is_none_or(|wanted| at.notice() == Some(wanted))
+            }
+            Site::Fx => self.model.is_none(),
+        }
+    }
+}
+
+/// Takes what a fault is narrowed down to out of the request.
+fn only<T: DeserializeOwned>(asked: &mut Map<String, Value>, name: &str) -> Result<Option<T>, String> {
+    let narrowed = asked.remove(name).map(serde_json::from_value).transpose();
+    narrowed.map_err(|error| format!("{name}: {error}"))
 }
 
 /// The queue of faults.
@@ -90,11 +122,12 @@ impl Faults {
             None => 1,
             Some(times) => times.as_u64().ok_or("times: a whole number, 0 or more")?,
         };
-        let model = match asked.remove("model") {
-            None => None,
-            Some(Value::String(model)) => Some(model),
-            Some(_) => return Err("model: a string".into()),
-        };
+        let model = only(&mut asked, "model")?;
+        let (api, mchid, notice) =
+            (only(&mut asked, "api")?, only(&mut asked, "mchid")?, only(&mut asked, "notice")?);
+        if (api.is_some() || mchid.is_some() || notice.is_some()) && scope != Scope::WeChat {
+            return Err("api, mchid and notice are for the scope wechat".into());
+        }
         let fault: Fault =
             serde_json::from_value(Value::Object(asked)).map_err(|error| format!("fault: {error}"))?;
         fault.check()?;
@@ -106,7 +139,7 @@ impl Faults {
             return Err(format!("{QUEUED_MAX} faults are waiting already"));
         }
         queue.0 += 1;
-        let queued = Queued { id: queue.0, scope, model, times, left: times, fault };
+        let queued = Queued { id: queue.0, scope, model, api, mchid, notice, times, left: times, fault };
         queue.1.push(queued.clone());
         Ok(queued)
     }
@@ -122,15 +155,17 @@ impl Faults {
 
     /// The fault that strikes here and now, if any; it is used up by one.
     pub(crate) fn take(&self, site: Site<'_>) -> Option<Fault> {
+        self.take_if(site, |_| true)
+    }
+
+    /// The same, passing over faults that mean something which is not here.
+    pub(crate) fn take_if(&self, site: Site<'_>, meant: impl Fn(&Fault) -> bool) -> Option<Fault> {
         let mut queue = self.queue();
         let fits = |queued: &Queued| {
             (queued.scope == site.scope() || queued.scope == Scope::Any)
-                && match (&queued.model, site) {
-                    (None, _) => true,
-                    (Some(wanted), Site::Provider(_, model)) => wanted == model,
-                    (Some(_), _) => false,
-                }
+                && queued.is_for(site)
                 && queued.fault.strikes(site)
+                && meant(&queued.fault)
         };
         let counted = queue.1.iter().position(|queued| queued.times > 0 && fits(queued));
         let at = counted.or_else(|| queue.1.iter().position(fits))?;
@@ -142,6 +177,22 @@ impl Faults {
             }
         }
         Some(fault)
+    }
+
+    /// All that strike here and now, each as often as it was asked for; those that stand until cleared, once.
+    pub(crate) fn take_all(&self, site: Site<'_>, meant: impl Fn(&Fault) -> bool) -> Vec<Fault> {
+        let mut queue = self.queue();
+        let mut taken = Vec::new();
+        queue.1.retain(|queued| {
+            let fits = queued.scope == site.scope() && queued.is_for(site);
+            if !(fits && queued.fault.strikes(site) && meant(&queued.fault)) {
+                return true;
+            }
+            let times = usize::try_from(queued.left.max(1)).unwrap_or(usize::MAX).min(QUEUED_MAX);
+            taken.extend(std::iter::repeat_n(queued.fault.clone(), times));
+            queued.times == 0
+        });
+        taken
     }
 
     /// Whether `wanted` is waiting for this scope, whatever the model; nothing is used up.
@@ -186,8 +237,20 @@ mod tests {
         add(&faults, json!({"scope": "wechat", "fault": "timeout", "op": "refund_query"})).unwrap();
         assert_eq!(faults.take(Site::Provider(QWEN, "sim-fast")), None);
         assert_eq!(faults.take(Site::Provider(QWEN, "sim-smart")), Some(Fault::Bom {}));
-        assert_eq!(faults.take(Site::Api(Op::Query)), None);
-        assert!(faults.take(Site::Api(Op::RefundQuery)).is_some());
+        let call = |api, op| Site::WeChat("1", At::Call(api, op));
+        assert_eq!(faults.take(call(Api::V3, Op::Query)), None);
+        assert!(faults.take(call(Api::V3, Op::RefundQuery)).is_some());
+
+        let slow = json!({"scope": "wechat", "fault": "slow", "ms": 1, "api": "v2", "mchid": "1"});
+        add(&faults, slow).unwrap();
+        assert_eq!(faults.take(call(Api::V3, Op::Query)), None);
+        assert_eq!(faults.take(Site::WeChat("2", At::Call(Api::V2, Op::Query))), None);
+        assert!(faults.take(call(Api::V2, Op::Query)).is_some());
+
+        let lost = json!({"scope": "wechat", "fault": "drop_notification", "notice": "refund"});
+        add(&faults, lost).unwrap();
+        assert_eq!(faults.take(Site::WeChat("1", At::Notification(Api::V2, Notice::Payment))), None);
+        assert!(faults.take(Site::WeChat("1", At::Notification(Api::V2, Notice::Refund))).is_some());
     }
 
     #[test]
@@ -202,6 +265,9 @@ mod tests {
             (json!({"scope": "wechat", "fault": "html"}), "no such fault"),
             (json!({"scope": "openai", "fault": "status", "status": 99}), "200 to 599"),
             (json!({"scope": "openai", "fault": "html", "times": -1}), "times"),
+            (json!({"scope": "openai", "fault": "html", "api": "v2"}), "api"),
+            (json!({"scope": "wechat", "fault": "timeout", "api": "v4"}), "api"),
+            (json!({"scope": "wechat", "fault": "bill_row_extra", "total": 0}), "total"),
         ] {
             let problem = add(&faults, asked).unwrap_err();
             assert!(problem.contains(word), "{problem} should mention {word}");

@@ -7,8 +7,11 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
+use super::certificates::{self, Says};
 use crate::random;
 
 /// Everything that the two sides of this simulated contract know, in one place: the product takes the merchant's
@@ -17,14 +20,23 @@ use crate::random;
 pub struct Credentials {
     /// Merchant number, ten digits.
     pub mchid: String,
-    /// Official account or Mini Program: `wx` and 16 hexadecimal digits.
+    /// Official account: `wx` and 16 hexadecimal digits.
     pub appid: String,
+    /// The Mini Program that is bound to the same merchant number; empty if there is none.
+    #[serde(default)]
+    pub mini_program_appid: String,
     /// Serial of the merchant's certificate: 40 hexadecimal digits, upper case.
     pub merchant_serial: String,
     /// The merchant's RSA key, PKCS#8.
     pub merchant_private_key_pem: String,
     /// Its public half, SPKI.
     pub merchant_public_key_pem: String,
+    /// The certificate over that key, with that serial; empty in what older simulators have written.
+    #[serde(default)]
+    pub merchant_certificate_pem: String,
+    /// Signs all of API v2: 32 ASCII characters. Empty where v2 was never set up: then no v2 call is taken.
+    #[serde(default)]
+    pub api_v2_key: String,
     /// Encrypts notifications: 32 ASCII characters.
     pub api_v3_key: String,
     /// Names the platform's key: `PUB_KEY_ID_` and digits.
@@ -47,17 +59,52 @@ impl Credentials {
     pub fn generate() -> Self {
         let (merchant_private_key_pem, merchant_public_key_pem) = key_pair().expect("an RSA key can be made");
         let (platform_private_key_pem, platform_public_key_pem) = key_pair().expect("an RSA key can be made");
-        Self {
+        let made = Self {
             mchid: format!("1900{}", random::digits(6)),
             appid: format!("wx{}", random::hex_upper(16).to_ascii_lowercase()),
-            merchant_serial: random::hex_upper(40),
+            mini_program_appid: String::new(),
+            merchant_serial: random::serial(),
             merchant_private_key_pem,
             merchant_public_key_pem,
+            merchant_certificate_pem: String::new(),
+            api_v2_key: String::new(),
             api_v3_key: random::alnum(32),
             platform_key_id: format!("PUB_KEY_ID_{}", random::digits(30)),
             platform_private_key_pem,
             platform_public_key_pem,
+        };
+        made.completed().expect("the keys that were just made can be read")
+    }
+
+    /// Adds what an older simulator did not issue yet: the APIv2 key, the Mini Program, the merchant's certificate.
+    /// What is there already stays as it is.
+    ///
+    /// # Errors
+    /// `InvalidInput` if a key cannot be read.
+    pub fn completed(mut self) -> io::Result<Self> {
+        if self.mini_program_appid.is_empty() {
+            self.mini_program_appid = format!("wx{}", random::hex_upper(16).to_ascii_lowercase());
         }
+        if self.api_v2_key.is_empty() {
+            self.api_v2_key = random::alnum(32);
+        }
+        if self.merchant_certificate_pem.is_empty() {
+            let says = Says {
+                serial: &self.merchant_serial,
+                subject: &self.mchid,
+                from: CERTIFIED_FROM,
+                until: CERTIFIED_UNTIL,
+            };
+            let merchant = read_key(&self.merchant_private_key_pem, "merchant_private_key_pem")?;
+            let platform = read_key(&self.platform_private_key_pem, "platform_private_key_pem")?;
+            self.merchant_certificate_pem = certificates::made(&says, &merchant, &platform)?;
+        }
+        Ok(self)
+    }
+
+    /// Whether orders may be made for this app.
+    pub(super) fn bound(&self, appid: &str) -> bool {
+        !appid.is_empty() && (appid == self.appid || appid == self.mini_program_appid)
     }
 }
 
@@ -67,8 +114,10 @@ impl fmt::Debug for Credentials {
         f.debug_struct("Credentials")
             .field("mchid", &self.mchid)
             .field("appid", &self.appid)
+            .field("mini_program_appid", &self.mini_program_appid)
             .field("merchant_serial", &self.merchant_serial)
             .field("merchant_private_key_pem", &"[secret]")
+            .field("api_v2_key", &"[secret]")
             .field("api_v3_key", &"[secret]")
             .field("platform_key_id", &self.platform_key_id)
             .field("platform_private_key_pem", &"[secret]")
@@ -76,16 +125,35 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// 2025-01-01 and 2045-01-01, microseconds: a merchant's certificate outlives every test that moves the clock.
+const CERTIFIED_FROM: i64 = 1_735_689_600_000_000;
+const CERTIFIED_UNTIL: i64 = 2_366_841_600_000_000;
+
+/// Reads an RSA key out of PEM of PKCS#8.
+pub(super) fn read_key(pem: &str, what: &str) -> io::Result<KeyPair> {
+    let bad = || {
+        let what = format!("wechat credentials: {what} is not PEM of an RSA key in PKCS#8");
+        io::Error::new(io::ErrorKind::InvalidInput, what)
+    };
+    let key = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| bad())?;
+    KeyPair::from_pkcs8(key.secret_pkcs8_der()).map_err(|_| bad())
+}
+
+/// A fresh private key.
+pub(super) fn fresh_key() -> io::Result<KeyPair> {
+    KeyPair::generate(KeySize::Rsa2048).map_err(|_| io::Error::other("RSA"))
+}
+
 /// A fresh private key and its public half, as PEM.
 fn key_pair() -> io::Result<(String, String)> {
     let unspecified = |_| io::Error::other("RSA");
-    let pair = KeyPair::generate(KeySize::Rsa2048).map_err(unspecified)?;
+    let pair = fresh_key()?;
     let private: Pkcs8V1Der<'_> = pair.as_der().map_err(unspecified)?;
     let public: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(unspecified)?;
     Ok((pem("PRIVATE KEY", private.as_ref()), pem("PUBLIC KEY", public.as_ref())))
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
+pub(super) fn pem(label: &str, der: &[u8]) -> String {
     let mut text = format!("-----BEGIN {label}-----\n");
     for line in STANDARD.encode(der).as_bytes().chunks(64) {
         text.extend(line.iter().copied().map(char::from));
@@ -106,9 +174,24 @@ mod tests {
         let credentials = Credentials::generate();
         let shown = format!("{credentials:?}");
         assert!(shown.contains(&credentials.mchid));
-        assert!(!shown.contains(&credentials.api_v3_key));
+        assert!(!shown.contains(&credentials.api_v3_key) && !shown.contains(&credentials.api_v2_key));
         assert!(!shown.contains("BEGIN"));
         let kept = serde_json::to_string(&credentials).unwrap();
         assert_eq!(serde_json::from_str::<Credentials>(&kept).unwrap(), credentials);
+    }
+
+    #[test]
+    fn credentials_of_an_older_simulator_are_completed_and_keep_what_they_have() {
+        let credentials = Credentials::generate();
+        let mut older = serde_json::to_value(&credentials).unwrap();
+        for later in ["mini_program_appid", "api_v2_key", "merchant_certificate_pem"] {
+            older.as_object_mut().unwrap().remove(later);
+        }
+        let older: Credentials = serde_json::from_value(older).unwrap();
+        assert!(older.api_v2_key.is_empty() && !older.bound(""));
+        let completed = older.completed().unwrap();
+        assert_eq!(completed.api_v2_key.len(), 32);
+        assert_eq!(completed.merchant_certificate_pem, credentials.merchant_certificate_pem);
+        assert_eq!(completed.clone().completed().unwrap(), completed);
     }
 }

@@ -1,275 +1,355 @@
-//! How does WeChat Pay behave towards its merchant? API v3 for one merchant in public-key mode: Native orders,
-//! queries, closing, refunds and notifications.
+//! How does WeChat Pay behave towards its merchants? Both APIs over one set of books for each merchant number: orders
+//! of every kind, queries, closing, refunds, bills and notifications.
 //!
-//! A call is verified before anything else; then a waiting fault may strike; then the books decide. Answers that went
-//! well are signed, refusals are not.
+//! | Room | |
+//! |---|---|
+//! | `credentials`, `certificates`, `platform`, `merchant` | who has which keys |
+//! | `orders`, `refunds`, `fees`, `numbers`, `refusal` | the books, in words of neither API |
+//! | `bills` | what the books say of a day |
+//! | `v2`, `v3` | each API: who asks, what is allowed, how it is said |
+//! | `notify`, `handshake` | how a merchant hears of it |
+//! | `callup`, `risk` | the payer's WeChat; the risk control |
+mod bills;
+mod callup;
+mod certificates;
 mod credentials;
-mod errors;
-mod fields;
+mod fees;
+mod form;
+mod handshake;
+mod merchant;
 mod notify;
+mod numbers;
 mod orders;
+mod platform;
 mod refunds;
-mod signing;
+mod refusal;
+mod risk;
+mod switches;
+mod v2;
+mod v3;
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use axum::body::Body;
+use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use serde_json::{Value, json};
+use http::{HeaderMap, Method, Uri, header};
+use serde_json::Value;
+use tokio::sync::watch;
 
-use crate::faults::{Fault, Op, RefundStatus, Site};
-use crate::random;
-use crate::state::{World, silence};
+use crate::faults::{Api, At, Fault, Op, RefundStatus, Site};
+use crate::state::World;
+pub(crate) use callup::{CallUp, call_up};
 pub use credentials::Credentials;
-use errors::ApiError;
-pub(crate) use orders::{Books, Order, TradeState, Unpayable};
-pub(crate) use signing::Platform;
+use handshake::Handshakes;
+pub(crate) use merchant::Merchant;
+use notify::Event;
+use numbers::Numbers;
+pub(crate) use orders::{Order, Paying, TradeState, TradeType, Unpayable};
+pub(crate) use platform::Turn;
+use refunds::{Refund, RefundWish};
+use refusal::Refusal;
+pub(crate) use risk::{Risk, warn};
+pub(crate) use switches::{Changes, Switches};
 
-/// Stands in front of every path; the merchant signs it with the rest.
-const PREFIX: &str = "/wechat";
+/// Stands in front of every path; a merchant of v3 signs it with the rest.
+const PREFIX: &str = "/wechat/";
+/// Merchants at once.
+const MERCHANTS_MAX: usize = 100;
 
-/// A call, recognised by method and path.
+/// Everything at WeChat Pay.
 #[derive(Debug)]
-enum Call {
-    Create,
-    Query(String),
-    QueryTransaction(String),
-    Close(String),
-    Refund,
-    QueryRefund(String),
-    Certificates,
+pub(crate) struct WeChat {
+    /// The first is the one of the settings.
+    merchants: RwLock<Vec<Arc<Merchant>>>,
+    numbers: Numbers,
+    switches: Mutex<Switches>,
+    handshakes: Handshakes,
+    /// Goes up with every notification that was sent.
+    told: watch::Sender<u64>,
 }
 
-impl Call {
-    fn of(method: &Method, path: &str) -> Option<Self> {
-        let path = path.strip_prefix(PREFIX)?.strip_prefix('/')?;
-        let segments: Vec<String> = path.split('/').map(unescaped).collect::<Option<_>>()?;
-        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-        let get = method == Method::GET;
-        let post = method == Method::POST;
-        Some(match segments.as_slice() {
-            ["v3", "pay", "transactions", "native"] if post => Self::Create,
-            ["v3", "pay", "transactions", "out-trade-no", number] if get => Self::Query((*number).into()),
-            ["v3", "pay", "transactions", "id", id] if get => Self::QueryTransaction((*id).into()),
-            ["v3", "pay", "transactions", "out-trade-no", number, "close"] if post => {
-                Self::Close((*number).into())
-            }
-            ["v3", "refund", "domestic", "refunds"] if post => Self::Refund,
-            ["v3", "refund", "domestic", "refunds", number] if get => Self::QueryRefund((*number).into()),
-            ["v3", "certificates"] if get => Self::Certificates,
-            _ => return None,
+impl WeChat {
+    /// # Errors
+    /// `InvalidInput` if a key cannot be read.
+    pub(crate) fn new(first: Credentials) -> io::Result<Self> {
+        Ok(Self {
+            merchants: RwLock::new(vec![Arc::new(Merchant::new(first)?)]),
+            numbers: Numbers::default(),
+            switches: Mutex::default(),
+            handshakes: Handshakes::default(),
+            told: watch::Sender::new(0),
         })
     }
 
-    fn op(&self) -> Op {
-        match self {
-            Self::Create => Op::Create,
-            Self::Query(_) | Self::QueryTransaction(_) => Op::Query,
-            Self::Close(_) => Op::Close,
-            Self::Refund => Op::Refund,
-            Self::QueryRefund(_) => Op::RefundQuery,
-            Self::Certificates => Op::Certificates,
+    /// All merchants, the one of the settings first.
+    pub(crate) fn merchants(&self) -> Vec<Arc<Merchant>> {
+        self.merchants.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn merchant(&self, mchid: &str) -> Option<Arc<Merchant>> {
+        self.merchants().into_iter().find(|merchant| merchant.mchid() == mchid)
+    }
+
+    /// Takes on another merchant.
+    ///
+    /// # Errors
+    /// In words: a number that is taken, keys that cannot be read, too many merchants.
+    pub(crate) fn take_on(&self, credentials: Credentials) -> Result<(), String> {
+        let merchant = Arc::new(Merchant::new(credentials).map_err(|error| error.to_string())?);
+        let mut merchants = self.merchants.write().unwrap_or_else(PoisonError::into_inner);
+        if merchants.iter().any(|known| known.mchid() == merchant.mchid()) {
+            return Err("this merchant number is taken".into());
         }
+        if merchants.len() >= MERCHANTS_MAX {
+            return Err(format!("{MERCHANTS_MAX} merchants are enough"));
+        }
+        merchants.push(merchant);
+        Ok(())
+    }
+
+    /// The merchant who has an order of this number, the first one if several have.
+    pub(crate) fn owner(&self, out_trade_no: &str) -> Option<Arc<Merchant>> {
+        self.merchants().into_iter().find(|merchant| merchant.books().order(out_trade_no).is_some())
+    }
+
+    pub(crate) fn switches(&self) -> Switches {
+        *self.switches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn switch(&self, changes: Changes) {
+        self.switches.lock().unwrap_or_else(PoisonError::into_inner).change(changes);
+    }
+
+    pub(crate) fn handshakes(&self) -> &Handshakes {
+        &self.handshakes
     }
 }
 
-/// Undoes percent-encoding; `None` if it is broken.
-fn unescaped(segment: &str) -> Option<String> {
-    let mut bytes = segment.bytes();
-    let mut plain = Vec::with_capacity(segment.len());
-    while let Some(byte) = bytes.next() {
-        plain.push(match byte {
-            b'%' => {
-                let (high, low) = (bytes.next()?, bytes.next()?);
-                let digit = |byte| char::from(byte).to_digit(16);
-                u8::try_from(digit(high)? * 16 + digit(low)?).ok()?
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(plain).ok()
+/// That the connection has shown the certificate of a merchant; put there by whoever ends TLS. Without it calls that
+/// want a certificate are refused where `require_client_certificate` is on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClientCertificate;
+
+/// A request, as both APIs look at it.
+#[derive(Debug)]
+struct Asked<'a> {
+    method: Method,
+    uri: &'a Uri,
+    /// What follows `/wechat/`.
+    path: &'a str,
+    headers: &'a HeaderMap,
+    body: &'a [u8],
+    /// Where the caller has reached us: scheme and host.
+    base: String,
+    /// Whether the connection has shown a certificate.
+    certified: bool,
 }
 
-/// An answer that went well; without a body it is a 204.
-type Done = Option<Value>;
+impl Asked<'_> {
+    /// A header's value, empty if there is none.
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The parameters behind the question mark.
+    fn queries(&self) -> Vec<(String, String)> {
+        let query = self.uri.query().unwrap_or_default();
+        url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+    }
+
+    fn query(&self, name: &str) -> Option<String> {
+        self.queries().into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+}
 
 /// Everything under `/wechat`.
 pub(crate) async fn answer(
     State(world): State<Arc<World>>,
+    certificate: Option<Extension<ClientCertificate>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let call = Call::of(&method, uri.path());
-    let mut response = match handle(&world, call.as_ref(), &method, &uri, &headers, &body).await {
-        Ok(done) => signed(&world, call.map(|call| call.op()), done),
-        Err(error) => refusal(&error),
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let scheme = if certificate.is_some() { "https" } else { "http" };
+    let asked = Asked {
+        method,
+        uri: &uri,
+        path: uri.path().strip_prefix(PREFIX).unwrap_or_default(),
+        headers: &headers,
+        body: &body,
+        base: format!("{scheme}://{host}"),
+        certified: certificate.is_some(),
     };
-    let request_id = format!("08{}-{}", random::hex_upper(30), random::digits(9));
-    if let Ok(value) = HeaderValue::from_str(&request_id) {
-        response.headers_mut().insert(HeaderName::from_static("request-id"), value);
-    }
-    response
+    let old = ["pay/", "secapi/", "xdc/"].iter().any(|start| asked.path.starts_with(start));
+    if old { v2::answer(&world, &asked).await } else { v3::answer(&world, &asked).await }
 }
 
-async fn handle(
+/// What a waiting fault does to a call.
+enum Struck {
+    Not,
+    Status {
+        status: u16,
+        code: Option<String>,
+        executed: bool,
+    },
+    /// No answer comes.
+    Silence {
+        executed: bool,
+    },
+    NotEnough,
+    Frequency,
+}
+
+/// Lets a waiting fault strike a call; one that only makes it slow is over when this returns.
+async fn struck(world: &World, merchant: &Merchant, api: Api, op: Op) -> Struck {
+    match world.faults.take(Site::WeChat(merchant.mchid(), At::Call(api, op))) {
+        Some(Fault::Status { status, code, executed, .. }) => Struck::Status { status, code, executed },
+        Some(Fault::Timeout { executed, .. }) => Struck::Silence { executed },
+        Some(Fault::NotEnough {}) => Struck::NotEnough,
+        Some(Fault::FrequencyLimited { .. }) => Struck::Frequency,
+        Some(Fault::Slow { ms, .. }) => {
+            // If the simulator stops meanwhile, the connection ends with it.
+            world.sleep_until(after(world.now(), ms)).await;
+            Struck::Not
+        }
+        _ => Struck::Not,
+    }
+}
+
+/// So many milliseconds later.
+fn after(now: i64, ms: u64) -> i64 {
+    now.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000))
+}
+
+/// Closes an order; a fault may have it paid all the same. `false` if it was closed before.
+fn close(
     world: &Arc<World>,
-    call: Option<&Call>,
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-    body: &Bytes,
-) -> Result<Done, ApiError> {
-    let path_and_query = uri.path_and_query().map_or(uri.path(), |it| it.as_str());
+    merchant: &Arc<Merchant>,
+    out_trade_no: &str,
+    api: Api,
+) -> Result<bool, Refusal> {
     let now = world.now();
-    world.platform.verify(method, path_and_query, headers, body, now.div_euclid(1_000_000))?;
-    let call = call.ok_or_else(|| ApiError::nothing_there("接口不存在"))?;
-    match world.faults.take(Site::Api(call.op())) {
-        Some(Fault::Status { status, code, executed, .. }) => {
-            if executed {
-                let _ = execute(world, call, uri, body, now);
+    let new = merchant.books().close(out_trade_no, api, now)?;
+    if new
+        && let Some(Fault::PayAfterClose { after_ms }) =
+            world.faults.take(Site::WeChat(merchant.mchid(), At::Closed))
+    {
+        let (world, merchant, number) = (Arc::clone(world), Arc::clone(merchant), out_trade_no.to_owned());
+        world.tasks.clone().spawn(async move {
+            if world.sleep_until(after(now, after_ms)).await {
+                let paying = Paying { payer: None, late: true };
+                // Somebody may have paid by hand meanwhile.
+                let _ = pay(&world, &merchant, &number, paying);
             }
-            return Err(ApiError::of_status(status, code.as_deref()));
-        }
-        Some(Fault::Timeout { executed, .. }) => {
-            if executed {
-                let _ = execute(world, call, uri, body, now);
-            }
-            silence(world).await;
-        }
-        Some(Fault::NotEnough {}) => return Err(ApiError::not_enough()),
-        Some(Fault::FrequencyLimited { .. }) => return Err(ApiError::frequency()),
-        _ => {}
+        });
     }
-    execute(world, call, uri, body, now)
+    Ok(new)
 }
 
-fn execute(world: &Arc<World>, call: &Call, uri: &Uri, body: &[u8], now: i64) -> Result<Done, ApiError> {
-    let credentials = &world.platform.credentials;
-    match call {
-        Call::Create => world.books().create(body, credentials, now).map(Some),
-        Call::Query(number) => {
-            check_mchid(uri, credentials)?;
-            world.books().query(number, credentials).map(Some)
-        }
-        Call::QueryTransaction(id) => {
-            check_mchid(uri, credentials)?;
-            world.books().query_transaction(id, credentials).map(Some)
-        }
-        Call::Close(number) => world.books().close(number, body, credentials).map(|()| None),
-        Call::Refund => {
-            let (shown, new, out_refund_no) = world.books().refund(body, now)?;
-            if new {
-                end_in_time(world, out_refund_no, now);
-            }
-            Ok(Some(shown))
-        }
-        Call::QueryRefund(number) => world.books().query_refund(number).map(Some),
-        // There are no platform certificates: this merchant verifies with the public key.
-        Call::Certificates => Err(ApiError::nothing_there("无可用的平台证书，请使用微信支付公钥验签")),
+/// Accepts a refund and has it end in its time; how it looks then.
+fn refund<T>(
+    world: &Arc<World>,
+    merchant: &Arc<Merchant>,
+    wish: RefundWish,
+    shown: fn(&Refund) -> T,
+) -> Result<T, Refusal> {
+    let now = world.now();
+    let number = wish.out_refund_no.clone();
+    let mut books = merchant.books();
+    let (refund, new) = books.refund(wish, world.wechat.numbers.refund(now), now)?;
+    let shown = shown(refund);
+    drop(books);
+    if new {
+        end_in_time(world, merchant, number, now);
     }
-}
-
-fn check_mchid(uri: &Uri, credentials: &Credentials) -> Result<(), ApiError> {
-    let query = uri.query().unwrap_or_default();
-    match url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "mchid") {
-        Some((_, mchid)) if mchid == credentials.mchid => Ok(()),
-        Some(_) => Err(ApiError::param("mchid", "与签名的商户号不一致")),
-        None => Err(ApiError::param("mchid", "缺少必填参数")),
-    }
+    Ok(shown)
 }
 
 /// Ends a refund after a while, as a fault has it or well.
-fn end_in_time(world: &Arc<World>, out_refund_no: String, now: i64) {
-    let status = match world.faults.take(Site::RefundResult) {
+fn end_in_time(world: &Arc<World>, merchant: &Arc<Merchant>, out_refund_no: String, now: i64) {
+    let status = match world.faults.take(Site::WeChat(merchant.mchid(), At::RefundResult)) {
         Some(Fault::RefundResult { status }) => status,
         _ => RefundStatus::Success,
     };
     if status == RefundStatus::Processing {
         return;
     }
-    let delay = i64::try_from(world.pace.refund_delay_ms()).unwrap_or(i64::MAX).saturating_mul(1_000);
-    let world = Arc::clone(world);
+    let at = after(now, world.pace.refund_delay_ms());
+    let (world, merchant) = (Arc::clone(world), Arc::clone(merchant));
     world.tasks.clone().spawn(async move {
-        if world.sleep_until(now.saturating_add(delay)).await && world.books().processing(&out_refund_no) {
-            let _ = resolve(&world, &out_refund_no, status);
+        if world.sleep_until(at).await && merchant.books().processing(&out_refund_no) {
+            let _ = resolve(&world, &merchant, &out_refund_no, status);
         }
     });
-}
-
-fn signed(world: &World, op: Option<Op>, done: Done) -> Response {
-    let body = done.map(|done| done.to_string()).unwrap_or_default();
-    let mut proof = world.platform.sign(world.now().div_euclid(1_000_000), body.as_bytes());
-    match op.and_then(|op| world.faults.take(Site::Signature(op))) {
-        Some(Fault::BadSignature { .. }) => proof.spoil(),
-        Some(Fault::SignatureProbe { .. }) => proof.probe(),
-        _ => {}
-    }
-    let empty = body.is_empty();
-    let mut response = Response::new(Body::from(body));
-    for (name, value) in proof.headers() {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            response.headers_mut().insert(HeaderName::from_static(name), value);
-        }
-    }
-    if empty {
-        *response.status_mut() = StatusCode::NO_CONTENT;
-    } else {
-        let json = HeaderValue::from_static("application/json; charset=utf-8");
-        response.headers_mut().insert(header::CONTENT_TYPE, json);
-    }
-    response
-}
-
-fn refusal(error: &ApiError) -> Response {
-    let body = json!({"code": error.code, "message": error.message, "detail": error.detail});
-    let mut response = Response::new(Body::from(body.to_string()));
-    *response.status_mut() = error.status;
-    let json = HeaderValue::from_static("application/json; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response
 }
 
 /// Somebody pays an order; the merchant is told in the background. The transaction's number.
 pub(crate) fn pay(
     world: &Arc<World>,
+    merchant: &Arc<Merchant>,
     out_trade_no: &str,
-    payer: Option<String>,
+    paying: Paying,
 ) -> Result<String, Unpayable> {
-    let paid = world.books().pay(out_trade_no, payer, &world.platform.credentials, world.now());
-    let (transaction_id, event) = paid?;
-    notify::announce(world, event);
-    Ok(transaction_id)
+    let now = world.now();
+    let number = world.wechat.numbers.transaction(now);
+    let terms = world.wechat.switches().terms;
+    let mut books = merchant.books();
+    let order = books.pay(out_trade_no, paying, number.clone(), terms, now)?;
+    let event = Arc::new(Event::of_payment(order, merchant.mchid(), now));
+    order.news = Some(Arc::clone(&event));
+    drop(books);
+    notify::announce(world, merchant, event);
+    Ok(number)
 }
 
 /// Sends the news of a payment again, so many times. `None`: the order is unknown or not paid.
 pub(crate) async fn redeliver(
     world: &World,
+    merchant: &Merchant,
     out_trade_no: &str,
     copies: usize,
     concurrent: bool,
 ) -> Option<Vec<Option<u16>>> {
-    let event = world.books().order(out_trade_no)?.news.clone()?;
-    Some(notify::repeat(world, &event, copies, concurrent).await)
+    let event = merchant.books().order(out_trade_no)?.news.clone()?;
+    Some(notify::repeat(world, merchant, &event, copies, concurrent).await)
 }
 
-/// Ends a refund and tells the merchant.
+/// Ends a refund and tells the merchant, if it wants to be told.
 ///
 /// # Errors
 /// `None`: there is no such refund. Otherwise the state in which it has ended before.
 pub(crate) fn resolve(
     world: &Arc<World>,
+    merchant: &Arc<Merchant>,
     out_refund_no: &str,
     status: RefundStatus,
 ) -> Result<(), Option<RefundStatus>> {
-    let mchid = &world.platform.credentials.mchid;
-    let resolved = world.books().resolve(out_refund_no, status, mchid, world.now());
-    if let Some(event) = resolved? {
-        notify::announce(world, Arc::new(event));
+    let now = world.now();
+    let mut books = merchant.books();
+    let refund = books.resolve(out_refund_no, status, now)?;
+    let event = Event::of_refund(refund, merchant.mchid(), now);
+    drop(books);
+    if let Some(event) = event {
+        notify::announce(world, merchant, Arc::new(event));
     }
     Ok(())
+}
+
+/// The merchant who has a refund of this number.
+pub(crate) fn refunder(world: &World, out_refund_no: &str) -> Option<Arc<Merchant>> {
+    world
+        .wechat
+        .merchants()
+        .into_iter()
+        .find(|merchant| merchant.books().find_refund(out_refund_no).is_some())
+}
+
+/// What was made up for the bills of a day.
+pub(crate) fn spoilt(merchant: &Merchant, day: &str) -> Value {
+    serde_json::json!(merchant.books().bill_faults.get(day))
 }

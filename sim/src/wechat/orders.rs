@@ -1,17 +1,18 @@
-//! What state is an order in, and what may be done with it?
+//! What state is an order in, and what may be done with it? One set of books for a merchant number, whichever API asks.
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::credentials::Credentials;
-use super::errors::ApiError;
-use super::fields::Fields;
+use super::bills::Spoilt;
+use super::fees::{Terms, share};
 use super::notify::{Delivery, Event};
 use super::refunds::Refund;
-use crate::clock::{beijing, beijing_digits, parse_rfc3339, rfc3339};
+use super::refusal::Refusal;
+use super::v2::SignType;
+use crate::clock::{beijing_day, beijing_digits, rfc3339};
+use crate::faults::Api;
 use crate::random;
 
 /// Orders this simulator keeps; it never forgets one.
@@ -21,8 +22,12 @@ const DELIVERIES_MAX: usize = 500;
 
 const MINUTE: i64 = 60_000_000;
 const DAY: i64 = 24 * 60 * MINUTE;
-/// A code works this long; the order may live longer.
-const CODE_LIFE: i64 = 120 * MINUTE;
+/// A code or a `prepay_id` works this long; the order may live longer.
+const PREPAY_LIFE: i64 = 120 * MINUTE;
+/// A link of H5 works this long.
+const H5_LIFE: i64 = 5 * MINUTE;
+/// v2 closes no order that is younger.
+const V2_CLOSE_AGE_MIN: i64 = 5 * MINUTE;
 
 /// How far an order has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -38,7 +43,16 @@ pub(crate) enum TradeState {
 }
 
 impl TradeState {
-    fn described(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::NotPay => "NOTPAY",
+            Self::Success => "SUCCESS",
+            Self::Refund => "REFUND",
+            Self::Closed => "CLOSED",
+        }
+    }
+
+    pub(super) fn described(self) -> &'static str {
         match self {
             Self::NotPay => "订单未支付",
             Self::Success => "支付成功",
@@ -48,21 +62,82 @@ impl TradeState {
     }
 }
 
+/// Where the payer is while paying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) enum TradeType {
+    /// Scans a code.
+    #[serde(rename = "NATIVE")]
+    Native,
+    /// On a page inside WeChat, or in a Mini Program.
+    #[serde(rename = "JSAPI")]
+    Jsapi,
+    /// In a phone's browser: H5.
+    #[serde(rename = "MWEB")]
+    Mweb,
+}
+
+impl TradeType {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Native => "NATIVE",
+            Self::Jsapi => "JSAPI",
+            Self::Mweb => "MWEB",
+        }
+    }
+}
+
+/// What a create call asks for, checked.
+#[derive(Debug)]
+pub(super) struct Wish {
+    pub(super) api: Api,
+    /// v2's algorithm, which also signs the notification.
+    pub(super) sign_type: Option<SignType>,
+    pub(super) trade_type: TradeType,
+    pub(super) appid: String,
+    pub(super) out_trade_no: String,
+    pub(super) description: String,
+    pub(super) attach: Option<String>,
+    pub(super) notify_url: String,
+    /// Fen.
+    pub(super) total: i64,
+    pub(super) time_expire: Option<i64>,
+    /// `device_info` or `scene_info.device_id`.
+    pub(super) device: Option<String>,
+    /// Who alone may pay: of JSAPI.
+    pub(super) openid: Option<String>,
+    /// The whole request, as far as a repeat has to be identical.
+    pub(super) asked: Value,
+}
+
+/// What leads a payer to an order; a repeated create call makes a new one and the former leads nowhere.
+#[derive(Debug, Clone)]
+pub(super) struct Prepay {
+    pub(super) id: String,
+    /// In the QR code.
+    code: String,
+    /// In the link of H5.
+    package: String,
+    made: i64,
+}
+
+impl Prepay {
+    fn new(now: i64) -> Self {
+        Self {
+            id: format!("wx{}{}", &beijing_digits(now)[6..], random::hex_upper(26).to_ascii_lowercase()),
+            code: random::alnum(9),
+            package: random::digits(10),
+            made: now,
+        }
+    }
+}
+
 /// One order.
 #[derive(Debug)]
 pub(crate) struct Order {
-    /// The request as it came: a repeat has to be identical.
-    asked: Value,
-    pub(crate) out_trade_no: String,
-    pub(crate) description: String,
-    attach: Option<String>,
-    notify_url: String,
-    /// Fen.
-    pub(crate) total: i64,
+    wish: Wish,
     pub(crate) created: i64,
     pub(crate) expires: i64,
-    code: String,
-    code_made: i64,
+    prepay: Prepay,
     pub(crate) state: TradeState,
     pub(crate) payment: Option<Payment>,
     /// What the merchant is told of the payment, as often as it takes.
@@ -77,6 +152,18 @@ pub(crate) struct Payment {
     pub(crate) transaction_id: String,
     pub(super) openid: String,
     pub(crate) at: i64,
+    /// What WeChat Pay keeps, fen, and its rate.
+    pub(super) fee: i64,
+    pub(super) basis_points: u32,
+}
+
+/// How somebody pays.
+#[derive(Debug, Default)]
+pub(crate) struct Paying {
+    /// Who, if it matters.
+    pub(crate) payer: Option<String>,
+    /// Even if the order is closed or has expired: the money was on its way already.
+    pub(crate) late: bool,
 }
 
 /// Why nobody can pay this order.
@@ -86,6 +173,8 @@ pub(crate) enum Unpayable {
     Paid,
     Closed,
     Expired,
+    /// The order is for somebody else.
+    Stranger,
 }
 
 impl Unpayable {
@@ -95,31 +184,91 @@ impl Unpayable {
             Self::Paid => "the order is paid",
             Self::Closed => "the order is closed",
             Self::Expired => "the order has expired",
+            Self::Stranger => "the order is for another payer",
         }
     }
 }
 
-/// All orders and refunds.
-#[derive(Debug, Default)]
+/// All orders and refunds of a merchant.
+#[derive(Debug)]
 pub(crate) struct Books {
+    pub(super) mchid: String,
     orders: HashMap<String, Order>,
     /// Order numbers, oldest first.
     sequence: Vec<String>,
     by_transaction: HashMap<String, String>,
     /// Refund number to order number.
     pub(super) by_refund: HashMap<String, String>,
-    /// Goes up with every payment and refund: the tail of their numbers.
-    counter: u64,
+    /// What was paid in a month, for the fees: `yyyy-MM` and fen.
+    month: (String, i64),
+    /// What goes wrong with the bills of a day, `yyyy-MM-dd`; made up when the first of them is asked for.
+    pub(super) bill_faults: HashMap<String, Vec<Spoilt>>,
 }
 
 impl Order {
+    pub(super) fn api(&self) -> Api {
+        self.wish.api
+    }
+    pub(super) fn sign_type(&self) -> SignType {
+        self.wish.sign_type.unwrap_or_default()
+    }
+    pub(crate) fn trade_type(&self) -> TradeType {
+        self.wish.trade_type
+    }
+    pub(super) fn appid(&self) -> &str {
+        &self.wish.appid
+    }
+    pub(crate) fn out_trade_no(&self) -> &str {
+        &self.wish.out_trade_no
+    }
+    pub(crate) fn description(&self) -> &str {
+        &self.wish.description
+    }
+    pub(super) fn attach(&self) -> Option<&str> {
+        self.wish.attach.as_deref()
+    }
+    pub(super) fn device(&self) -> Option<&str> {
+        self.wish.device.as_deref()
+    }
+    pub(super) fn notify_url(&self) -> &str {
+        &self.wish.notify_url
+    }
+    pub(crate) fn total(&self) -> i64 {
+        self.wish.total
+    }
+    pub(super) fn prepay_id(&self) -> &str {
+        &self.prepay.id
+    }
+
     pub(crate) fn code_url(&self) -> String {
-        format!("weixin://wxpay/bizpayurl?pr={}", self.code)
+        format!("weixin://wxpay/bizpayurl?pr={}", self.prepay.code)
+    }
+
+    /// Where a phone's browser goes to pay, on the simulator itself: there is no WeChat to take it to.
+    pub(super) fn h5_url(&self, base: &str) -> String {
+        format!("{base}/phone/h5?prepay_id={}&package={}", self.prepay.id, self.prepay.package)
     }
 
     /// Whether a QR code shows this order: only its latest code does, and only for two hours.
     pub(crate) fn shown_by(&self, code_url: &str, now: i64) -> bool {
-        self.code_url() == code_url && now < self.code_made + CODE_LIFE
+        self.trade_type() == TradeType::Native
+            && self.code_url() == code_url
+            && now < self.prepay.made + PREPAY_LIFE
+    }
+
+    /// Whether a link of H5 leads here: only the latest does, and only for five minutes.
+    pub(crate) fn linked_by(&self, prepay_id: &str, package: &str, now: i64) -> bool {
+        self.trade_type() == TradeType::Mweb
+            && self.prepay.id == prepay_id
+            && self.prepay.package == package
+            && now < self.prepay.made + H5_LIFE
+    }
+
+    /// Whether a page inside WeChat may call up this order with it.
+    pub(super) fn called_by(&self, prepay_id: &str, now: i64) -> bool {
+        self.trade_type() == TradeType::Jsapi
+            && self.prepay.id == prepay_id
+            && now < self.prepay.made + PREPAY_LIFE
     }
 
     pub(crate) fn payable(&self, now: i64) -> Result<(), Unpayable> {
@@ -131,32 +280,6 @@ impl Order {
         }
     }
 
-    /// The transaction object of query answers and notifications.
-    fn transaction(&self, credentials: &Credentials) -> Value {
-        let mut shown = json!({
-            "appid": credentials.appid,
-            "mchid": credentials.mchid,
-            "out_trade_no": self.out_trade_no,
-            "trade_state": self.state,
-            "trade_state_desc": self.state.described(),
-            "amount": {"total": self.total, "currency": "CNY"},
-        });
-        if let Some(attach) = &self.attach {
-            shown["attach"] = attach.as_str().into();
-        }
-        if let Some(payment) = &self.payment {
-            shown["transaction_id"] = payment.transaction_id.as_str().into();
-            shown["trade_type"] = "NATIVE".into();
-            shown["bank_type"] = "OTHERS".into();
-            shown["success_time"] = beijing(payment.at).into();
-            shown["payer"] = json!({"openid": payment.openid});
-            shown["amount"] = json!({
-                "total": self.total, "payer_total": self.total, "currency": "CNY", "payer_currency": "CNY",
-            });
-        }
-        shown
-    }
-
     pub(super) fn delivered(&mut self, delivery: Delivery) {
         if self.deliveries.len() < DELIVERIES_MAX {
             self.deliveries.push(delivery);
@@ -164,249 +287,132 @@ impl Order {
     }
 
     /// For the controls.
-    pub(crate) fn shown(&self) -> Value {
+    pub(crate) fn shown(&self, mchid: &str) -> Value {
+        let native = self.trade_type() == TradeType::Native;
         json!({
-            "out_trade_no": self.out_trade_no,
-            "description": self.description,
-            "attach": self.attach,
-            "total": self.total,
+            "mchid": mchid,
+            "appid": self.appid(),
+            "api": self.api(),
+            "trade_type": self.trade_type(),
+            "out_trade_no": self.out_trade_no(),
+            "description": self.description(),
+            "attach": self.attach(),
+            "device": self.device(),
+            "total": self.total(),
             "currency": "CNY",
-            "notify_url": self.notify_url,
-            "code_url": self.code_url(),
+            "notify_url": self.notify_url(),
+            "prepay_id": self.prepay.id,
+            "code_url": native.then(|| self.code_url()),
             "trade_state": self.state,
             "created_at": rfc3339(self.created),
             "expires_at": rfc3339(self.expires),
             "transaction_id": self.payment.as_ref().map(|payment| &payment.transaction_id),
-            "payer": self.payment.as_ref().map(|payment| &payment.openid),
+            "payer": self.payment.as_ref().map(|payment| &payment.openid).or(self.wish.openid.as_ref()),
             "paid_at": self.payment.as_ref().map(|payment| rfc3339(payment.at)),
+            "fee": self.payment.as_ref().map(|payment| payment.fee),
             "deliveries": self.deliveries,
             "refunds": self.refunds.iter().map(Refund::controls).collect::<Vec<_>>(),
         })
     }
 }
 
-/// What a create call asks for, checked.
-struct Wanted {
-    out_trade_no: String,
-    description: String,
-    attach: Option<String>,
-    notify_url: String,
-    total: i64,
-    time_expire: Option<i64>,
-}
-
-impl Wanted {
-    fn read(body: &[u8], credentials: &Credentials) -> Result<Self, ApiError> {
-        let mut fields = Fields::of_body(body)?;
-        let appid = fields.must_text("appid", 1, 32)?;
-        let mchid = fields.must_text("mchid", 1, 32)?;
-        let description = fields.must_text("description", 1, 127)?;
-        let out_trade_no = fields.must_text("out_trade_no", 6, 32)?;
-        let time_expire = fields.text("time_expire", 1, 64)?;
-        let attach = fields.text("attach", 1, 128)?;
-        let notify_url = fields.must_text("notify_url", 1, 255)?;
-        fields.text("goods_tag", 1, 32)?;
-        fields.allow("support_fapiao", Value::is_boolean)?;
-        fields.allow("limit_pay", Value::is_array)?;
-        let mut amount = fields.must_object("amount")?;
-        let total = amount.must_int("total", 1)?;
-        let currency = amount.text("currency", 1, 16)?;
-        amount.end()?;
-        if let Some(mut detail) = fields.object("detail")? {
-            detail.allow("cost_price", Value::is_u64)?;
-            detail.text("invoice_id", 1, 32)?;
-            for mut goods in detail.objects("goods_detail")? {
-                goods.must_text("merchant_goods_id", 1, 32)?;
-                goods.text("wechatpay_goods_id", 1, 32)?;
-                goods.text("goods_name", 1, 256)?;
-                goods.must_int("quantity", 1)?;
-                goods.must_int("unit_price", 0)?;
-                goods.end()?;
-            }
-            detail.end()?;
-        }
-        if let Some(mut scene) = fields.object("scene_info")? {
-            scene.must_text("payer_client_ip", 1, 45)?;
-            scene.text("device_id", 1, 32)?;
-            if let Some(mut store) = scene.object("store_info")? {
-                store.must_text("id", 1, 32)?;
-                store.text("name", 1, 256)?;
-                store.text("area_code", 1, 32)?;
-                store.text("address", 1, 512)?;
-                store.end()?;
-            }
-            scene.end()?;
-        }
-        if let Some(mut settle) = fields.object("settle_info")? {
-            settle.allow("profit_sharing", Value::is_boolean)?;
-            settle.end()?;
-        }
-        fields.end()?;
-
-        if mchid != credentials.mchid {
-            return Err(ApiError::param("/mchid", "与签名的商户号不一致"));
-        }
-        if appid != credentials.appid {
-            return Err(ApiError::new(
-                StatusCode::BAD_REQUEST,
-                "APPID_MCHID_NOT_MATCH",
-                "appid 和 mchid 不匹配",
-            ));
-        }
-        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_-|*".contains(&byte);
-        if !out_trade_no.bytes().all(known) {
-            return Err(ApiError::param("/out_trade_no", "只能是数字、字母和 _-|*"));
-        }
-        if currency.is_some_and(|currency| currency != "CNY") {
-            return Err(ApiError::param("/amount/currency", "只支持 CNY"));
-        }
-        check_notify_url("/notify_url", &notify_url)?;
-        let time_expire = match time_expire {
-            None => None,
-            Some(text) => {
-                let at = parse_rfc3339(&text);
-                Some(at.ok_or_else(|| ApiError::param("/time_expire", "应为 RFC 3339 格式"))?)
-            }
-        };
-        Ok(Self { out_trade_no, description, attach, notify_url, total, time_expire })
-    }
-}
-
-/// Absolute, over http or https, without a query.
-pub(super) fn check_notify_url(field: &str, url: &str) -> Result<(), ApiError> {
-    match url::Url::parse(url) {
-        Ok(parsed)
-            if matches!(parsed.scheme(), "http" | "https")
-                && parsed.has_host()
-                && !url.contains(['?', '#', ' '])
-                && url.trim() == url =>
-        {
-            Ok(())
-        }
-        _ => Err(ApiError::param(field, "应为不带参数的 http(s) 地址")),
-    }
-}
-
 impl Books {
-    /// Creates an order, or hands out a fresh code for the one that is there; the code to be shown.
-    pub(super) fn create(
-        &mut self,
-        body: &[u8],
-        credentials: &Credentials,
-        now: i64,
-    ) -> Result<Value, ApiError> {
-        let wanted = Wanted::read(body, credentials)?;
-        let asked: Value = serde_json::from_slice(body).unwrap_or_default();
-        let code = random::alnum(9);
-        if let Some(order) = self.orders.get_mut(&wanted.out_trade_no) {
+    pub(super) fn of(mchid: &str) -> Self {
+        Self {
+            mchid: mchid.to_owned(),
+            orders: HashMap::new(),
+            sequence: Vec::new(),
+            by_transaction: HashMap::new(),
+            by_refund: HashMap::new(),
+            month: (String::new(), 0),
+            bill_faults: HashMap::new(),
+        }
+    }
+
+    /// Creates an order, or opens a fresh way to the one that is there.
+    pub(super) fn create(&mut self, wish: Wish, now: i64) -> Result<&Order, Refusal> {
+        let number = wish.out_trade_no.clone();
+        if let Some(order) = self.orders.get_mut(&number) {
             match order.payable(now) {
-                Err(Unpayable::Paid) => {
-                    return Err(ApiError::new(StatusCode::BAD_REQUEST, "ORDERPAID", "该订单已支付"));
+                Err(Unpayable::Paid) => return Err(Refusal::OrderPaid),
+                Err(Unpayable::Closed) => return Err(Refusal::OrderClosed),
+                _ if order.wish.asked != wish.asked || order.api() != wish.api => {
+                    return Err(Refusal::OrderDiffers);
                 }
-                Err(Unpayable::Closed) => {
-                    return Err(ApiError::new(StatusCode::BAD_REQUEST, "ORDER_CLOSED", "该订单已关闭"));
-                }
-                _ if order.asked != asked => {
-                    return Err(ApiError::invalid("商户订单号重复，且请求参数与首次请求不一致"));
-                }
-                Err(_) => return Err(ApiError::invalid("订单已过期，请更换商户订单号")),
-                Ok(()) => {}
+                Err(_) => return Err(Refusal::OrderExpired),
+                Ok(()) => order.prepay = Prepay::new(now),
             }
-            // From now on only the new code leads here.
-            (order.code, order.code_made) = (code, now);
-            return Ok(json!({"code_url": order.code_url()}));
+        } else {
+            if self.orders.len() >= ORDERS_MAX {
+                return Err(Refusal::Full);
+            }
+            let expires = match wish.time_expire {
+                Some(at) => at.clamp(now + MINUTE, now + 90 * DAY),
+                None => now + 7 * DAY,
+            };
+            let order = Order {
+                wish,
+                created: now,
+                expires,
+                prepay: Prepay::new(now),
+                state: TradeState::NotPay,
+                payment: None,
+                news: None,
+                refunds: Vec::new(),
+                deliveries: Vec::new(),
+            };
+            self.sequence.push(number.clone());
+            self.orders.insert(number.clone(), order);
         }
-        if self.orders.len() >= ORDERS_MAX {
-            return Err(ApiError::of_status(500, None));
-        }
-        let expires = match wanted.time_expire {
-            Some(at) => at.clamp(now + MINUTE, now + 90 * DAY),
-            None => now + 7 * DAY,
-        };
-        let order = Order {
-            asked,
-            out_trade_no: wanted.out_trade_no.clone(),
-            description: wanted.description,
-            attach: wanted.attach,
-            notify_url: wanted.notify_url,
-            total: wanted.total,
-            created: now,
-            expires,
-            code,
-            code_made: now,
-            state: TradeState::NotPay,
-            payment: None,
-            news: None,
-            refunds: Vec::new(),
-            deliveries: Vec::new(),
-        };
-        let shown = json!({"code_url": order.code_url()});
-        self.sequence.push(wanted.out_trade_no.clone());
-        self.orders.insert(wanted.out_trade_no, order);
-        Ok(shown)
+        self.orders.get(&number).ok_or(Refusal::OrderUnknown)
     }
 
-    pub(super) fn query(&self, out_trade_no: &str, credentials: &Credentials) -> Result<Value, ApiError> {
-        let order = self.orders.get(out_trade_no).ok_or_else(ApiError::no_order)?;
-        Ok(order.transaction(credentials))
-    }
-
-    pub(super) fn query_transaction(&self, id: &str, credentials: &Credentials) -> Result<Value, ApiError> {
-        let out_trade_no = self.by_transaction.get(id).ok_or_else(ApiError::no_order)?;
-        self.query(out_trade_no, credentials)
-    }
-
-    /// Closes an order that is not paid; closing again does no harm.
-    pub(super) fn close(
-        &mut self,
-        out_trade_no: &str,
-        body: &[u8],
-        credentials: &Credentials,
-    ) -> Result<(), ApiError> {
-        let mut fields = Fields::of_body(body)?;
-        let mchid = fields.must_text("mchid", 1, 32)?;
-        fields.end()?;
-        if mchid != credentials.mchid {
-            return Err(ApiError::param("/mchid", "与签名的商户号不一致"));
-        }
-        let order = self.orders.get_mut(out_trade_no).ok_or_else(ApiError::no_order)?;
+    /// Closes an order that is not paid; closing again does no harm. `false` if it was closed already.
+    pub(super) fn close(&mut self, out_trade_no: &str, api: Api, now: i64) -> Result<bool, Refusal> {
+        let order = self.orders.get_mut(out_trade_no).ok_or(Refusal::OrderUnknown)?;
         match order.state {
-            TradeState::NotPay | TradeState::Closed => {
-                order.state = TradeState::Closed;
-                Ok(())
+            TradeState::Success | TradeState::Refund => Err(Refusal::OrderPaid),
+            TradeState::Closed => Ok(false),
+            TradeState::NotPay if api == Api::V2 && now - order.created < V2_CLOSE_AGE_MIN => {
+                Err(Refusal::CloseTooEarly)
             }
-            TradeState::Success | TradeState::Refund => {
-                Err(ApiError::new(StatusCode::BAD_REQUEST, "ORDERPAID", "该订单已支付"))
+            TradeState::NotPay => {
+                order.state = TradeState::Closed;
+                Ok(true)
             }
         }
     }
 
-    /// Somebody pays. What the merchant is to be told about it.
+    /// Somebody pays; `transaction_id` is the number that the payment gets.
     pub(super) fn pay(
         &mut self,
         out_trade_no: &str,
-        payer: Option<String>,
-        credentials: &Credentials,
+        paying: Paying,
+        transaction_id: String,
+        terms: Terms,
         now: i64,
-    ) -> Result<(String, Arc<Event>), Unpayable> {
-        self.orders.get(out_trade_no).ok_or(Unpayable::Unknown)?.payable(now)?;
-        let id = self.number("4200002815", now, 10);
+    ) -> Result<&mut Order, Unpayable> {
         let order = self.orders.get_mut(out_trade_no).ok_or(Unpayable::Unknown)?;
+        match order.payable(now) {
+            Err(Unpayable::Closed | Unpayable::Expired) if paying.late => {}
+            payable => payable?,
+        }
+        let openid = match (&order.wish.openid, paying.payer) {
+            (Some(only), Some(payer)) if *only != payer => return Err(Unpayable::Stranger),
+            (Some(only), _) => only.clone(),
+            (None, payer) => payer.unwrap_or_else(|| format!("o{}", random::alnum(27))),
+        };
+        let month = beijing_day(now)[..7].to_owned();
+        if self.month.0 != month {
+            self.month = (month, 0);
+        }
+        let basis_points = terms.rate(self.month.1);
+        self.month.1 = self.month.1.saturating_add(order.wish.total);
+        let fee = share(order.wish.total, basis_points);
+        self.by_transaction.insert(transaction_id.clone(), out_trade_no.to_owned());
+        order.payment = Some(Payment { transaction_id, openid, at: now, fee, basis_points });
         order.state = TradeState::Success;
-        let openid = payer.unwrap_or_else(|| format!("o{}", random::alnum(27)));
-        let url = order.notify_url.clone();
-        order.payment = Some(Payment { transaction_id: id.clone(), openid, at: now });
-        let event = Event::new("TRANSACTION.SUCCESS", out_trade_no, url, now, order.transaction(credentials));
-        let news = Arc::clone(order.news.insert(Arc::new(event)));
-        self.by_transaction.insert(id.clone(), out_trade_no.to_owned());
-        Ok((id, news))
-    }
-
-    /// A number of ours: a prefix, the day, and a tail that goes up.
-    pub(super) fn number(&mut self, prefix: &str, now: i64, tail: usize) -> String {
-        self.counter += 1;
-        let day = &beijing_digits(now)[..8];
-        format!("{prefix}{day}{:0tail$}", self.counter)
+        Ok(order)
     }
 
     pub(crate) fn order(&self, out_trade_no: &str) -> Option<&Order> {
@@ -419,6 +425,11 @@ impl Books {
 
     pub(super) fn transaction_order(&self, transaction_id: &str) -> Option<&str> {
         self.by_transaction.get(transaction_id).map(String::as_str)
+    }
+
+    /// The order that may be called up with a `prepay_id`.
+    pub(super) fn called_up(&self, prepay_id: &str, now: i64) -> Option<&Order> {
+        self.orders.values().find(|order| order.called_by(prepay_id, now))
     }
 
     /// All orders, newest first.

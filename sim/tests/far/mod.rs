@@ -167,16 +167,11 @@ impl Far {
         let path = format!("/wechat{path}");
         let timestamp = self.clock.now_micros() / 1_000_000;
         let nonce = "593BEC0C930BF1AFEB40B4A08C8FB242";
-        let message = format!("{method}\n{path}\n{timestamp}\n{nonce}\n{body}\n");
-        let key = KeyPair::from_pkcs8(&der(&self.merchant.merchant_private_key_pem)).unwrap();
-        let mut signature = vec![0; key.public_modulus_len()];
-        key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message.as_bytes(), &mut signature).unwrap();
+        let signature = self.signature(&format!("{method}\n{path}\n{timestamp}\n{nonce}\n{body}\n"));
         let authorization = format!(
             "WECHATPAY2-SHA256-RSA2048 mchid=\"{}\",nonce_str=\"{nonce}\",timestamp=\"{timestamp}\",\
              serial_no=\"{}\",signature=\"{}\"",
-            self.merchant.mchid,
-            self.merchant.merchant_serial,
-            STANDARD.encode(signature),
+            self.merchant.mchid, self.merchant.merchant_serial, signature,
         );
         let mut headers = vec![
             ("authorization", authorization),
@@ -194,6 +189,13 @@ impl Far {
             request = request.header(name, value);
         }
         request.send().await.unwrap()
+    }
+    /// By the merchant's own key.
+    pub fn signature(&self, message: &str) -> String {
+        let key = KeyPair::from_pkcs8(&der(&self.merchant.merchant_private_key_pem)).unwrap();
+        let mut signature = vec![0; key.public_modulus_len()];
+        key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message.as_bytes(), &mut signature).unwrap();
+        STANDARD.encode(signature)
     }
     /// A call whose answer, if it went well, is signed by the platform.
     pub async fn call(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
@@ -228,18 +230,26 @@ impl Far {
     pub async fn refund(&self, refund: &Value) -> (u16, Value) {
         self.call("POST", "/v3/refund/domestic/refunds", refund).await
     }
-    /// Whether the platform signed this.
+    /// Whether the platform signed this with the key that it names, out of those that are known.
+    pub fn genuine_by(&self, headers: &HeaderMap, body: &[u8], keys: &[(String, Vec<u8>)]) -> bool {
+        let serial = headers.get("wechatpay-serial").unwrap().to_str().unwrap();
+        let known = keys.iter().find(|(known, _)| known == serial);
+        known.is_some_and(|(_, spki)| Self::signed(headers, body, spki))
+    }
+    /// Whether the platform signed this with its public key's other half.
     pub fn genuine(&self, headers: &HeaderMap, body: &[u8]) -> bool {
+        headers.get("wechatpay-serial").is_some_and(|it| *it == self.merchant.platform_key_id)
+            && Self::signed(headers, body, &der(&self.merchant.platform_public_key_pem))
+    }
+    fn signed(headers: &HeaderMap, body: &[u8], spki: &[u8]) -> bool {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let mut message =
             format!("{}\n{}\n", header("wechatpay-timestamp"), header("wechatpay-nonce")).into_bytes();
         message.extend_from_slice(body);
         message.push(b'\n');
         let Ok(signature) = STANDARD.decode(header("wechatpay-signature")) else { return false };
-        let key =
-            UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der(&self.merchant.platform_public_key_pem));
-        header("wechatpay-serial") == self.merchant.platform_key_id
-            && key.verify(&message, &signature).is_ok()
+        let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, spki);
+        key.verify(&message, &signature).is_ok()
     }
     /// The age of a message, seconds.
     pub fn age(&self, headers: &HeaderMap) -> i64 {
@@ -248,18 +258,22 @@ impl Far {
     }
     /// What is inside a notification.
     pub fn open_resource(&self, notification: &Value) -> Value {
-        let resource = &notification["resource"];
+        serde_json::from_slice(&self.unsealed(&notification["resource"])).unwrap()
+    }
+    /// What the platform has encrypted for this merchant.
+    pub fn unsealed(&self, resource: &Value) -> Vec<u8> {
         assert_eq!(resource["algorithm"], "AEAD_AES_256_GCM");
         let mut sealed = STANDARD.decode(resource["ciphertext"].as_str().unwrap()).unwrap();
         let key = UnboundKey::new(&AES_256_GCM, self.merchant.api_v3_key.as_bytes()).unwrap();
         let nonce = Nonce::try_assume_unique_for_key(resource["nonce"].as_str().unwrap().as_bytes()).unwrap();
         let aad = Aad::from(resource["associated_data"].as_str().unwrap().as_bytes());
         let plain = LessSafeKey::new(key).open_in_place(nonce, aad, &mut sealed).unwrap();
-        serde_json::from_slice(plain).unwrap()
+        plain.to_vec()
     }
 }
 
-fn der(pem: &str) -> Vec<u8> {
+/// What a PEM text holds.
+pub fn der(pem: &str) -> Vec<u8> {
     STANDARD.decode(pem.lines().filter(|line| !line.starts_with('-')).collect::<String>()).unwrap()
 }
 
@@ -306,19 +320,31 @@ impl Streamed {
 /// Where notifications arrive.
 pub struct Inbox {
     pub url: String,
-    answers: Arc<Mutex<VecDeque<u16>>>,
+    answers: Answers,
     received: mpsc::Receiver<(HeaderMap, Bytes)>,
 }
 
-type Letterbox = (Arc<Mutex<VecDeque<u16>>>, mpsc::Sender<(HeaderMap, Bytes)>);
+type Answers = Arc<Mutex<VecDeque<(u16, &'static str)>>>;
+type Letterbox = (Answers, mpsc::Sender<(HeaderMap, Bytes)>);
+
+/// How a merchant of v2 says that it took a notification.
+pub const TAKEN: &str =
+    "<xml><return_code><![CDATA[SUCCESS]]></return_code><return_msg><![CDATA[OK]]></return_msg></xml>";
 
 impl Inbox {
     /// Answers the first notifications as told, all others with 204.
     pub async fn open(answers: &[u16]) -> Self {
-        let answers = Arc::new(Mutex::new(answers.iter().copied().collect()));
+        Self::saying(answers.iter().map(|status| (*status, "")).collect(), (204, "")).await
+    }
+    /// Answers as a merchant of v2 does.
+    pub async fn of_v2() -> Self {
+        Self::saying(VecDeque::new(), (200, TAKEN)).await
+    }
+    async fn saying(answers: VecDeque<(u16, &'static str)>, usual: (u16, &'static str)) -> Self {
+        let answers = Arc::new(Mutex::new(answers));
         let (sender, received) = mpsc::channel(100);
         let app = Router::new()
-            .route("/notify", post(take))
+            .route("/notify", post(move |state, headers, body| take(state, headers, body, usual)))
             .with_state((Arc::clone(&answers), sender) as Letterbox);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/notify", listener.local_addr().unwrap());
@@ -326,7 +352,10 @@ impl Inbox {
         Self { url, answers, received }
     }
     pub fn will_answer(&self, status: u16) {
-        self.answers.lock().unwrap().push_back(status);
+        self.will_say(status, "");
+    }
+    pub fn will_say(&self, status: u16, body: &'static str) {
+        self.answers.lock().unwrap().push_back((status, body));
     }
     pub async fn next(&mut self) -> (HeaderMap, Bytes) {
         tokio::time::timeout(PATIENCE, self.received.recv()).await.expect("a notification comes").unwrap()
@@ -336,8 +365,13 @@ impl Inbox {
     }
 }
 
-async fn take(State((answers, sender)): State<Letterbox>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let answer = answers.lock().unwrap().pop_front().unwrap_or(204);
+async fn take(
+    State((answers, sender)): State<Letterbox>,
+    headers: HeaderMap,
+    body: Bytes,
+    usual: (u16, &'static str),
+) -> (StatusCode, &'static str) {
+    let (status, said) = answers.lock().unwrap().pop_front().unwrap_or(usual);
     sender.send((headers, body)).await.unwrap();
-    StatusCode::from_u16(answer).unwrap()
+    (StatusCode::from_u16(status).unwrap(), said)
 }

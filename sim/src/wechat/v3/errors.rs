@@ -1,6 +1,8 @@
-//! How does WeChat Pay refuse?
+//! How does API v3 refuse?
 use http::StatusCode;
 use serde_json::{Value, json};
+
+use crate::wechat::refusal::Refusal;
 
 /// A refusal: `{"code", "message", "detail"}` with a status. It is not signed.
 #[derive(Debug)]
@@ -44,8 +46,40 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "NOT_ENOUGH", "基本账户余额不足，请充值后重新发起")
     }
 
-    pub(super) fn no_order() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "ORDER_NOT_EXIST", "订单不存在")
+    /// What the books say, about an order.
+    pub(super) fn order(refusal: Refusal) -> Self {
+        let bad = |code, message: &str| Self::new(StatusCode::BAD_REQUEST, code, message);
+        match refusal {
+            Refusal::OrderUnknown => Self::new(StatusCode::NOT_FOUND, "ORDER_NOT_EXIST", "订单不存在"),
+            Refusal::OrderPaid => bad("ORDERPAID", "该订单已支付"),
+            Refusal::OrderClosed => bad("ORDER_CLOSED", "该订单已关闭"),
+            Refusal::OrderExpired => Self::invalid("订单已过期，请更换商户订单号"),
+            Refusal::OrderDiffers => Self::invalid("商户订单号重复，且请求参数与首次请求不一致"),
+            Refusal::Full => Self::of_status(500, None),
+            other => Self::refund(other),
+        }
+    }
+
+    /// What the books say, about a refund.
+    pub(super) fn refund(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::OrderUnknown => Self::nothing_there("订单不存在"),
+            Refusal::RefundUnknown => Self::nothing_there("退款单不存在"),
+            Refusal::RefundDiffers => Self::invalid("商户退款单号重复，且请求参数与首次请求不一致"),
+            Refusal::TwoOrders => Self::invalid("transaction_id 与 out_trade_no 不一致"),
+            Refusal::NotPaid => Self::invalid("订单未支付"),
+            Refusal::WrongTotal => Self::invalid("订单金额不一致"),
+            Refusal::TooMuch => Self::invalid("退款金额大于可退金额"),
+            Refusal::TooManyRefunds => Self::invalid("一笔订单最多退款 50 次"),
+            Refusal::TooOld => Self::invalid("订单支付已超过一年"),
+            Refusal::TooSoon => Self::frequency(),
+            Refusal::OrderPaid
+            | Refusal::OrderClosed
+            | Refusal::OrderExpired
+            | Refusal::OrderDiffers
+            | Refusal::CloseTooEarly
+            | Refusal::Full => Self::of_status(500, None),
+        }
     }
 
     pub(super) fn nothing_there(message: &str) -> Self {

@@ -1,10 +1,8 @@
-//! The simulated WeChat Pay, seen by a merchant.
-#![allow(missing_docs, unreachable_pub, dead_code)]
-mod far;
-
-use far::{Far, Inbox};
+//! API v3, seen by a merchant of native orders.
 use serde_json::{Value, json};
 use sim::SimClock;
+
+use crate::far::{Far, Inbox};
 
 #[tokio::test]
 async fn an_order_is_created_paid_and_announced_in_a_message_only_the_merchant_can_read() {

@@ -146,14 +146,19 @@ mode = "sandbox"
 base_url = "{sim}/wechat"
 mchid = "{}"
 appid = "{}"
+mini_program_appid = "{}"
+mini_program_page = "pages/pay/index"
 merchant_serial = "{}"
 private_key = "file:far/merchant_key.pem"
 api_v3_key = "file:far/api_v3_key.txt"
+api_v2_key = "file:far/api_v2_key.txt"
+certificate = "file:far/merchant_certificate.pem"
 platform_public_key_id = "{}"
 platform_public_key = "file:far/platform_public_key.pem"
 "#,
             of("mchid"),
             of("appid"),
+            of("mini_program_appid"),
             of("merchant_serial"),
             of("platform_key_id")
         )

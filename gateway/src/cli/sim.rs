@@ -53,6 +53,7 @@ pub(super) async fn run(args: SimArgs) -> Result<Exit, Failed> {
             "provider_key": PROVIDER_KEY,
             "mchid": credentials.mchid,
             "appid": credentials.appid,
+            "mini_program_appid": credentials.mini_program_appid,
             "merchant_serial": credentials.merchant_serial,
             "platform_key_id": credentials.platform_key_id,
             "dir": args.dir,
@@ -68,17 +69,23 @@ pub(super) async fn run(args: SimArgs) -> Result<Exit, Failed> {
 pub(super) fn issued(dir: &std::path::Path) -> anyhow::Result<sim::wechat::Credentials> {
     std::fs::create_dir_all(dir).with_context(|| format!("the folder {}", dir.display()))?;
     let path = dir.join("wechat.json");
-    let credentials: sim::wechat::Credentials = match std::fs::read_to_string(&path) {
-        Ok(text) => serde_json::from_str(&text).with_context(|| path.display().to_string())?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let made = sim::wechat::Credentials::generate();
-            std::fs::write(&path, serde_json::to_string_pretty(&made)?)?;
-            made
-        }
+    let known: Option<sim::wechat::Credentials> = match std::fs::read_to_string(&path) {
+        Ok(text) => Some(serde_json::from_str(&text).with_context(|| path.display().to_string())?),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(error).with_context(|| path.display().to_string()),
     };
+    // What an older one has written is kept, and what it did not issue yet is added.
+    let credentials = match known.clone() {
+        Some(known) => known.completed().with_context(|| path.display().to_string())?,
+        None => sim::wechat::Credentials::generate(),
+    };
+    if known.as_ref() != Some(&credentials) {
+        std::fs::write(&path, serde_json::to_string_pretty(&credentials)?)?;
+    }
     std::fs::write(dir.join("merchant_key.pem"), &credentials.merchant_private_key_pem)?;
+    std::fs::write(dir.join("merchant_certificate.pem"), &credentials.merchant_certificate_pem)?;
     std::fs::write(dir.join("api_v3_key.txt"), &credentials.api_v3_key)?;
+    std::fs::write(dir.join("api_v2_key.txt"), &credentials.api_v2_key)?;
     std::fs::write(dir.join("platform_public_key.pem"), &credentials.platform_public_key_pem)?;
     Ok(credentials)
 }

@@ -26,3 +26,4 @@ mod streams;
 mod temporary;
 mod topups;
 mod usage;
+mod wechat;

@@ -122,7 +122,7 @@ async fn a_way_to_pay_that_cannot_be_is_refused_with_what_is_missing() {
         ("openid", "missing_required_parameter", json!({"channel": "jsapi"})),
         ("openid", "invalid_value", json!({"channel": "jsapi", "openid": long})),
         ("openid", "invalid_value", json!({"channel": "native", "openid": "oUpF8"})),
-        ("channel", "invalid_value", json!({"channel": "mini_program", "openid": "oUpF8"})),
+        ("openid", "missing_required_parameter", json!({"channel": "mini_program"})),
         ("payer_client_ip", "missing_required_parameter", json!({"channel": "h5"})),
         ("payer_client_ip", "invalid_value", json!({"channel": "h5", "payer_client_ip": "here"})),
         ("return_url", "invalid_value", json!({"return_url": "https://shop.example/paid"})),

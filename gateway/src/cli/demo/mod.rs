@@ -144,6 +144,7 @@ async fn start(args: &DemoArgs, dir: &Path) -> Result<Demo, Failed> {
         .replace("{{DIR}}", &dir.display().to_string())
         .replace("{{MCHID}}", &credentials.mchid)
         .replace("{{APPID}}", &credentials.appid)
+        .replace("{{MINI_PROGRAM_APPID}}", &credentials.mini_program_appid)
         .replace("{{MERCHANT_SERIAL}}", &credentials.merchant_serial)
         .replace("{{PLATFORM_KEY_ID}}", &credentials.platform_key_id);
     std::fs::write(&config, text)?;

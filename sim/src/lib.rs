@@ -6,8 +6,9 @@
 //! | Path | Who answers |
 //! |---|---|
 //! | `/openai/v1`, `/anthropic/v1`, `/deepseek/v1`, … | the model providers, each in its own dialect |
-//! | `/wechat/v3/…` | [`wechat`] |
+//! | `/wechat/…` | [`wechat`] |
 //! | `/phone` | a page on which a person pays the open orders |
+//! | `/_sim` | a page of switches |
 //! | `/_sim/v1/…` | the controls: faults, clock, exchange rates, orders, what was received |
 mod clock;
 mod control;
@@ -37,7 +38,7 @@ const STOP_MS_MAX: u64 = 1_000;
 /// What a simulator is told when it is started.
 #[derive(Debug, Clone)]
 pub struct SimSettings {
-    /// What this WeChat Pay has issued to its one merchant, and its own key pair.
+    /// What this WeChat Pay has issued to its first merchant, and its own key pair; the controls take on others.
     pub wechat: wechat::Credentials,
     /// The far side's time: orders, signatures and redeliveries go by it. Gaps between tokens are real time.
     pub clock: Arc<dyn SimClock>,

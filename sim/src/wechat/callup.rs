@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::merchant::Merchant;
 use super::v2::xml::Fields;
-use super::v2::{SignType, sign};
+use super::v2::{SignType, genuine};
 use crate::faults::Api;
 use crate::state::World;
 
@@ -82,6 +82,5 @@ fn signed_v2(merchant: &Merchant, asked: &CallUp, sign_type: SignType) -> bool {
     ]
     .map(|(name, value)| (name.to_owned(), value.clone()))
     .to_vec();
-    let key = &merchant.platform.credentials.api_v2_key;
-    !key.is_empty() && sign(&fields, key, sign_type) == asked.pay_sign
+    genuine(&fields, &merchant.platform.credentials.api_v2_key, sign_type, &asked.pay_sign)
 }

@@ -9,13 +9,19 @@ use super::v3::Link;
 use crate::random;
 
 /// A merchant number with everything that belongs to it.
-#[derive(Debug)]
 pub(crate) struct Merchant {
     pub(crate) platform: Platform,
     /// The key that v2's sandbox signs with.
     pub(super) sandbox_key: String,
     books: Mutex<Books>,
     links: Mutex<Vec<Link>>,
+}
+
+/// Shows no key.
+impl std::fmt::Debug for Merchant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Merchant").field("platform", &self.platform).finish_non_exhaustive()
+    }
 }
 
 impl Merchant {

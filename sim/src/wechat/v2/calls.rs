@@ -89,7 +89,7 @@ fn closing(mut params: Params, merchant: &Merchant) -> Result<String, Failure> {
 /// By one of four numbers, the most exact first.
 fn query_refund(books: &Books, mut params: Params, merchant: &Merchant) -> Result<Fields, Failure> {
     bound(&params.common()?, merchant)?;
-    let refund_id = params.text("refund_id", 28)?;
+    let refund_id = params.text("refund_id", 32)?;
     let out_refund_no = params.text("out_refund_no", 64)?;
     let transaction_id = params.text("transaction_id", 32)?;
     let out_trade_no = params.text("out_trade_no", 32)?;

@@ -22,7 +22,8 @@ use super::{Asked, Struck};
 use crate::faults::{Api, At, Fault, Op, Site};
 use crate::random;
 use crate::state::{World, silence};
-pub(super) use sign::{SignType, sign};
+use sign::sign;
+pub(super) use sign::{SignType, genuine};
 use xml::Fields;
 
 /// What an answer is made of.

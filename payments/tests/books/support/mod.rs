@@ -22,7 +22,7 @@ use payments::{
     journal::{Journal, Mark},
     ledger::{
         AccountRole, Actor, ApiKey, Asset, Body, Command, CreditSource, Hold, HoldQuote, NewHold, NewOrder,
-        Order, OrderKind, Reply, Rows, SettleEnd, SettledBy, TokenLeg, TokenTerms, Wallet, Weights,
+        Order, OrderKind, PayApi, Reply, Rows, SettleEnd, SettledBy, TokenLeg, TokenTerms, Wallet, Weights,
     },
     refund::Refunds,
     store::{PostgresSettings, Receipt, Store, StoreSettings, SubmitError},

@@ -8,9 +8,9 @@ use http::{Request, Response};
 use payments::channel::{
     ChannelError, NewRefund, Notice, RefundReport, RefundState, Trade, TradeState, VerifyError,
     wechat::v2::{
-        ApiV2Key, CallUp, Channel, Created, Fields, FundAccount, H5Scene, HintError, NoticeRefused,
-        OrderNumber, RefundHint, SUCCESS_REPLY, SignType, Signed, Terms, TradeBill, TradeKind, Transports,
-        UnifiedOrder, XmlError, failure, refund_hint, sign, verify, xml,
+        ApiV2Key, BillRows, CallUp, Channel, Created, Fields, FundAccount, H5Scene, HintError, NoticeRefused,
+        OrderNumber, RefundHint, SUCCESS_REPLY, SignType, Signed, Terms, TradeKind, Transports, UnifiedOrder,
+        XmlError, failure, refund_hint, sign, verify, xml,
     },
 };
 use proptest::prelude::*;
@@ -346,7 +346,7 @@ async fn answers_are_sorted_as_recorded() {
             }
             "/pay/downloadbill" => {
                 let day = jiff::civil::date(2025, 10, 8);
-                sorted(channel.trade_bill(&terms, day, TradeBill::All).await, |_| "bill")
+                sorted(channel.trade_bill(&terms, day, BillRows::All).await, |_| "bill")
             }
             "/xdc/apiv2getsignkey/sign/getsignkey" => sorted(channel.sandbox_key().await, |sandbox| {
                 let message = Fields::from_iter([("a", "b")]);
@@ -621,7 +621,7 @@ async fn a_bill_is_handed_on_as_it_came_and_a_cut_one_is_refused() {
 
     let trade = std::fs::read(super::folder("bills/v2_trade_bill_ALL_20251008.csv")).unwrap();
     let far_side = FarSide::new(Response::new(Bytes::copy_from_slice(&trade)));
-    assert_eq!(channel(&far_side, HOST).trade_bill(&hmac, day, TradeBill::Refund).await.unwrap(), trade);
+    assert_eq!(channel(&far_side, HOST).trade_bill(&hmac, day, BillRows::Refund).await.unwrap(), trade);
     let (_, sent) = asked(&far_side);
     assert_eq!((sent.get("bill_type"), sent.get("bill_date")), (Some("REFUND"), Some("20251008")));
 

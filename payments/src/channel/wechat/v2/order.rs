@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use serde::Serialize;
 use units::{Fen, Timestamp};
 
-use super::{Fields, SignType, wire};
+use super::{ApiV2Key, Fields, SignType, sign};
+use crate::channel::wechat::beijing::Moment;
 
 /// Under which application and with which signature an order was made. It keeps both: every further call about it, and
 /// every notice, has the same.
@@ -112,7 +113,7 @@ impl UnifiedOrder {
         ]);
         fields.set("total_fee", self.total.get().to_string());
         fields.set("spbill_create_ip", self.client_ip.to_string());
-        fields.set("time_expire", wire::moment(self.expires_at).ok_or("time_expire")?);
+        fields.set("time_expire", Moment::Plain.write(self.expires_at).ok_or("time_expire")?);
         fields.set_some("device_info", self.device_info.as_deref());
         match &self.trade {
             TradeKind::Native { product_id } => fields.set("product_id", product_id.as_str()),
@@ -168,7 +169,7 @@ pub struct CallUp {
 impl CallUp {
     /// Signs a call with the order's own application and signature.
     /// Source: WeChat Pay API v2, calling up the payment.
-    pub fn new(terms: &Terms, prepay_id: &str, timestamp: i64, nonce: String, key: &super::ApiV2Key) -> Self {
+    pub fn new(terms: &Terms, prepay_id: &str, timestamp: i64, nonce: String, key: &ApiV2Key) -> Self {
         let (time_stamp, package) = (timestamp.to_string(), format!("prepay_id={prepay_id}"));
         let fields = Fields::from_iter([
             ("appId", terms.appid.as_str()),
@@ -177,7 +178,7 @@ impl CallUp {
             ("package", &package),
             ("signType", terms.sign_type.as_str()),
         ]);
-        let pay_sign = super::sign(terms.sign_type, &fields, key);
+        let pay_sign = sign(terms.sign_type, &fields, key);
         Self {
             app_id: terms.appid.clone(),
             time_stamp,

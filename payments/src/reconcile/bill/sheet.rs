@@ -22,7 +22,7 @@ pub(super) struct Cells<'a> {
     values: Vec<&'a str>,
 }
 
-/// Whether a first line names all of these columns. Columns are known by name, never by place: old merchants have others
+/// Whether a first line names all of these columns. They are known by name, never by place: old merchants have others
 /// than new ones, and new ones are added.
 pub(super) fn is_named(header: &str, columns: &[&str]) -> bool {
     let header = names(header);

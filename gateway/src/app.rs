@@ -220,6 +220,7 @@ pub async fn start(
         keys,
         snapshots: snapshots.clone(),
         clock: clock.clone(),
+        proxies: money::trusted_proxies(&settings)?,
         metrics: payment_metrics,
     };
     let elsewhere = shaped(cashier.router().merge(portal::router()), &clock);

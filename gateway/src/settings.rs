@@ -157,6 +157,10 @@ pub struct MerchantSettings {
     pub mchid: String,
     /// The official account or Mini Program that is bound to it.
     pub appid: String,
+    /// The Mini Program that is bound to it.
+    pub mini_program_appid: Option<String>,
+    /// The page of it that pays an order.
+    pub mini_program_page: Option<String>,
     /// The serial of the merchant's certificate: 40 upper-case hex digits.
     pub merchant_serial: String,
     /// The merchant's private key, PKCS#8 PEM.

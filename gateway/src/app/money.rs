@@ -11,7 +11,10 @@ use payments::{
 };
 use units::Clock;
 
-use crate::settings::{MerchantSettings, Secret, Settings};
+use crate::{
+    edge::TrustedProxies,
+    settings::{MerchantSettings, Secret, Settings},
+};
 
 pub(super) fn topup_settings(settings: &Settings) -> TopUpSettings {
     let topup = &settings.payments.topup;
@@ -42,11 +45,19 @@ pub(super) fn merchants(
                 transport.clone(),
                 clock.clone(),
             ),
+            mini_program_appid: merchant.mini_program_appid.clone(),
+            mini_program_page: merchant.mini_program_page.clone(),
             notify_url: callback("notify"),
             refund_notify_url: callback("refund-notify"),
         })
     };
     settings.payments.merchants.iter().map(merchant).collect::<anyhow::Result<Vec<_>>>().map(Merchants::new)
+}
+
+/// Whose word counts for where a caller is.
+pub(super) fn trusted_proxies(settings: &Settings) -> anyhow::Result<TrustedProxies> {
+    let blocks: Vec<String> = settings.server.trusted_proxies.iter().map(ToString::to_string).collect();
+    TrustedProxies::parse(blocks.iter().map(String::as_str)).context("server.trusted_proxies")
 }
 
 fn credentials(merchant: &MerchantSettings) -> Result<v3::Credentials, v3::CredentialsError> {

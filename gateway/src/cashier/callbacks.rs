@@ -138,8 +138,12 @@ fn paid_verdict(cashier: &Cashier, news: Result<PaidNews, NewsError>) -> Verdict
             tracing::error!(number, "a genuine payment notification about an order that is not ours");
             Verdict { result: "unknown_order", status: StatusCode::NOT_FOUND }
         }
-        Err(error @ (NewsError::NotPaid { .. } | NewsError::NoTransaction(_))) => {
-            tracing::warn!(%error, "a payment notification that says nothing was paid");
+        Err(error @ NewsError::NotPaid { .. }) => {
+            tracing::info!(%error, "a notification that says nothing was paid was acknowledged");
+            Verdict { result: "ignored", status: StatusCode::OK }
+        }
+        Err(error @ NewsError::NoTransaction(_)) => {
+            tracing::warn!(%error, "a payment notification without the payment's number");
             Verdict { result: "malformed", status: StatusCode::BAD_REQUEST }
         }
         Err(error @ NewsError::Store(_)) => {

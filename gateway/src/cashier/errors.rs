@@ -277,6 +277,7 @@ impl From<CreateError> for PayError {
             CreateError::PriceMoved { ours, .. } => {
                 Self::conflict("price_moved", words).at("expect_tokens").with("tokens", ours.to_string())
             }
+            CreateError::NoWay(_) => Self::invalid("channel", words),
             CreateError::NoChannel(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "no_payment_channel", words)
             }

@@ -10,6 +10,7 @@ mod errors;
 mod generation;
 mod key_source;
 mod metrics;
+mod payable;
 mod refunds;
 mod shape;
 mod statement;
@@ -41,7 +42,7 @@ pub use self::{
     statement::download,
     till::LedgerTill,
 };
-use crate::{keys::Keys, plan::Snapshots};
+use crate::{edge::TrustedProxies, keys::Keys, plan::Snapshots};
 
 /// What the account and payment endpoints need.
 #[derive(Debug, Clone)]
@@ -64,6 +65,8 @@ pub struct Cashier {
     pub snapshots: Snapshots,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Whose word counts for where a caller is.
+    pub proxies: TrustedProxies,
     /// What is counted.
     pub metrics: PaymentMetrics,
 }

@@ -33,7 +33,7 @@ pub(super) async fn offered(cashier: &Cashier, order: &Order) -> Result<Value, P
     if made && cashier.grants.needs_no_claim() && order.state == OrderState::Pending {
         cashier.grants.open(order, GrantClaim::Policy).await?;
     }
-    let mut shown = views::topup_with(order, &cashier.grants.lent_on(order).await?);
+    let mut shown = views::topup_with(cashier, order, &cashier.grants.lent_on(order).await?);
     if made {
         shown["grant"]["key"] = secret.into();
     }
@@ -62,5 +62,5 @@ pub(super) async fn claim(
     }
     let order = find(&cashier, &caller, &id).await?;
     let lent = cashier.grants.lent_on(&order).await?;
-    Ok(reply(StatusCode::OK, &views::topup_with(&order, &lent)))
+    Ok(reply(StatusCode::OK, &views::topup_with(&cashier, &order, &lent)))
 }

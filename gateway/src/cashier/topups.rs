@@ -1,8 +1,9 @@
 //! Topping up.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
+    Extension,
     extract::{Path, Query, State},
     http::HeaderMap,
     response::Response,
@@ -10,21 +11,37 @@ use axum::{
 use bytes::Bytes;
 use http::StatusCode;
 use payments::{
-    ledger::Order,
-    topup::{Buy, QueryReport, TopUpRequest},
+    ledger::{Order, PayWay},
+    topup::{Buy, CreateError, PayWish, QueryReport, TopUpRequest},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use units::{Fen, OrderId};
 
 use super::{Cashier, PayError, reply, temporary, views};
-use crate::{chat::Caller, plan::Snapshot};
+use crate::{chat::Caller, edge::Peer, plan::Snapshot};
 
 /// WeChat Pay takes at most this many characters of a device id.
 const DEVICE_ID_CHARS_MAX: usize = 32;
 /// What a wish to top up may say.
-const MEMBERS: &[&str] =
-    &["amount", "kind", "model", "package", "version", "expect_tokens", "device_id", "temporary_access"];
+const MEMBERS: &[&str] = &[
+    "amount",
+    "kind",
+    "model",
+    "package",
+    "version",
+    "expect_tokens",
+    "channel",
+    "openid",
+    "device_id",
+    "payer_client_ip",
+    "return_url",
+    "temporary_access",
+];
+/// WeChat Pay takes at most this many characters of an openid.
+const OPENID_CHARS_MAX: usize = 128;
+/// A browser's way back has at most this many characters.
+const RETURN_URL_CHARS_MAX: usize = 512;
 /// A caller's own key for a request has at most this many characters.
 const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
 
@@ -36,24 +53,26 @@ struct NewTopUp {
     package: Option<String>,
     version: Option<Value>,
     expect_tokens: Option<Value>,
+    channel: Option<String>,
+    openid: Option<String>,
     device_id: Option<String>,
+    payer_client_ip: Option<String>,
+    return_url: Option<String>,
     temporary_access: Option<bool>,
 }
 
 /// `POST /v1/topups`
 pub(super) async fn create(
     State(cashier): State<Arc<Cashier>>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, PayError> {
     let caller = cashier.keys.authenticate(&headers).await?;
     let idempotency_key = idempotency_key(&headers)?;
     let wanted: NewTopUp = object(&body, MEMBERS)?;
-    if let Some(device) = &wanted.device_id
-        && (device.is_empty() || device.chars().count() > DEVICE_ID_CHARS_MAX)
-    {
-        return Err(PayError::invalid("device_id", "device_id has 1 to 32 characters"));
-    }
+    let from = peer.map(|Extension(Peer(peer))| cashier.proxies.client(peer.ip(), &headers));
+    let pay = way_to_pay(&wanted, from)?;
     let temporary = wanted.temporary_access.unwrap_or(false);
     let (buy, amount) = wish(&cashier, &caller, &wanted).await?;
     if temporary && buy != Buy::Wallet {
@@ -65,17 +84,79 @@ pub(super) async fn create(
         actor: caller.key.to_string(),
         amount,
         buy,
-        device_id: wanted.device_id,
+        pay,
         idempotency_key,
     };
-    let order = cashier.topups.create(request).await.inspect_err(|_| cashier.metrics.order("failed"))?;
-    cashier.metrics.order("created");
+    let begun = cashier.clock.now();
+    let order = cashier.topups.create(request).await.inspect_err(|error| {
+        if matches!(error, CreateError::Refused(_)) {
+            cashier.metrics.order("failed");
+        }
+    })?;
+    // A repeat is answered with an order that there was before.
+    if order.created_at >= begun {
+        cashier.metrics.order("created");
+    }
     let shown = if temporary {
         temporary::offered(&cashier, &order).await?
     } else {
-        views::topup_with(&order, &cashier.grants.lent_on(&order).await?)
+        views::topup_with(&cashier, &order, &cashier.grants.lent_on(&order).await?)
     };
     Ok(reply(StatusCode::CREATED, &shown))
+}
+
+/// How it is to be paid, from where: `from` is who asks, where the caller does not say who pays.
+fn way_to_pay(wanted: &NewTopUp, from: Option<IpAddr>) -> Result<PayWish, PayError> {
+    let way = wanted.channel.as_deref().unwrap_or(PayWay::Native.as_str());
+    let way: PayWay = way.parse().map_err(|_| {
+        let known: Vec<_> = PayWay::ALL.iter().map(|way| format!("`{way}`")).collect();
+        PayError::invalid("channel", format!("channel is one of {}, not `{way}`", known.join(", ")))
+    })?;
+    let within = |member: &'static str, value: &Option<String>, max: usize| match value {
+        Some(text) if text.is_empty() || text.chars().count() > max || text.chars().any(char::is_control) => {
+            Err(PayError::invalid(member, format!("{member} has 1 to {max} characters")))
+        }
+        _ => Ok(()),
+    };
+    within("device_id", &wanted.device_id, DEVICE_ID_CHARS_MAX)?;
+    within("openid", &wanted.openid, OPENID_CHARS_MAX)?;
+    within("return_url", &wanted.return_url, RETURN_URL_CHARS_MAX)?;
+    match (&wanted.openid, way.needs_payer()) {
+        (None, true) => {
+            let words = format!("channel `{way}` needs the payer's openid under the app that it is paid in");
+            return Err(PayError::missing("openid", words));
+        }
+        (Some(_), false) => {
+            return Err(PayError::invalid("openid", "openid goes with channel `jsapi` or `mini_program`"));
+        }
+        _ => {}
+    }
+    if let Some(url) = &wanted.return_url {
+        if way != PayWay::H5 {
+            return Err(PayError::invalid("return_url", "return_url goes with channel `h5`"));
+        }
+        if !url::Url::parse(url).is_ok_and(|url| url.scheme() == "https") {
+            return Err(PayError::invalid(
+                "return_url",
+                "return_url is an address that begins with https://",
+            ));
+        }
+    }
+    let said = wanted.payer_client_ip.as_deref().map(str::parse::<IpAddr>).transpose();
+    let said = said.map_err(|_| PayError::invalid("payer_client_ip", "payer_client_ip is an IP address"))?;
+    // Whoever asks for a payer elsewhere says where that is; a server of its own is nobody's browser.
+    let client_ip = said.or_else(|| from.filter(|from| way != PayWay::H5 || !from.is_loopback()));
+    if way == PayWay::H5 && client_ip.is_none() {
+        let words = "channel `h5` needs the address of the payer's browser, payer_client_ip";
+        return Err(PayError::missing("payer_client_ip", words));
+    }
+    Ok(PayWish {
+        way,
+        openid: wanted.openid.clone(),
+        device_id: wanted.device_id.clone(),
+        return_url: wanted.return_url.clone(),
+        client_ip: client_ip.map(|ip| ip.to_string()),
+    })
 }
 
 /// What is wanted, looked up, and what it costs.
@@ -219,7 +300,7 @@ pub(super) async fn one(
     let caller = cashier.keys.authenticate(&headers).await?;
     let order = find(&cashier, &caller, &id).await?;
     let lent = cashier.grants.lent_on(&order).await?;
-    Ok(reply(StatusCode::OK, &views::topup_with(&order, &lent)))
+    Ok(reply(StatusCode::OK, &views::topup_with(&cashier, &order, &lent)))
 }
 
 /// `POST /v1/topups/{id}/close`: a payment that wins the race is credited instead.
@@ -244,7 +325,7 @@ pub(super) async fn close(
     }
     let order = find(&cashier, &caller, &id).await?;
     let lent = cashier.grants.lent_on(&order).await?;
-    Ok(reply(StatusCode::OK, &views::topup_with(&order, &lent)))
+    Ok(reply(StatusCode::OK, &views::topup_with(&cashier, &order, &lent)))
 }
 
 pub(super) async fn find(cashier: &Cashier, caller: &Caller, id: &str) -> Result<Order, PayError> {

@@ -7,8 +7,8 @@ use payments::{
     grant::Lent,
     holds::Charged,
     ledger::{
-        Asset, Budget, LotClass, Order, OrderKind, OrderState, Package, RefundBatch, RefundBatchState,
-        RefundItem, RefundItemState, TokenTerms,
+        Asset, Budget, LotClass, Order, OrderKind, OrderState, Package, Prepay, RefundBatch,
+        RefundBatchState, RefundItem, RefundItemState, TokenTerms,
     },
     prices::{PriceError, Quote},
     store::Balance,
@@ -17,6 +17,7 @@ use payments::{
 use serde_json::{Value, json};
 use units::{Fen, NanoCny, Timestamp, Tokens};
 
+use super::{Cashier, payable};
 use crate::{chat::Outcome, meter::HoldAsk};
 
 /// RFC 3339 in UTC, with milliseconds.
@@ -95,9 +96,10 @@ pub(super) fn credits(
     })
 }
 
-/// A top-up, with what its payer is lent.
-pub(super) fn topup_with(order: &Order, lent: &Lent) -> Value {
+/// A top-up, with what it is paid by and what its payer is lent.
+pub(super) fn topup_with(cashier: &Cashier, order: &Order, lent: &Lent) -> Value {
     let mut shown = topup(order);
+    payable::put(cashier, order, &mut shown);
     shown["grant"] = match lent {
         Lent::Nothing => Value::Null,
         Lent::Offered(amount) => json!({
@@ -216,7 +218,8 @@ pub(crate) fn topup(order: &Order) -> Value {
         matches!(order.state, OrderState::Paid | OrderState::PartiallyRefunded | OrderState::Refunded);
     let (kind, buys) = buys(&order.kind, order.amount);
     let payable = order.state == OrderState::Pending;
-    let qr = order.code_url.as_deref().filter(|_| payable).and_then(qr_svg);
+    let code = order.prepay.as_ref().and_then(Prepay::code).filter(|_| payable);
+    let qr = code.and_then(qr_svg);
     let timeline: Vec<Value> = order
         .timeline
         .iter()
@@ -235,7 +238,8 @@ pub(crate) fn topup(order: &Order) -> Value {
         "buys": buys,
         "credited": if credited { buys.clone() } else { Value::Null },
         "refunded": order.refunded.to_string(),
-        "code_url": if payable { json!(order.code_url) } else { Value::Null },
+        "channel": order.pay_by.way.as_str(),
+        "code_url": code,
         "qr_svg": qr,
         "transaction_id": order.transaction_id,
         "grant": Value::Null,

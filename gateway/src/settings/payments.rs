@@ -163,11 +163,24 @@ fn merchant(path: &KeyPath, raw: &RawMerchant, checks: &mut Checks<'_>) -> Optio
     if raw.mchid.is_empty() || raw.mchid.len() > 32 || !digits(&raw.mchid) {
         checks.problems.add(path.key("mchid"), "a merchant number is about ten digits");
     }
-    if !raw.appid.starts_with("wx")
-        || raw.appid.len() > 32
-        || !raw.appid.bytes().all(|b| b.is_ascii_alphanumeric())
-    {
-        checks.problems.add(path.key("appid"), "an app id is `wx` and 16 hex digits");
+    let apps = [("appid", Some(&raw.appid)), ("mini_program_appid", raw.mini_program_appid.as_ref())];
+    for (key, appid) in apps.into_iter().filter_map(|(key, appid)| Some((key, appid?))) {
+        if !appid.starts_with("wx") || appid.len() > 32 || !appid.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            checks.problems.add(path.key(key), "an app id is `wx` and 16 hex digits");
+        }
+    }
+    if let Some(page) = &raw.mini_program_page {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"/_-".contains(&b);
+        if raw.mini_program_appid.is_none() {
+            checks
+                .problems
+                .add(path.key("mini_program_page"), "there is no `mini_program_appid` whose page it is");
+        }
+        if page.is_empty() || page.starts_with('/') || !page.bytes().all(plain) {
+            let what =
+                "a page is a path such as `pages/pay/index`, without a leading `/` and without a query";
+            checks.problems.add(path.key("mini_program_page"), what);
+        }
     }
     let merchant_serial = raw.merchant_serial.to_ascii_uppercase();
     if merchant_serial.is_empty()
@@ -206,6 +219,8 @@ fn merchant(path: &KeyPath, raw: &RawMerchant, checks: &mut Checks<'_>) -> Optio
         base_url: base_url?,
         mchid: raw.mchid.clone(),
         appid: raw.appid.clone(),
+        mini_program_appid: raw.mini_program_appid.clone(),
+        mini_program_page: raw.mini_program_page.clone(),
         merchant_serial,
         private_key: private_key?,
         api_v3_key: api_v3_key?,

@@ -176,6 +176,10 @@ pub(super) struct RawMerchant {
     pub(super) mchid: String,
     /// The official account or Mini Program bound to it: `wx` and 16 hex digits.
     pub(super) appid: String,
+    /// The Mini Program bound to it: `wx` and 16 hex digits. Payments in a Mini Program are not taken where absent.
+    pub(super) mini_program_appid: Option<String>,
+    /// The page of that Mini Program which pays an order: the top-up says it with `?order=` and the order's id.
+    pub(super) mini_program_page: Option<String>,
     /// The serial of the merchant's certificate: 40 hex digits.
     pub(super) merchant_serial: String,
     /// Where the merchant's private key (`apiclient_key.pem`) is kept: `file:PATH` or `env:NAME`.

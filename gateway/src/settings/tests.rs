@@ -178,7 +178,7 @@ fn rows(root: &Value, path: &str, schema: &Value, rows: &mut Vec<String>) {
                 _ if !words.is_empty() => words.join(", "),
                 Some("array") => "list of strings".to_owned(),
                 Some("object") if entry["type"] == "object" => "table of tables".to_owned(),
-                Some("object") if *entry == Value::Bool(true) => "table".to_owned(),
+                Some("object") if entry == Value::Bool(true) => "table".to_owned(),
                 Some("object") => "table of strings".to_owned(),
                 Some(plain) => plain.to_owned(),
                 None => unreachable!("{path}{key} has no type"),

@@ -4,10 +4,12 @@ use std::fmt;
 
 use units::{Fen, Timestamp};
 
-/// An order to be paid by scanning a code. Repeating it with identical values is harmless and gives a fresh code;
-/// with other values it is refused, so the caller stores it before it is sent.
+/// An order to be paid. Repeating it with identical values is harmless and gives a fresh code; with other values it is
+/// refused, so the caller stores it before it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewOrder {
+    /// The application it is paid under, which for a Mini Program is another one than for an official account.
+    pub appid: String,
     /// Our number: 6 to 32 digits, ASCII letters, `_`, `-`, `|` or `*`, used once per merchant number.
     pub out_trade_no: String,
     /// What the payer reads, at most 127 characters, none beyond three bytes of UTF-8.
@@ -18,8 +20,37 @@ pub struct NewOrder {
     pub notify_url: String,
     /// The last moment at which it can be paid; sent in whole seconds, rounded down.
     pub expires_at: Timestamp,
+    /// How the payer comes to pay.
+    pub way: Way,
+    /// Where the payer's device is: an IP address. Sent where there is a `device_id` or the way asks for it.
+    pub client_ip: Option<String>,
     /// The till or device that asked, at most 32 characters; left out when absent.
     pub device_id: Option<String>,
+}
+
+/// How a payer comes to pay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// Scans a code.
+    Native,
+    /// In a page or a Mini Program inside WeChat, whose app says who that is.
+    InApp {
+        /// The payer under the order's app.
+        openid: String,
+    },
+    /// In a browser on a phone.
+    H5,
+}
+
+/// What an order becomes a payment by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prepaid {
+    /// The content of a code, good for two hours whatever the order's own end.
+    Code(String),
+    /// A `prepay_id`, good for two hours.
+    Session(String),
+    /// The address of a page, good for five minutes.
+    Page(String),
 }
 
 /// A payment as the channel reports it. Nothing in it has been compared with our order.

@@ -10,8 +10,8 @@ use units::{
 
 use super::{
     AccountRole, Adjustment, ApiKey, Asset, BudgetPeriod, DebtSource, ExternalRefund, GoodsRefund, Grant,
-    GrantCaps, GrantClaim, LotUse, ManualPayout, NewCode, OrderKind, PackageOffer, Resolution, TokenLeg,
-    code::campaign_lot, entry::words, view::Needs,
+    GrantCaps, GrantClaim, LotUse, ManualPayout, NewCode, OrderKind, PackageOffer, PayBy, Prepay, Resolution,
+    TokenLeg, code::campaign_lot, entry::words, view::Needs,
 };
 use crate::prices::Tier;
 
@@ -228,6 +228,9 @@ pub struct NewOrder {
     pub appid: String,
     /// Whether that merchant's money is real.
     pub livemode: Livemode,
+    /// How it is put to WeChat Pay.
+    #[serde(default, skip_serializing_if = "PayBy::is_unsaid")]
+    pub pay_by: Box<PayBy>,
     /// Until when it can be paid.
     pub expires_at: Timestamp,
     /// What the caller asked for, in a form of its own: the test for "the same order again", since id, price and end
@@ -362,8 +365,9 @@ pub enum Body {
     OrderPrepaid {
         /// Which.
         order: OrderId,
-        /// The QR's content.
-        code_url: String,
+        /// What its payer gets.
+        #[serde(rename = "code_url")]
+        prepay: Prepay,
     },
     /// WeChat Pay refused the order.
     OrderFailed {

@@ -19,6 +19,7 @@ mod hold;
 mod hold_quote;
 mod order;
 mod package;
+mod pay_by;
 mod price_rows;
 mod refund;
 mod refund_plan;
@@ -43,6 +44,7 @@ pub use hands::{Adjustment, DebtSource, ExternalRefund, GoodsRefund, ManualPayou
 pub use hold::{Hold, HoldState, LEGS_MAX, LotUse, TokenLeg};
 pub use order::{GoodsLine, Order, OrderKind, OrderState, TimelineEvent};
 pub use package::{Package, PackageOffer};
+pub use pay_by::{PayApi, PayBy, PayWay, Prepay};
 pub use price_rows::{FxNoted, FxPair, FxRate, PriceAssignment, PriceDraft, PriceList, PriceVersion};
 pub use refund::{LineRefund, RefundBatch, RefundBatchState, RefundItem, RefundItemState};
 pub use refund_plan::{

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use units::{AccountId, Fen, Livemode, NanoCny, OrderId, Timestamp};
 
-use super::{Asset, PackageOffer, TokenTerms, entry::words};
+use super::{Asset, PackageOffer, PayBy, Prepay, TokenTerms, entry::words};
 
 /// What an order buys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,8 +158,12 @@ pub struct Order {
     pub mchid: String,
     /// That merchant's app, as sent.
     pub appid: String,
-    /// The QR's content.
-    pub code_url: Option<String>,
+    /// How it is put to WeChat Pay.
+    #[serde(default, skip_serializing_if = "PayBy::is_unsaid")]
+    pub pay_by: PayBy,
+    /// What its payer gets: a code's content in the rows of all times.
+    #[serde(rename = "code_url")]
+    pub prepay: Option<Prepay>,
     /// WeChat Pay's number of the payment.
     pub transaction_id: Option<String>,
     /// Who pays, as WeChat Pay names them.

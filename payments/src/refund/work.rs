@@ -146,7 +146,7 @@ impl Refunds {
         let item = self.item_command(item, Role::System, sending).await?;
         agenda.last_of_order.insert(item.order, self.clock.now());
         let asked = NewRefund {
-            transaction_id: item.payment.clone().or(order.transaction_id).unwrap_or_default(),
+            transaction_id: item.payment.clone().or_else(|| order.transaction_id.clone()).unwrap_or_default(),
             out_refund_no: item.id.bare(),
             refund: item.amount,
             // A payment that was put aside goes back whole.
@@ -154,7 +154,7 @@ impl Refunds {
             reason,
             notify_url: merchant.refund_notify_url.clone(),
         };
-        let answer = merchant.channel.refund(&asked).await;
+        let answer = merchant.refund(&order, &asked).await;
         match answer {
             Ok(report) => match self.reported(&report, None).await {
                 Ok(item) => Ok(item),
@@ -162,7 +162,7 @@ impl Refunds {
             },
             // An error's answer is not signed: before money is put back, WeChat Pay is asked in a way that is.
             Err(error @ (ChannelError::Refused { .. } | ChannelError::NotFound { .. })) => {
-                self.confirm_refusal(agenda, &item, merchant, &error).await
+                self.confirm_refusal(agenda, &item, (&order, merchant), &error).await
             }
             Err(error @ ChannelError::NotEnough { .. }) => {
                 self.later(agenda, &item, &error);
@@ -187,11 +187,11 @@ impl Refunds {
         &self,
         agenda: &mut Agenda,
         item: &RefundItem,
-        merchant: &Merchant,
+        (order, merchant): (&Order, &Merchant),
         refusal: &ChannelError,
     ) -> Result<RefundItem, SubmitError> {
         self.pause_between_calls(agenda).await;
-        match merchant.channel.query_refund(&item.id.bare()).await {
+        match merchant.query_refund(order, &item.id.bare()).await {
             Ok(report) => match self.reported(&report, None).await {
                 Ok(item) => Ok(item),
                 Err(error) => self.unclear(agenda, item, &error).await,
@@ -206,9 +206,9 @@ impl Refunds {
     /// What became of an item whose answer is unknown? Only if WeChat Pay does not know it is it sent again, under the
     /// same number.
     async fn ask_then_resend(&self, agenda: &mut Agenda, item: &RefundItem) -> Result<(), SubmitError> {
-        let Some((_, merchant)) = self.where_paid(agenda, item).await? else { return Ok(()) };
+        let Some((order, merchant)) = self.where_paid(agenda, item).await? else { return Ok(()) };
         self.pause_between_calls(agenda).await;
-        match merchant.channel.query_refund(&item.id.bare()).await {
+        match merchant.query_refund(&order, &item.id.bare()).await {
             Ok(report) => {
                 if let Err(error) = self.reported(&report, None).await {
                     self.later(agenda, item, &error);
@@ -228,12 +228,12 @@ impl Refunds {
     }
 
     async fn ask(&self, agenda: &mut Agenda, item: &RefundItem) -> Result<(), SubmitError> {
-        let Some((_, merchant)) = self.where_paid(agenda, item).await? else { return Ok(()) };
+        let Some((order, merchant)) = self.where_paid(agenda, item).await? else { return Ok(()) };
         self.pause_between_calls(agenda).await;
         let pause =
             agenda.due.get(&item.id).map_or(FIRST_QUERY, |(_, pause)| (*pause * 2).min(SLOWEST_QUERY));
         agenda.due.insert(item.id, (self.clock.now().after(pause), pause));
-        match merchant.channel.query_refund(&item.id.bare()).await {
+        match merchant.query_refund(&order, &item.id.bare()).await {
             Ok(report) => {
                 if let Err(error) = self.reported(&report, None).await {
                     tracing::warn!(item = %item.id, %error, "a refund query led to nothing");

@@ -6,10 +6,10 @@ use units::{AccountId, Fen, Livemode, NanoCny, OrderId, Rates, Timestamp};
 use super::{Merchant, TopUps};
 use crate::{
     agent,
-    channel::{self, ChannelError},
+    channel::ChannelError,
     ledger::{
-        Actor, Body, Command, GoodsLine, NewOrder, Order, OrderKind, OrderState, PackageOffer, Refusal,
-        Reply, Role, TokenTerms,
+        Actor, Body, Command, GoodsLine, NewOrder, Order, OrderKind, OrderState, PackageOffer, PayApi, PayBy,
+        PayWay, Refusal, Reply, Role, TokenTerms,
     },
     store::SubmitError,
 };
@@ -72,10 +72,36 @@ pub struct TopUpRequest {
     pub amount: Fen,
     /// What for.
     pub buy: Buy,
-    /// Where the payer is, if the caller says.
-    pub device_id: Option<String>,
+    /// How it is to be paid.
+    pub pay: PayWish,
     /// The same key and wish give the same order.
     pub idempotency_key: Option<String>,
+}
+
+/// How somebody wants to pay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PayWish {
+    /// How the payer comes to pay.
+    pub way: PayWay,
+    /// Who pays, where the way asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub openid: Option<String>,
+    /// Which device asked, if the caller says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_id: Option<String>,
+    /// Where a browser goes on after it has paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub return_url: Option<String>,
+    /// Where the payer's device is. A repeat may come from another place, and is the same wish.
+    #[serde(skip)]
+    pub client_ip: Option<String>,
+}
+
+impl Default for PayWish {
+    /// By scanning a code.
+    fn default() -> Self {
+        Self { way: PayWay::Native, openid: None, device_id: None, return_url: None, client_ip: None }
+    }
 }
 
 /// What an order would freeze.
@@ -120,6 +146,9 @@ pub enum CreateError {
         /// What it is now.
         ours: i64,
     },
+    /// The merchant does not take payments of this way.
+    #[error("payments by `{0}` are not taken here")]
+    NoWay(PayWay),
     /// No merchant is configured for this kind of money.
     #[error("no payment channel takes {0} money")]
     NoChannel(Livemode),
@@ -154,7 +183,7 @@ impl TopUps {
         }
         // A repeat goes to the merchant the order was made for, whatever is configured first by now.
         let merchant = self.merchants.get(&order.merchant).ok_or(CreateError::NoChannel(request.livemode))?;
-        self.make_known(order, merchant, request.device_id).await
+        self.make_known(order, merchant).await
     }
 
     /// What an order would freeze if it were made now. Nothing is written.
@@ -182,6 +211,8 @@ impl TopUps {
     }
 
     async fn write_down(&self, request: &TopUpRequest, merchant: &Merchant) -> Result<Order, CreateError> {
+        let PayWish { way, openid, device_id, return_url, client_ip } = request.pay.clone();
+        let appid = merchant.appid(way).ok_or(CreateError::NoWay(way))?;
         let now = self.clock.now();
         let id = OrderId::new(now);
         let key = match &request.idempotency_key {
@@ -200,11 +231,21 @@ impl TopUps {
             amount,
             bonus: kind.as_ref().map_or(NanoCny::ZERO, |kind| self.bonus_of(kind, amount)),
             merchant: merchant.name.clone(),
-            mchid: merchant.channel.mchid().to_owned(),
-            appid: merchant.channel.appid().to_owned(),
+            mchid: merchant.mchid().to_owned(),
+            appid: appid.to_owned(),
             livemode: merchant.livemode,
+            pay_by: Box::new(PayBy {
+                api: PayApi::V3,
+                way,
+                description: self.settings.description.clone(),
+                notify_url: merchant.notify_url.clone(),
+                openid,
+                client_ip,
+                device_id,
+                return_url,
+            }),
             expires_at: now.after(self.settings.expires),
-            request: wish(&request.buy, request.amount),
+            request: wish(request),
         };
         let command = Command {
             key,
@@ -229,34 +270,29 @@ impl TopUps {
         Ok(self.store.order(order.id).await?.unwrap_or(*order))
     }
 
-    /// Tells WeChat Pay of an order that it may or may not know already: the same number and parameters are harmless.
-    pub(super) async fn make_known(
-        &self,
-        order: Order,
-        merchant: &Merchant,
-        device_id: Option<String>,
-    ) -> Result<Order, CreateError> {
-        let asked = channel::NewOrder {
-            out_trade_no: order.out_trade_no(),
-            description: self.settings.description.clone(),
-            total: order.amount,
-            notify_url: merchant.notify_url.clone(),
-            expires_at: order.expires_at,
-            device_id,
-        };
-        let answer = merchant.channel.create_native(&asked).await;
+    /// Tells WeChat Pay of an order that it may or may not know already: the same number and words are harmless. Once at a time
+    /// for each order: every code is the end of the one before.
+    pub(super) async fn make_known(&self, order: Order, merchant: &Merchant) -> Result<Order, CreateError> {
+        let _alone = self.making.lock(order.id).await;
+        let order = self.store.order(order.id).await?.unwrap_or(order);
+        if order.state != OrderState::Created {
+            return Ok(order);
+        }
+        let answer = merchant.create(&order, &self.settings.description).await;
         // Watched whatever came: an order that WeChat Pay may know may be paid.
         self.fresh.notify_one();
         match answer {
-            Ok(code_url) => self.step(order.id, Body::OrderPrepaid { order: order.id, code_url }).await,
+            Ok(prepay) => self.step(order.id, Body::OrderPrepaid { order: order.id, prepay }).await,
             Err(ChannelError::AlreadyPaid { .. }) => {
                 let _ = self.check(&order).await;
                 Ok(self.store.order(order.id).await?.unwrap_or(order))
             }
             Err(error @ (ChannelError::Refused { .. } | ChannelError::Misconfigured { .. })) => {
-                // An earlier attempt may have arrived: what WeChat Pay knows can be paid, and has not failed.
-                if merchant.channel.query(&order.out_trade_no()).await.is_ok() {
-                    return Err(CreateError::Unclear { order: order.id, error });
+                // An earlier attempt may have arrived: what WeChat Pay knows can be paid, and has not failed. Only its word
+                // that there is none is proof.
+                match merchant.query(&order).await {
+                    Err(ChannelError::NotFound { .. }) => {}
+                    _ => return Err(CreateError::Unclear { order: order.id, error }),
                 }
                 self.step(order.id, Body::OrderFailed { order: order.id, detail: error.to_string() }).await?;
                 Err(CreateError::Refused(error))
@@ -283,10 +319,14 @@ impl TopUps {
 }
 
 /// What was asked for, without what was looked up for it: the test for "the same order again".
-fn wish(buy: &Buy, amount: Fen) -> String {
-    let wish = match buy {
-        Buy::Package { .. } => serde_json::to_string(buy),
-        _ => serde_json::to_string(&(buy, amount)),
+fn wish(TopUpRequest { buy, amount, pay, .. }: &TopUpRequest) -> String {
+    // Of a code to be scanned nothing is said: so it was before there was anything else.
+    let pay = Some(pay).filter(|pay| PayWish { client_ip: None, ..(*pay).clone() } != PayWish::default());
+    let wish = match (buy, pay) {
+        (Buy::Package { .. }, None) => serde_json::to_string(buy),
+        (Buy::Package { .. }, Some(pay)) => serde_json::to_string(&(buy, pay)),
+        (_, None) => serde_json::to_string(&(buy, amount)),
+        (_, Some(pay)) => serde_json::to_string(&(buy, amount, pay)),
     };
     wish.unwrap_or_default()
 }

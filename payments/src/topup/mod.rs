@@ -4,6 +4,7 @@
 //! answered query says so, whichever comes first, once. What a balance buys in tokens
 //! is reckoned here too. Speaks to the ledger through the store and to the channel.
 
+mod alone;
 mod bonus;
 mod create;
 mod merchant;
@@ -18,7 +19,7 @@ use units::{Clock, Fen, Livemode};
 
 pub use self::{
     bonus::{BadRungs, BonusRung, BonusRungs, Gift},
-    create::{Buy, CreateError, Quoted, TopUpRequest},
+    create::{Buy, CreateError, PayWish, Quoted, TopUpRequest},
     merchant::{Merchant, Merchants},
     news::{NewsError, PaidNews},
     watch::QueryReport,
@@ -48,6 +49,8 @@ pub struct TopUps {
     merchants: Arc<Merchants>,
     settings: Arc<TopUpSettings>,
     clock: Arc<dyn Clock>,
+    /// Orders that WeChat Pay is being told of.
+    making: alone::OneAtATime,
     /// Woken when there is an order to watch that there was not before.
     fresh: Arc<Notify>,
     observer: Arc<dyn Observer>,
@@ -68,7 +71,15 @@ impl TopUps {
         clock: Arc<dyn Clock>,
         observer: Arc<dyn Observer>,
     ) -> Self {
-        Self { store, merchants, settings: Arc::new(settings), clock, fresh: Arc::default(), observer }
+        Self {
+            store,
+            merchants,
+            settings: Arc::new(settings),
+            clock,
+            making: alone::OneAtATime::default(),
+            fresh: Arc::default(),
+            observer,
+        }
     }
 
     /// True if money of this kind can be taken at all.

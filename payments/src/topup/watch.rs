@@ -79,7 +79,7 @@ impl TopUps {
     /// Asks WeChat Pay about one order now and carries out what follows.
     pub async fn check(&self, order: &Order) -> QueryReport {
         let Some(merchant) = self.merchants.get(&order.merchant) else { return QueryReport::Failed };
-        match merchant.channel.query(&order.out_trade_no()).await {
+        match merchant.query(order).await {
             Ok(trade) if trade.state.was_paid() => self.found_paid(order, merchant, trade).await,
             Ok(trade) if matches!(trade.state, TradeState::Closed | TradeState::Revoked) => {
                 self.closed(order, "query").await
@@ -130,11 +130,11 @@ impl TopUps {
     /// The answer [`QueryReport::Nothing`] means that it is not settled yet; the watch goes on.
     pub async fn close(&self, order: &Order) -> QueryReport {
         let Some(merchant) = self.merchants.get(&order.merchant) else { return QueryReport::Failed };
-        match merchant.channel.close(&order.out_trade_no()).await {
+        match merchant.close(order).await {
             Ok(()) | Err(ChannelError::AlreadyPaid { .. } | ChannelError::NotFound { .. }) => {}
             Err(error) => return trouble(order, &error),
         }
-        match merchant.channel.query(&order.out_trade_no()).await {
+        match merchant.query(order).await {
             Ok(trade) if trade.state.was_paid() => self.found_paid(order, merchant, trade).await,
             Ok(trade) if matches!(trade.state, TradeState::Closed | TradeState::Revoked) => {
                 self.closed(order, "close").await

@@ -106,7 +106,11 @@ impl Books {
     pub(crate) fn order(&mut self, amount: i64, kind: OrderKind) -> OrderId {
         let id = OrderId::new(START);
         self.act(Body::CreateOrder(new_order(id, self.account, fen(amount), kind))).unwrap();
-        self.act(Body::OrderPrepaid { order: id, code_url: "weixin://x".to_owned() }).unwrap();
+        self.act(Body::OrderPrepaid {
+            order: id,
+            prepay: payments::ledger::Prepay::Code("weixin://x".to_owned()),
+        })
+        .unwrap();
         id
     }
 
@@ -742,7 +746,7 @@ fn an_order_nobody_knows_moves_nowhere() {
     let news = books.news(order, 5);
     for body in [
         news,
-        Body::OrderPrepaid { order, code_url: "c".to_owned() },
+        Body::OrderPrepaid { order, prepay: payments::ledger::Prepay::Code("c".to_owned()) },
         Body::OrderFailed { order, detail: "no".to_owned() },
         Body::OrderClosed { order, source: "close".to_owned() },
         Body::OrderNoted { order, event: "note".to_owned(), source: "test".to_owned(), detail: None },

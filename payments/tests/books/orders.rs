@@ -9,13 +9,14 @@ use crate::support::{Answer, MODEL, Op, RATE, World, fen, token_kind, trade_of};
 use payments::{
     channel::{RefundReport, RefundState, TradeState},
     ledger::{
-        Actor, Asset, CreditSource, Order, OrderKind, OrderState, RefundBatch, RefundItem, RefundItemState,
-        Refusal,
+        Actor, Asset, Body, CreditSource, Order, OrderKind, OrderState, PayWay, Prepay, RefundBatch,
+        RefundItem, RefundItemState, Refusal,
     },
     refund::{RefundNewsError, RefundRequest, RefundRequestError},
     store::SubmitError,
-    topup::{Buy, CreateError, NewsError, PaidNews, QueryReport, TopUpRequest},
+    topup::{Buy, CreateError, NewsError, PaidNews, PayWish, QueryReport, TopUpRequest},
 };
+use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use units::{AccountId, Clock, Livemode, NanoCny, Timestamp};
@@ -27,7 +28,7 @@ fn wish(account: AccountId, amount: i64, key: Option<&str>) -> TopUpRequest {
         actor: "key".to_owned(),
         amount: fen(amount),
         buy: Buy::Wallet,
-        device_id: None,
+        pay: PayWish::default(),
         idempotency_key: key.map(str::to_owned),
     }
 }
@@ -139,6 +140,87 @@ async fn a_refused_order_has_failed_and_stays_so() {
     assert!(matches!(refused, CreateError::Refused(_)), "{refused}");
     assert_eq!(world.topups.create(wish(account, 500, Some("k"))).await.unwrap().state, OrderState::Failed);
     assert_eq!(world.far.asked(Op::Create).len(), 1);
+}
+
+#[tokio::test]
+async fn an_order_whose_query_was_lost_has_not_failed() {
+    let world = World::new();
+    let account = world.account().await;
+    // It arrives, the answer is lost; the repeat is refused, and so is the look at what became of it.
+    world.far.next(Op::Create, [Answer::DoneThenLost, Answer::Error(400, "PARAM_ERROR")]);
+    world.far.next(Op::Query, [Answer::Lost]);
+    for _ in 0..2 {
+        let error = world.topups.create(wish(account, 500, Some("k"))).await.unwrap_err();
+        assert!(matches!(error, CreateError::Unclear { .. }), "{error}");
+    }
+    let order = world.store.orders_of(account).await.unwrap().remove(0);
+    assert_eq!(order.state, OrderState::Created, "what may be known there may be paid");
+    let order = world.topups.create(wish(account, 500, Some("k"))).await.unwrap();
+    assert_eq!(order.state, OrderState::Pending);
+}
+
+#[tokio::test]
+async fn whoever_asks_twice_at_once_is_shown_the_one_code_that_lives() {
+    let world = World::new();
+    let account = world.account().await;
+    let ask = || world.topups.create(wish(account, 500, Some("k")));
+    let (one, two, three) = tokio::join!(ask(), ask(), ask());
+    let codes = [one, two, three].map(|order| order.unwrap().prepay.unwrap().code().unwrap().to_owned());
+    assert_eq!(world.far.asked(Op::Create).len(), 1, "each code is the end of the one before");
+    assert!(codes.iter().all(|code| *code == codes[0]), "{codes:?}");
+    // Two nodes may tell WeChat Pay twice: the last code lives.
+    let order = world.store.orders_of(account).await.unwrap().remove(0);
+    let body = Body::OrderPrepaid { order: order.id, prepay: Prepay::Code("weixin://newer".to_owned()) };
+    world.submit("step:newer", body).await.unwrap();
+    let now = world.store.order(order.id).await.unwrap().unwrap();
+    assert_eq!(now.prepay, Some(Prepay::Code("weixin://newer".to_owned())));
+    assert_eq!(now.timeline.len(), order.timeline.len(), "a fresh code is no news");
+}
+
+#[tokio::test]
+async fn a_repeat_says_the_very_same_whatever_is_configured_by_then() {
+    let world = World::new();
+    let account = world.account().await;
+    let pay = |client_ip: &str| PayWish {
+        way: PayWay::MiniProgram,
+        openid: Some("oUpF8".to_owned()),
+        device_id: Some("till-7".to_owned()),
+        return_url: None,
+        client_ip: Some(client_ip.to_owned()),
+    };
+    let asked = |client_ip: &str| TopUpRequest { pay: pay(client_ip), ..wish(account, 500, Some("k")) };
+    world.far.next(Op::Create, [Answer::DoneThenLost]);
+    world.topups.create(asked("203.0.113.7")).await.unwrap_err();
+    // Another text and address are configured, and the payer has moved.
+    let order = world
+        .reconfigured("Another text", "https://elsewhere.invalid/pay")
+        .create(asked("203.0.113.8"))
+        .await;
+    let order = order.unwrap();
+    assert_eq!(order.prepay, Some(Prepay::Session { prepay_id: format!("wx{}-2", order.out_trade_no()) }));
+    assert_eq!(order.appid, "wx00000000000000aa", "a Mini Program's payers have an id under its own app");
+    let bodies: Vec<_> = world.far.asked(Op::Create).into_iter().map(|asked| asked.body).collect();
+    assert_eq!(bodies.len(), 2);
+    assert_eq!(bodies[0], bodies[1]);
+    assert_eq!(bodies[0]["scene_info"], json!({"payer_client_ip": "203.0.113.7", "device_id": "till-7"}));
+    // Another device is another wish.
+    let other = TopUpRequest {
+        pay: PayWish { device_id: Some("till-8".to_owned()), ..pay("203.0.113.7") },
+        ..wish(account, 500, Some("k"))
+    };
+    let refused = world.topups.create(other).await.unwrap_err();
+    assert!(matches!(refused, CreateError::Store(SubmitError::Refused(Refusal::KeyReused))), "{refused}");
+}
+
+#[tokio::test]
+async fn an_order_is_never_asked_after_at_a_merchant_who_has_another_number_now() {
+    let world = World::new();
+    let account = world.account().await;
+    let mut order = world.topups.create(wish(account, 500, None)).await.unwrap();
+    order.mchid = "1900000001".to_owned();
+    assert_eq!(world.topups.check(&order).await, QueryReport::Failed);
+    assert_eq!(world.topups.close(&order).await, QueryReport::Failed);
+    assert!(world.far.asked(Op::Query).is_empty() && world.far.asked(Op::Close).is_empty());
 }
 
 #[tokio::test]

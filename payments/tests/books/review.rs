@@ -164,7 +164,9 @@ fn lent_and_paid_in_part() -> (Books, OrderId, RequestId) {
     let mut books = Books::new();
     let order = books.order(1_000, OrderKind::Wallet);
     let (account, claim, caps) = (books.account, GrantClaim::Payer, GrantCaps::default());
-    books.act(Body::OrderPrepaid { order, code_url: "weixin://x".to_owned() }).unwrap();
+    books
+        .act(Body::OrderPrepaid { order, prepay: payments::ledger::Prepay::Code("weixin://x".to_owned()) })
+        .unwrap();
     books.act(Body::OpenGrant { order, account, claim, caps }).unwrap();
     let id = books.hold("1");
     books.charge(id, yuan("1").get(), 0);
@@ -208,7 +210,12 @@ fn what_open_calls_were_promised_of_a_loan_stays_when_a_review_credits_less_than
         let mut books = Books::new();
         let order = books.order(1_000, OrderKind::Wallet);
         let (account, claim, caps) = (books.account, GrantClaim::Payer, GrantCaps::default());
-        books.act(Body::OrderPrepaid { order, code_url: "weixin://x".to_owned() }).unwrap();
+        books
+            .act(Body::OrderPrepaid {
+                order,
+                prepay: payments::ledger::Prepay::Code("weixin://x".to_owned()),
+            })
+            .unwrap();
         books.act(Body::OpenGrant { order, account, claim, caps }).unwrap();
         let (first, open) = (books.hold("0.1"), books.hold("0.9"));
         books.charge(first, yuan("0.1").get(), 0);
@@ -381,7 +388,7 @@ proptest! {
                     news.push(told);
                 }
             }
-            news.push(Body::OrderPrepaid { order: id, code_url: "c".to_owned() });
+            news.push(Body::OrderPrepaid { order: id, prepay: payments::ledger::Prepay::Code("c".to_owned()) });
             news.push(Body::OrderClosed { order: id, source: "close".to_owned() });
             for pick in picks {
                 books.act(pick.get(&news).clone()).unwrap();

@@ -101,6 +101,51 @@ async fn the_same_key_gets_the_same_order_and_another_body_is_a_conflict() {
 }
 
 #[tokio::test]
+async fn a_device_is_named_and_the_order_is_made() {
+    let world = World::demo().await;
+    let asked = json!({"amount": "10.00", "device_id": "till-7", "payer_client_ip": "203.0.113.7"});
+    let order = world.topup(&asked).await;
+    assert_eq!((&order["status"], &order["channel"]), (&json!("pending"), &json!("native")), "{order:#}");
+    world.pay(&order).await.expect(200);
+    world.order_until(&order, "paid").await;
+    // Whoever does not say where the payer is, is taken for one.
+    let near = world.topup(&json!({"amount": "10.00", "device_id": "till-7"})).await;
+    assert_eq!(near["status"], "pending", "{near:#}");
+}
+
+#[tokio::test]
+async fn a_way_to_pay_that_cannot_be_is_refused_with_what_is_missing() {
+    let world = World::demo().await;
+    let long = "x".repeat(129);
+    for (member, code, body) in [
+        ("channel", "invalid_value", json!({"channel": "app"})),
+        ("openid", "missing_required_parameter", json!({"channel": "jsapi"})),
+        ("openid", "invalid_value", json!({"channel": "jsapi", "openid": long})),
+        ("openid", "invalid_value", json!({"channel": "native", "openid": "oUpF8"})),
+        ("channel", "invalid_value", json!({"channel": "mini_program", "openid": "oUpF8"})),
+        ("payer_client_ip", "missing_required_parameter", json!({"channel": "h5"})),
+        ("payer_client_ip", "invalid_value", json!({"channel": "h5", "payer_client_ip": "here"})),
+        ("return_url", "invalid_value", json!({"return_url": "https://shop.example/paid"})),
+        (
+            "return_url",
+            "invalid_value",
+            json!({"channel": "h5", "payer_client_ip": "203.0.113.7", "return_url": "http://shop.example/"}),
+        ),
+        ("device_id", "invalid_value", json!({"device_id": "x".repeat(33)})),
+        ("device_id", "invalid_value", json!({"device_id": ""})),
+    ] {
+        let mut body = body;
+        body["amount"] = json!("10.00");
+        let refused = world.post("/v1/topups", &body).await;
+        assert_eq!(refused.status, 400, "{body}: {}", refused.text());
+        let error = &refused.json()["error"];
+        assert_eq!((&error["param"], &error["code"]), (&json!(member), &json!(code)), "{body}: {error:#}");
+    }
+    let list = world.get("/v1/topups").await.expect(200).json();
+    assert_eq!(list["data"], json!([]), "nothing was written down");
+}
+
+#[tokio::test]
 async fn a_closed_order_cannot_be_paid() {
     let world = World::demo().await;
     let order = world.topup(&json!({"amount": "10.00", "kind": "wallet"})).await;

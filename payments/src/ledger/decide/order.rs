@@ -4,7 +4,8 @@ use units::{Fen, NanoCny, OrderId};
 
 use super::{Draft, OrderStep, Refusal, Reply, check::invalid};
 use crate::ledger::{
-    Asset, NewOrder, Order, OrderKind, OrderState, PackageOffer, RowOp, TimelineEvent, TokenTerms,
+    Asset, NewOrder, Order, OrderKind, OrderState, PackageOffer, PayBy, Prepay, RowOp, TimelineEvent,
+    TokenTerms,
 };
 
 /// A balance that can be topped up holds at most this much.
@@ -69,7 +70,8 @@ impl Draft<'_> {
             merchant: new.merchant.clone(),
             mchid: new.mchid.clone(),
             appid: new.appid.clone(),
-            code_url: None,
+            pay_by: PayBy::clone(&new.pay_by),
+            prepay: None,
             transaction_id: None,
             payer: None,
             lot: None,
@@ -145,14 +147,19 @@ impl Draft<'_> {
         }
     }
 
-    pub(super) fn order_prepaid(&mut self, id: OrderId, code_url: &str) -> Result<Reply, Refusal> {
+    pub(super) fn order_prepaid(&mut self, id: OrderId, prepay: &Prepay) -> Result<Reply, Refusal> {
         let mut order = self.find_order(id)?;
-        if order.state != OrderState::Created {
-            return Ok(Reply::Order { order: Box::new(order), step: OrderStep::Unchanged });
-        }
+        let is_new = match order.state {
+            OrderState::Created => true,
+            // Each code kills the one before: what is shown is the latest.
+            OrderState::Pending if order.prepay.as_ref() != Some(prepay) => false,
+            _ => return Ok(Reply::Order { order: Box::new(order), step: OrderStep::Unchanged }),
+        };
         order.state = OrderState::Pending;
-        order.code_url = Some(code_url.to_owned());
-        self.note(&mut order, "pending", "wechat", None);
+        order.prepay = Some(prepay.clone());
+        if is_new {
+            self.note(&mut order, "pending", "wechat", None);
+        }
         let order = self.put_order(order);
         Ok(Reply::Order { order: Box::new(order), step: OrderStep::Moved })
     }

@@ -118,7 +118,10 @@ impl Scenario {
             ..new_order(id, self.account, fen(amount), kind)
         };
         self.ask(&format!("order:{id}"), Body::CreateOrder(new));
-        self.ask("prepaid", Body::OrderPrepaid { order: id, code_url: "weixin://x".to_owned() });
+        self.ask(
+            "prepaid",
+            Body::OrderPrepaid { order: id, prepay: payments::ledger::Prepay::Code("weixin://x".to_owned()) },
+        );
         id
     }
 

@@ -314,7 +314,10 @@ impl Cast {
             }
             Step::Prepaid { order } => {
                 let order = self.order(world, *order, |order| order.state == OrderState::Created);
-                ("step".to_owned(), Body::OrderPrepaid { order, code_url: "c".to_owned() })
+                (
+                    "step".to_owned(),
+                    Body::OrderPrepaid { order, prepay: payments::ledger::Prepay::Code("c".to_owned()) },
+                )
             }
             Step::Failed { order } => {
                 let order = self.order(world, *order, |order| order.state == OrderState::Created);

@@ -97,7 +97,11 @@ impl Desk {
         let new = new_order(id, self.account, fen(amount), OrderKind::Wallet);
         let expires_at = self.now.after(std::time::Duration::from_secs(900));
         self.act(Body::CreateOrder(payments::ledger::NewOrder { expires_at, ..new })).unwrap();
-        self.act(Body::OrderPrepaid { order: id, code_url: "weixin://x".to_owned() }).unwrap();
+        self.act(Body::OrderPrepaid {
+            order: id,
+            prepay: payments::ledger::Prepay::Code("weixin://x".to_owned()),
+        })
+        .unwrap();
         id
     }
 

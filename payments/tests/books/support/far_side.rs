@@ -59,6 +59,8 @@ struct FarOrder {
     total: i64,
     state: &'static str,
     transaction: Option<String>,
+    /// What it was made with, and how often.
+    made: Option<(Value, u32)>,
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +108,7 @@ impl FarSide {
             total: order.amount.get(),
             state: "SUCCESS",
             transaction: Some(transaction.to_owned()),
+            made: None,
         };
         self.state.lock().unwrap().orders.insert(order.out_trade_no(), known);
     }
@@ -153,9 +156,10 @@ impl FarSide {
         let body: Value = serde_json::from_slice(request.body()).unwrap_or(Value::Null);
         let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
         let (op, number) = match (request.method(), path) {
-            (&Method::POST, "/v3/pay/transactions/native") => {
-                (Op::Create, body["out_trade_no"].as_str().unwrap().to_owned())
-            }
+            (
+                &Method::POST,
+                "/v3/pay/transactions/native" | "/v3/pay/transactions/jsapi" | "/v3/pay/transactions/h5",
+            ) => (Op::Create, body["out_trade_no"].as_str().unwrap().to_owned()),
             (&Method::POST, "/v3/refund/domestic/refunds") => {
                 (Op::Refund, body["out_refund_no"].as_str().unwrap().to_owned())
             }
@@ -207,12 +211,21 @@ impl State {
         match op {
             Op::Create => {
                 let total = body["amount"]["total"].as_i64().unwrap();
-                let fresh = FarOrder { total, state: "NOTPAY", transaction: None };
+                let fresh = FarOrder { total, state: "NOTPAY", transaction: None, made: None };
                 let order = self.orders.entry(number.to_owned()).or_insert(fresh);
-                match order.state {
-                    "SUCCESS" => Err((400, "ORDERPAID")),
-                    _ => Ok(json!({"code_url": format!("weixin://{number}")})),
+                if order.state == "SUCCESS" {
+                    return Err((400, "ORDERPAID"));
                 }
+                let (said, times) = order.made.get_or_insert_with(|| (body.clone(), 0));
+                if said != body {
+                    return Err((400, "INVALID_REQUEST"));
+                }
+                *times += 1;
+                Ok(match (body.get("payer"), body.pointer("/scene_info/h5_info")) {
+                    (Some(_), _) => json!({"prepay_id": format!("wx{number}-{times}")}),
+                    (_, Some(_)) => json!({"h5_url": format!("https://wx.invalid/{number}?{times}")}),
+                    _ => json!({"code_url": format!("weixin://{number}/{times}")}),
+                })
             }
             Op::Query => {
                 let order = self.orders.get(number).ok_or((404, "ORDER_NOT_EXIST"))?;

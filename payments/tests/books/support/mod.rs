@@ -126,6 +126,7 @@ pub fn new_order(id: OrderId, account: AccountId, amount: Fen, kind: OrderKind) 
         mchid: MCHID.to_owned(),
         appid: APPID.to_owned(),
         livemode: Livemode::Demo,
+        pay_by: Box::default(),
         expires_at: START.after(std::time::Duration::from_secs(900)),
     }
 }
@@ -216,6 +217,23 @@ pub fn postgres_settings(url: &str, folder: &Path) -> PostgresSettings {
     PostgresSettings { url: url.to_owned(), node, admission, journal }
 }
 
+fn topups(
+    store: &Store,
+    merchants: &Arc<Merchants>,
+    description: &str,
+    clock: &Arc<ManualClock>,
+    reports: &Arc<Reports>,
+) -> TopUps {
+    let allowed = TopUpSettings {
+        bonus: payments::topup::BonusRungs::default(),
+        min: fen(1),
+        max: fen(1_000_000),
+        expires: std::time::Duration::from_secs(900),
+        description: description.to_owned(),
+    };
+    TopUps::new(store.clone(), merchants.clone(), allowed, clock.clone(), reports.clone())
+}
+
 pub fn merchant(far: &Arc<FarSide>, clock: &Arc<ManualClock>, livemode: Livemode) -> Merchant {
     let pem = |name: &str| {
         let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/books/vectors/keys");
@@ -237,6 +255,8 @@ pub fn merchant(far: &Arc<FarSide>, clock: &Arc<ManualClock>, livemode: Livemode
         name: "main".to_owned(),
         livemode,
         channel,
+        mini_program_appid: Some("wx00000000000000aa".to_owned()),
+        mini_program_page: None,
         notify_url: "https://near.invalid/pay".to_owned(),
         refund_notify_url: "https://near.invalid/refund".to_owned(),
     }
@@ -257,14 +277,7 @@ impl World {
         let shared: Arc<dyn Clock> = clock.clone();
         let holds = Holds::new(store.clone(), admission.clone(), journal.clone(), shared.clone());
         let reports = Arc::new(Reports::default());
-        let allowed = TopUpSettings {
-            bonus: payments::topup::BonusRungs::default(),
-            min: fen(1),
-            max: fen(1_000_000),
-            expires: std::time::Duration::from_secs(900),
-            description: "top-up".to_owned(),
-        };
-        let topups = TopUps::new(store.clone(), merchants.clone(), allowed, shared.clone(), reports.clone());
+        let topups = topups(&store, &merchants, "top-up", &clock, &reports);
         let refunds = Refunds::new(store.clone(), admission.clone(), merchants.clone(), shared);
         Self {
             folder,
@@ -308,6 +321,16 @@ impl World {
         self.merchants.get("main").unwrap()
     }
 
+    /// Top-ups as another file has them, over the same books.
+    pub fn reconfigured(&self, description: &str, notify_url: &str) -> TopUps {
+        let merchant = Merchant {
+            notify_url: notify_url.to_owned(),
+            ..merchant(&self.far, &self.clock, Livemode::Demo)
+        };
+        let merchants = Arc::new(Merchants::new([merchant]));
+        topups(&self.store, &merchants, description, &self.clock, &self.reports)
+    }
+
     /// An order that WeChat Pay knows, as the row says.
     pub async fn order(&self, account: AccountId, amount: Fen, kind: OrderKind) -> Order {
         let id = OrderId::new(self.clock.now());
@@ -316,7 +339,8 @@ impl World {
             ..new_order(id, account, amount, kind)
         };
         self.submit(format!("order:{id}"), Body::CreateOrder(new)).await.unwrap();
-        let prepaid = Body::OrderPrepaid { order: id, code_url: "weixin://x".to_owned() };
+        let prepaid =
+            Body::OrderPrepaid { order: id, prepay: payments::ledger::Prepay::Code("weixin://x".to_owned()) };
         self.submit("step", prepaid).await.unwrap();
         self.store.order(id).await.unwrap().unwrap()
     }

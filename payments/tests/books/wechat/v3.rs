@@ -7,7 +7,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use payments::channel::{
-    ChannelError, NewOrder, NewRefund, Notice, RefundReport, RefundState, Trade, TradeState, VerifyError,
+    ChannelError, NewOrder, NewRefund, Notice, Prepaid, RefundReport, RefundState, Trade, TradeState,
+    VerifyError, Way,
     wechat::v3::{
         Channel, CredentialParts, Credentials, NoticeRefused, PlatformKeyPart, request_sign,
         resource::{self, Resource, ResourceError},
@@ -73,22 +74,29 @@ fn check_signature(request: &Request<Bytes>) {
         format!("{}\n{sent}\n{}\n{}\n", request.method(), item("timestamp"), item("nonce_str")).into_bytes();
     message.extend_from_slice(request.body());
     message.push(b'\n');
+    merchant_public_key()
+        .verify(&message, &STANDARD.decode(item("signature")).unwrap())
+        .expect("the request is signed by the merchant, over what was sent");
+}
+
+fn merchant_public_key() -> UnparsedPublicKey<Vec<u8>> {
     let der =
         STANDARD.decode(pem("merchant_cert.pem").lines().filter(|l| !l.starts_with('-')).collect::<String>());
     let certificate = x509_cert::Certificate::from_der(&der.unwrap()).unwrap();
     let spki = certificate.tbs_certificate().subject_public_key_info().to_der().unwrap();
     UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, spki)
-        .verify(&message, &STANDARD.decode(item("signature")).unwrap())
-        .expect("the request is signed by the merchant, over what was sent");
 }
 
 fn order() -> NewOrder {
     NewOrder {
+        appid: "wxfeedc0de12345678".to_owned(),
         out_trade_no: "T20251009000000000001".to_owned(),
         description: "大模型余额充值 88 元".to_owned(),
         total: Fen::new(8800).unwrap(),
         notify_url: "https://pay.example.test/wechat/v3/notify".to_owned(),
         expires_at: Timestamp::from_secs(1_760_007_200),
+        way: Way::Native,
+        client_ip: None,
         device_id: None,
     }
 }
@@ -271,9 +279,17 @@ async fn answers_are_sorted_as_recorded() {
         let far_side = FarSide::recorded(&vector);
         let channel = channel(&far_side, "https://api.mch.weixin.qq.com");
         let seen = match (text(&inputs["method"]), text(&inputs["url"])) {
-            ("POST", "/v3/pay/transactions/native") => {
-                sorted(channel.create_native(&order()).await, |code_url| {
-                    assert!(text(&inputs["body"]).contains(&code_url), "{}", name(&vector));
+            ("POST", url) if url.starts_with("/v3/pay/transactions/") && !url.ends_with("/close") => {
+                let way = match url.rsplit('/').next().unwrap() {
+                    "native" => Way::Native,
+                    "jsapi" => Way::InApp { openid: "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o".to_owned() },
+                    "h5" => Way::H5,
+                    other => panic!("{other}"),
+                };
+                let order = NewOrder { way, client_ip: Some("203.0.113.7".to_owned()), ..order() };
+                sorted(channel.create(&order).await, |prepaid| {
+                    let (Prepaid::Code(given) | Prepaid::Session(given) | Prepaid::Page(given)) = prepaid;
+                    assert!(text(&inputs["body"]).contains(&given), "{}", name(&vector));
                     "created"
                 })
             }
@@ -353,21 +369,98 @@ fn sorted<T>(result: Result<T, ChannelError>, success: impl FnOnce(T) -> &'stati
     }
 }
 
+#[test]
+fn payments_are_called_up_as_recorded() {
+    for vector in vectors("v3_paysign.json") {
+        let (inputs, expected) = (&vector["inputs"], &vector["expected"]);
+        let [appid, timestamp, nonce, fourth] =
+            ["appId", "timeStamp", "nonceStr", "fourth_line"].map(|member| text(&inputs[member]));
+        let message = format!("{appid}\n{timestamp}\n{nonce}\n{fourth}\n");
+        assert_eq!(message, text(&expected["message"]), "{}", name(&vector));
+        // The published ones were signed with a key nobody has: they can only be verified.
+        let Some(verifies) = expected["verifies"].as_bool() else {
+            let signed = request_sign::call_up(&credentials(), appid, timestamp, nonce, fourth).unwrap();
+            let recorded = expected["paySign"].as_str().or(expected["sign"].as_str());
+            assert_eq!(Some(signed.as_str()), recorded, "{}", name(&vector));
+            continue;
+        };
+        let spki = STANDARD
+            .decode(
+                pem("doc_sample_public_key.pem").lines().filter(|l| !l.starts_with('-')).collect::<String>(),
+            )
+            .unwrap();
+        let signature = expected["signature"].as_str().or(inputs["signature"].as_str()).unwrap();
+        let seen = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, spki)
+            .verify(message.as_bytes(), &STANDARD.decode(signature).unwrap());
+        assert_eq!(seen.is_ok(), verifies, "{}", name(&vector));
+    }
+}
+
 // ---- what no recording shows ----
+
+#[tokio::test]
+async fn who_pays_and_where_stand_where_the_way_wants_them() {
+    let place = || Some("203.0.113.7".to_owned());
+    for (order, path, more) in [
+        (NewOrder { client_ip: place(), ..order() }, "native", ""),
+        (
+            NewOrder { way: Way::InApp { openid: "oUpF8".to_owned() }, ..order() },
+            "jsapi",
+            r#","payer":{"openid":"oUpF8"}"#,
+        ),
+        (
+            NewOrder { way: Way::H5, client_ip: place(), ..order() },
+            "h5",
+            r#","scene_info":{"payer_client_ip":"203.0.113.7","h5_info":{"type":"Wap"}}"#,
+        ),
+    ] {
+        let far_side = FarSide::new(Response::default());
+        let channel = channel(&far_side, "https://api.mch.weixin.qq.com");
+        channel.create(&order).await.unwrap_err();
+        let asked = asked(&far_side);
+        assert_eq!(asked.uri().path(), format!("/v3/pay/transactions/{path}"));
+        let body = std::str::from_utf8(asked.body()).unwrap();
+        assert!(body.ends_with(&format!(r#""amount":{{"total":8800,"currency":"CNY"}}{more}}}"#)), "{body}");
+    }
+    // Nothing is asked with half of what is required.
+    for order in
+        [NewOrder { way: Way::H5, ..order() }, NewOrder { device_id: Some("till-7".to_owned()), ..order() }]
+    {
+        let far_side = FarSide::new(Response::default());
+        let refused = channel(&far_side, "https://api.mch.weixin.qq.com").create(&order).await.unwrap_err();
+        let ChannelError::Refused { field, .. } = &refused else { panic!("{refused}") };
+        assert_eq!(field.as_deref(), Some("/scene_info/payer_client_ip"));
+    }
+}
+
+#[test]
+fn a_payment_is_called_up_with_what_the_payers_app_can_verify() {
+    let channel = channel(&FarSide::new(Response::default()), "https://api.mch.weixin.qq.com");
+    let call = channel.call_up("wxfeedc0de12345678", "wx201410272009395522657a690389285100").unwrap();
+    assert_eq!(
+        (call.package.as_str(), call.sign_type),
+        ("prepay_id=wx201410272009395522657a690389285100", "RSA")
+    );
+    assert_eq!(call.timestamp, NOW.secs().to_string());
+    let message = format!("wxfeedc0de12345678\n{}\n{}\n{}\n", call.timestamp, call.nonce, call.package);
+    merchant_public_key().verify(message.as_bytes(), &STANDARD.decode(call.pay_sign).unwrap()).expect("ours");
+    assert_ne!(channel.call_up("a", "b").unwrap().nonce, call.nonce);
+}
 
 #[tokio::test]
 async fn what_is_signed_is_what_is_sent_also_behind_a_path_prefix() {
     let far_side = FarSide::new(Response::default());
     let channel = channel(&far_side, "http://127.0.0.1:8082/wechat/");
-    let order = NewOrder { device_id: Some("till-7".to_owned()), ..order() };
-    let error = channel.create_native(&order).await.unwrap_err();
+    let place = Some("203.0.113.7".to_owned());
+    let order = NewOrder { device_id: Some("till-7".to_owned()), client_ip: place, ..order() };
+    let error = channel.create(&order).await.unwrap_err();
     assert!(matches!(error, ChannelError::Unverified(_)) && error.is_retryable(), "{error}");
 
     let asked = asked(&far_side);
     assert_eq!(asked.uri(), "http://127.0.0.1:8082/wechat/v3/pay/transactions/native");
     assert_eq!(
         std::str::from_utf8(asked.body()).unwrap(),
-        r#"{"appid":"wxfeedc0de12345678","mchid":"1699999901","description":"大模型余额充值 88 元","out_trade_no":"T20251009000000000001","time_expire":"2025-10-09T18:53:20+08:00","notify_url":"https://pay.example.test/wechat/v3/notify","amount":{"total":8800,"currency":"CNY"},"scene_info":{"device_id":"till-7"}}"#
+        r#"{"appid":"wxfeedc0de12345678","mchid":"1699999901","description":"大模型余额充值 88 元","out_trade_no":"T20251009000000000001","time_expire":"2025-10-09T18:53:20+08:00","notify_url":"https://pay.example.test/wechat/v3/notify","amount":{"total":8800,"currency":"CNY"},"scene_info":{"payer_client_ip":"203.0.113.7","device_id":"till-7"}}"#
     );
     let headers = asked.headers();
     assert_eq!(headers["accept"], "application/json");
@@ -406,8 +499,7 @@ async fn the_member_at_fault_is_handed_on() {
     let answers = vectors("v3_answers.json");
     let far_side =
         FarSide::recorded(answers.iter().find(|v| name(v) == "native_param_error_detail").unwrap());
-    let error =
-        channel(&far_side, "https://api.mch.weixin.qq.com").create_native(&order()).await.unwrap_err();
+    let error = channel(&far_side, "https://api.mch.weixin.qq.com").create(&order()).await.unwrap_err();
     let ChannelError::Refused { code, field, request_id, .. } = &error else { panic!("{error:?}") };
     assert_eq!((code.as_str(), field.as_deref()), ("PARAM_ERROR", Some("/amount/currency")));
     assert!(request_id.is_some() && error.code() == "PARAM_ERROR" && !error.is_retryable());
@@ -481,6 +573,6 @@ fn a_channel_is_shared_between_tasks() {
     fn movable<T: Send>(_: &T) {}
     let channel = channel(&FarSide::new(Response::default()), "https://api.mch.weixin.qq.com");
     shareable(&channel);
-    movable(&channel.create_native(&order()));
+    movable(&channel.create(&order()));
     movable(&channel.refund(&refund()));
 }

@@ -159,7 +159,7 @@ impl Received {
     }
 }
 
-pub(super) fn misconfigured(code: &str, message: impl Into<String>) -> ChannelError {
+fn misconfigured(code: &str, message: impl Into<String>) -> ChannelError {
     ChannelError::Misconfigured { code: code.to_owned(), message: message.into(), request_id: None }
 }
 
@@ -168,7 +168,7 @@ pub(super) fn cannot_be_written(element: impl Into<String>) -> ChannelError {
     let element = element.into();
     ChannelError::Refused {
         code: "PARAM_ERROR".to_owned(),
-        message: format!("{element} cannot be written"),
+        message: format!("{element} is missing or cannot be written"),
         field: Some(format!("/{element}")),
         request_id: None,
     }

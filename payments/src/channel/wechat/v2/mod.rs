@@ -25,29 +25,22 @@ pub use self::{
     bill::{BillRows, FundAccount, NoBill},
     key::{ApiV2Key, ApiV2KeyError},
     notice::{NoticeRefused, SUCCESS_REPLY, Signed, failure},
-    order::{CallUp, Created, H5Scene, Terms, TradeKind, UnifiedOrder},
+    order::{Terms, call_up},
     refund_hint::{HintError, RefundHint},
     sign::{SignType, sign, verify},
     xml::{Fields, XmlError},
 };
-use self::{
-    error::Operation,
-    exchange::{cannot_be_written, misconfigured},
+use self::{error::Operation, exchange::cannot_be_written};
+use super::{
+    CallUp,
+    v3::request_sign::{SignError, nonce},
 };
-use super::v3::request_sign::nonce;
 use crate::{
-    channel::{ChannelError, NewRefund, RefundReport, RefundState, Trade, TradeState},
+    channel::{
+        ChannelError, NewOrder, NewRefund, Prepaid, RefundReport, RefundState, Trade, TradeState, Way,
+    },
     transport::Transport,
 };
-
-/// Which of its two numbers an order is asked for by. One that was never paid has only ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OrderNumber<'a> {
-    /// Ours, `out_trade_no`.
-    Merchant(&'a str),
-    /// The channel's, `transaction_id`.
-    Transaction(&'a str),
-}
 
 /// How requests leave.
 #[derive(Debug, Clone)]
@@ -87,30 +80,35 @@ impl Channel {
         &self.mchid
     }
 
-    /// Makes an order and returns the way to pay it; repeat the call with the same order for a fresh one.
+    /// Makes an order, signed as it is to keep being signed. What comes back is good for two hours (a page for five
+    /// minutes) whatever the order's own expiry; repeat the call with the same order for a fresh one, which is the end
+    /// of the one before.
     ///
     /// Source: WeChat Pay API v2, unified order.
     ///
     /// # Errors
     /// [`ChannelError`].
-    pub async fn create(&self, terms: &Terms, order: &UnifiedOrder) -> Result<Created, ChannelError> {
-        let fields = order.fields().map_err(cannot_be_written)?;
-        let answer = self.exchange(Operation::Create, terms, "/pay/unifiedorder", fields).await?;
-        answer.is_about("trade_type", order.trade.as_str())?;
-        Ok(match order.trade {
-            TradeKind::Native { .. } => Created::Native { code_url: answer.required("code_url")?.to_owned() },
-            TradeKind::Jsapi { .. } => Created::Jsapi { prepay_id: answer.required("prepay_id")?.to_owned() },
-            TradeKind::H5(_) => Created::H5 { mweb_url: answer.required("mweb_url")?.to_owned() },
+    pub async fn create(&self, sign_type: SignType, order: &NewOrder) -> Result<Prepaid, ChannelError> {
+        let terms = Terms { appid: order.appid.clone(), sign_type };
+        let fields = order::fields(order).map_err(cannot_be_written)?;
+        let answer = self.exchange(Operation::Create, &terms, "/pay/unifiedorder", fields).await?;
+        answer.is_about("trade_type", order::trade_type(&order.way))?;
+        Ok(match order.way {
+            Way::Native => Prepaid::Code(answer.required("code_url")?.to_owned()),
+            Way::InApp { .. } => Prepaid::Session(answer.required("prepay_id")?.to_owned()),
+            Way::H5 => Prepaid::Page(answer.required("mweb_url")?.to_owned()),
         })
     }
 
-    /// What the payer's page calls WeChat up with, signed just now. Make a fresh one for each showing.
+    /// What a page (`WeixinJSBridge`) or a Mini Program (`wx.requestPayment`) calls a payment up with. Made anew whenever
+    /// it is shown: it is signed with the time.
+    ///
+    /// Source: WeChat Pay API v2, calling up the payment.
     ///
     /// # Errors
-    /// [`ChannelError::Misconfigured`] if the system has no random bytes.
-    pub fn call_up(&self, terms: &Terms, prepay_id: &str) -> Result<CallUp, ChannelError> {
-        let nonce = nonce().map_err(|error| misconfigured("SIGNING_FAILED", error.to_string()))?;
-        Ok(CallUp::new(terms, prepay_id, self.clock.now().secs(), nonce, &self.key))
+    /// [`SignError`] if the system has no random bytes.
+    pub fn call_up(&self, terms: &Terms, prepay_id: &str) -> Result<CallUp, SignError> {
+        Ok(call_up(terms, prepay_id, self.clock.now().secs(), nonce()?, &self.key))
     }
 
     /// Asks what became of an order.
@@ -119,11 +117,25 @@ impl Channel {
     ///
     /// # Errors
     /// [`ChannelError`].
-    pub async fn query(&self, terms: &Terms, number: OrderNumber<'_>) -> Result<Trade, ChannelError> {
-        let (name, number) = match number {
-            OrderNumber::Merchant(number) => ("out_trade_no", number),
-            OrderNumber::Transaction(number) => ("transaction_id", number),
-        };
+    pub async fn query(&self, terms: &Terms, out_trade_no: &str) -> Result<Trade, ChannelError> {
+        self.trade(terms, "out_trade_no", out_trade_no).await
+    }
+
+    /// Asks what became of a payment, by WeChat Pay's own number: an order nobody paid has none.
+    ///
+    /// Source: WeChat Pay API v2, order query.
+    ///
+    /// # Errors
+    /// [`ChannelError`].
+    pub async fn query_transaction(
+        &self,
+        terms: &Terms,
+        transaction_id: &str,
+    ) -> Result<Trade, ChannelError> {
+        self.trade(terms, "transaction_id", transaction_id).await
+    }
+
+    async fn trade(&self, terms: &Terms, name: &'static str, number: &str) -> Result<Trade, ChannelError> {
         let fields = Fields::from_iter([(name, number)]);
         let answer = self.exchange(Operation::Query, terms, "/pay/orderquery", fields).await?;
         answer.is_about(name, number)?;

@@ -11,7 +11,7 @@ use crate::channel::{
 /// What we asked for: the same code may mean less when money goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
-    CreateNative,
+    Create,
     Query,
     Close,
     Refund,

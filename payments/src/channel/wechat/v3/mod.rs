@@ -24,8 +24,9 @@ pub use self::{
     notice::NoticeRefused,
 };
 use self::{error::Operation, request_sign::SignError};
+pub use super::CallUp;
 use crate::{
-    channel::{ChannelError, NewOrder, NewRefund, Notice, RefundReport, Trade},
+    channel::{ChannelError, NewOrder, NewRefund, Notice, Prepaid, RefundReport, Trade, Way},
     transport::Transport,
 };
 
@@ -86,25 +87,59 @@ impl Channel {
         self.credentials.appid()
     }
 
-    /// Makes an order and returns its `code_url`, to be shown as a QR code. The code is good for two hours whatever
-    /// the order's own expiry; repeat the call with the same order for a fresh one.
+    /// Makes an order. What comes back is good for two hours (a page for five minutes) whatever the order's own expiry;
+    /// repeat the call with the same order for a fresh one, which is the end of the one before.
     ///
-    /// Source: WeChat Pay API v3, Native order.
+    /// Source: WeChat Pay API v3, Native, JSAPI (also of Mini Programs) and H5 orders.
     ///
     /// # Errors
     /// [`ChannelError`].
-    pub async fn create_native(&self, order: &NewOrder) -> Result<String, ChannelError> {
-        let body = wire::NativeOrder::new(self.mchid(), self.appid(), order).ok_or_else(|| {
-            ChannelError::Refused {
+    pub async fn create(&self, order: &NewOrder) -> Result<Prepaid, ChannelError> {
+        let body =
+            wire::Order::new(self.mchid(), order).map_err(|(field, message)| ChannelError::Refused {
                 code: "PARAM_ERROR".to_owned(),
-                message: "the expiry is not a date".to_owned(),
-                field: Some("/time_expire".to_owned()),
+                message: message.to_owned(),
+                field: Some(field.to_owned()),
                 request_id: None,
+            })?;
+        let way = match order.way {
+            Way::Native => "native",
+            Way::InApp { .. } => "jsapi",
+            Way::H5 => "h5",
+        };
+        let answer = self.post(Operation::Create, &format!("/v3/pay/transactions/{way}"), &body).await?;
+        let given = |text: String, member: &str| match text.is_empty() {
+            true => Err(answer.malformed(format!("{member} is empty"))),
+            false => Ok(text),
+        };
+        match order.way {
+            Way::Native => {
+                let wire::NativeCreated { code_url } = answer.parse()?;
+                given(code_url, "code_url").map(Prepaid::Code)
             }
-        })?;
-        let answer = self.post(Operation::CreateNative, "/v3/pay/transactions/native", &body).await?;
-        let wire::NativeCreated { code_url } = answer.parse()?;
-        if code_url.is_empty() { Err(answer.malformed("code_url is empty")) } else { Ok(code_url) }
+            Way::InApp { .. } => {
+                let wire::InAppCreated { prepay_id } = answer.parse()?;
+                given(prepay_id, "prepay_id").map(Prepaid::Session)
+            }
+            Way::H5 => {
+                let wire::H5Created { h5_url } = answer.parse()?;
+                given(h5_url, "h5_url").map(Prepaid::Page)
+            }
+        }
+    }
+
+    /// What a page (`wx.chooseWXPay`) or a Mini Program (`wx.requestPayment`) calls a payment up with. Made anew whenever it
+    /// is shown: it is signed with the time.
+    ///
+    /// Source: WeChat Pay API v3, JSAPI and Mini Program, calling up the payment.
+    ///
+    /// # Errors
+    /// [`SignError`] if the crypto library fails.
+    pub fn call_up(&self, appid: &str, prepay_id: &str) -> Result<CallUp, SignError> {
+        let (timestamp, nonce) = (self.clock.now().secs().to_string(), request_sign::nonce()?);
+        let package = format!("prepay_id={prepay_id}");
+        let pay_sign = request_sign::call_up(&self.credentials, appid, &timestamp, &nonce, &package)?;
+        Ok(CallUp { timestamp, nonce, package, sign_type: "RSA", pay_sign })
     }
 
     /// Asks what became of an order.
@@ -116,11 +151,35 @@ impl Channel {
     pub async fn query(&self, out_trade_no: &str) -> Result<Trade, ChannelError> {
         let number = percent_encoded(out_trade_no);
         let path = format!("/v3/pay/transactions/out-trade-no/{number}?mchid={}", self.mchid());
-        let answer = self.exchange(Operation::Query, Method::GET, &path, Bytes::new()).await?;
-        let trade =
-            answer.parse::<wire::Transaction>()?.into_trade().map_err(|what| answer.malformed(what))?;
+        let (answer, trade) = self.trade(&path).await?;
         answer.is_about("out_trade_no", out_trade_no, &trade.out_trade_no)?;
         Ok(trade)
+    }
+
+    /// Asks what became of a payment, by WeChat Pay's own number: an order nobody paid has none.
+    ///
+    /// Source: WeChat Pay API v3, order query by WeChat Pay's order number.
+    ///
+    /// # Errors
+    /// [`ChannelError`].
+    pub async fn query_transaction(&self, transaction_id: &str) -> Result<Trade, ChannelError> {
+        let number = percent_encoded(transaction_id);
+        let path = format!("/v3/pay/transactions/id/{number}?mchid={}", self.mchid());
+        let (answer, trade) = self.trade(&path).await?;
+        answer.is_about(
+            "transaction_id",
+            transaction_id,
+            trade.transaction_id.as_deref().unwrap_or_default(),
+        )?;
+        Ok(trade)
+    }
+
+    async fn trade(&self, path: &str) -> Result<(Answer, Trade), ChannelError> {
+        let answer = self.exchange(Operation::Query, Method::GET, path, Bytes::new()).await?;
+        let trade =
+            answer.parse::<wire::Transaction>()?.into_trade().map_err(|what| answer.malformed(what))?;
+        answer.is_about("mchid", self.mchid(), &trade.mchid)?;
+        Ok((answer, trade))
     }
 
     /// Closes an unpaid order; one that is closed already counts as success. Either way it is no proof that nobody

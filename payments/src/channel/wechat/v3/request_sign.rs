@@ -56,6 +56,23 @@ pub fn authorization(
     ))
 }
 
+/// The signature that a page or a Mini Program calls a payment up with: over app, time, nonce and package, each ended by
+/// a newline.
+///
+/// Source: WeChat Pay API v3, calling up the payment of JSAPI and Mini Program orders.
+///
+/// # Errors
+/// [`SignError`] if the crypto library fails.
+pub fn call_up(
+    credentials: &Credentials,
+    appid: &str,
+    timestamp: &str,
+    nonce: &str,
+    package: &str,
+) -> Result<String, SignError> {
+    Ok(credentials.sign(format!("{appid}\n{timestamp}\n{nonce}\n{package}\n").as_bytes())?)
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

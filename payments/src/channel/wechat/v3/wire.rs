@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 use units::{Fen, Timestamp};
 
 use super::resource::Resource;
-use crate::channel::{NewOrder, NewRefund, RefundReport, RefundState, Trade, TradeState};
+use crate::channel::{NewOrder, NewRefund, RefundReport, RefundState, Trade, TradeState, Way};
 
 /// The only currency of a mainland merchant.
 const CNY: &str = "CNY";
 /// Beijing, where WeChat Pay's clocks stand.
 const BEIJING_HOURS_EAST: i8 = 8;
 
-/// Body of a new Native order.
+/// Body of a new order.
 #[derive(Serialize)]
-pub(super) struct NativeOrder<'a> {
+pub(super) struct Order<'a> {
     appid: &'a str,
     mchid: &'a str,
     description: &'a str,
@@ -26,6 +26,8 @@ pub(super) struct NativeOrder<'a> {
     time_expire: String,
     notify_url: &'a str,
     amount: OrderAmount,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payer: Option<OrderPayer<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scene_info: Option<Scene<'a>>,
 }
@@ -37,22 +39,55 @@ struct OrderAmount {
 }
 
 #[derive(Serialize)]
-struct Scene<'a> {
-    device_id: &'a str,
+struct OrderPayer<'a> {
+    openid: &'a str,
 }
 
-impl<'a> NativeOrder<'a> {
-    /// `None` if the order expires at a time that cannot be written as a date.
-    pub(super) fn new(mchid: &'a str, appid: &'a str, order: &'a NewOrder) -> Option<Self> {
-        Some(Self {
-            appid,
+/// Where the payer is. The address is required in it, whatever else there is.
+#[derive(Serialize)]
+struct Scene<'a> {
+    payer_client_ip: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    h5_info: Option<H5Info>,
+}
+
+#[derive(Serialize)]
+struct H5Info {
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+impl<'a> Order<'a> {
+    /// # Errors
+    /// The JSON pointer of the member that cannot be written, and why.
+    pub(super) fn new(mchid: &'a str, order: &'a NewOrder) -> Result<Self, (&'static str, &'static str)> {
+        let (is_h5, client_ip) = (order.way == Way::H5, order.client_ip.as_deref());
+        let scene_info = match client_ip {
+            Some(payer_client_ip) if is_h5 || order.device_id.is_some() => Some(Scene {
+                payer_client_ip,
+                device_id: order.device_id.as_deref(),
+                h5_info: is_h5.then_some(H5Info { kind: "Wap" }),
+            }),
+            None if is_h5 || order.device_id.is_some() => {
+                return Err(("/scene_info/payer_client_ip", "it is required with a device, and for H5"));
+            }
+            _ => None,
+        };
+        Ok(Self {
+            appid: &order.appid,
             mchid,
             description: &order.description,
             out_trade_no: &order.out_trade_no,
-            time_expire: beijing(order.expires_at)?,
+            time_expire: beijing(order.expires_at).ok_or(("/time_expire", "the expiry is not a date"))?,
             notify_url: &order.notify_url,
             amount: OrderAmount { total: order.total.get(), currency: CNY },
-            scene_info: order.device_id.as_deref().map(|device_id| Scene { device_id }),
+            payer: match &order.way {
+                Way::InApp { openid } => Some(OrderPayer { openid }),
+                Way::Native | Way::H5 => None,
+            },
+            scene_info,
         })
     }
 }
@@ -107,6 +142,18 @@ impl<'a> From<&'a NewRefund> for RefundOrder<'a> {
 #[derive(Deserialize)]
 pub(super) struct NativeCreated {
     pub(super) code_url: String,
+}
+
+/// Answer to a new order of a page or a Mini Program in WeChat.
+#[derive(Deserialize)]
+pub(super) struct InAppCreated {
+    pub(super) prepay_id: String,
+}
+
+/// Answer to a new H5 order.
+#[derive(Deserialize)]
+pub(super) struct H5Created {
+    pub(super) h5_url: String,
 }
 
 /// A transaction: the answer to an order query, and the plaintext of a payment notice.

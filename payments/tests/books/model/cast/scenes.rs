@@ -104,7 +104,10 @@ impl Cast {
                 return step(Body::OpenGrant { order, account, claim, caps });
             }
             if let Some(order) = own.iter().filter(wallet).find(|order| order.state == OrderState::Created) {
-                return step(Body::OrderPrepaid { order: order.id, code_url: "c".to_owned() });
+                return step(Body::OrderPrepaid {
+                    order: order.id,
+                    prepay: payments::ledger::Prepay::Code("c".to_owned()),
+                });
             }
             let id = *self.orders.iter().find(|id| rows.order(**id).is_none())?;
             let expires_at = Timestamp(self.now.0 + 900_000_000);

@@ -119,6 +119,14 @@ fn way_to_pay(wanted: &NewTopUp, from: Option<IpAddr>) -> Result<PayWish, PayErr
         _ => Ok(()),
     };
     within("device_id", &wanted.device_id, DEVICE_ID_CHARS_MAX)?;
+    // The text that API v2 signs has no quotes: what could stand between its fields is no part of a device's name.
+    let plain = |text: &String| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    for (member, value) in [("device_id", &wanted.device_id), ("openid", &wanted.openid)] {
+        if !value.as_ref().is_none_or(plain) {
+            let words = format!("{member} is made of letters, digits, `-`, `_` and `.`");
+            return Err(PayError::invalid(member, words));
+        }
+    }
     within("openid", &wanted.openid, OPENID_CHARS_MAX)?;
     within("return_url", &wanted.return_url, RETURN_URL_CHARS_MAX)?;
     match (&wanted.openid, way.needs_payer()) {

@@ -170,6 +170,9 @@ fn topup(path: &KeyPath, raw: RawTopup, checks: &mut Checks<'_>) -> Option<Topup
     if !(1..=127).contains(&length) || raw.description.chars().any(char::is_control) {
         checks.problems.add(path.key("description"), "must be 1 to 127 characters on one line");
     }
+    if raw.description.chars().any(|c| c.len_utf8() > 3) {
+        checks.problems.add(path.key("description"), "WeChat Pay takes no emoji here");
+    }
     Some(TopupSettings {
         min: min?,
         max: max?,

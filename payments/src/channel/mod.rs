@@ -12,7 +12,7 @@ pub mod wechat; // the one channel there is
 
 pub use error::{ChannelError, VerifyError};
 pub use refund::{NewRefund, RefundReport, RefundState};
-pub use trade::{CallUp, NewOrder, Prepaid, Trade, TradeState, Way};
+pub use trade::{NewOrder, Prepaid, Trade, TradeState, Way};
 
 /// What a channel tells us unasked. Genuine (signed and decrypted), but not yet compared with anything of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -53,21 +53,6 @@ pub enum Prepaid {
     Page(String),
 }
 
-/// What a payment is called up with in WeChat; the names on the wire are its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallUp {
-    /// `timeStamp`: seconds since 1970, as text.
-    pub timestamp: String,
-    /// `nonceStr`.
-    pub nonce: String,
-    /// `package`: `prepay_id=` and the id.
-    pub package: String,
-    /// `signType`.
-    pub sign_type: &'static str,
-    /// `paySign`.
-    pub pay_sign: String,
-}
-
 /// A payment as the channel reports it. Nothing in it has been compared with our order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trade {

@@ -3,15 +3,16 @@
 //! An order is put, asked after, closed and refunded by the API, and under the app and signature, that are frozen in it, whatever
 //! is configured for new ones by then.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use units::Livemode;
 
 use crate::{
     channel::{
-        CallUp, ChannelError, NewOrder, NewRefund, Prepaid, RefundReport, Trade, Way,
+        ChannelError, NewOrder, NewRefund, Prepaid, RefundReport, Trade, Way,
         wechat::{
-            v2::{self, OrderNumber, SignType, Terms, TradeKind, UnifiedOrder},
+            CallUp,
+            v2::{self, SignType, Terms},
             v3,
         },
     },
@@ -114,24 +115,33 @@ impl Merchant {
         let unless_said =
             |said: &String, other: &str| if said.is_empty() { other.to_owned() } else { said.clone() };
         let (description, notify_url) = (unless_said(said, description), unless_said(notify_url, configured));
-        match over {
-            Over::V3(channel) => {
-                let asked = asked_v3(order, description, notify_url);
-                channel.create(&asked).await.map(|prepaid| match prepaid {
-                    Prepaid::Code(code) => Prepay::Code(code),
-                    Prepaid::Session(prepay_id) => Prepay::Session { prepay_id },
-                    Prepaid::Page(h5_url) => Prepay::Page { h5_url },
-                })
-            }
-            Over::V2(channel, terms) => {
-                let asked = asked_v2(order, description, notify_url);
-                channel.create(&terms, &asked).await.map(|created| match created {
-                    v2::Created::Native { code_url } => Prepay::Code(code_url),
-                    v2::Created::Jsapi { prepay_id } => Prepay::Session { prepay_id },
-                    v2::Created::H5 { mweb_url } => Prepay::Page { h5_url: mweb_url },
-                })
-            }
-        }
+        let PayBy { way, openid, client_ip, device_id, .. } = order.pay_by.clone();
+        let asked = NewOrder {
+            appid: order.appid.clone(),
+            out_trade_no: order.out_trade_no(),
+            description,
+            total: order.amount,
+            notify_url,
+            expires_at: order.expires_at,
+            way: match way {
+                PayWay::Native => Way::Native,
+                PayWay::Jsapi | PayWay::MiniProgram => Way::InApp { openid: openid.unwrap_or_default() },
+                PayWay::H5 => Way::H5,
+            },
+            // API v2 asks for one of every order: of one that nobody said, the gateway's own.
+            client_ip: client_ip
+                .or_else(|| matches!(over, Over::V2(..)).then(|| Ipv4Addr::LOCALHOST.to_string())),
+            device_id,
+        };
+        let prepaid = match over {
+            Over::V3(channel) => channel.create(&asked).await?,
+            Over::V2(channel, terms) => channel.create(terms.sign_type, &asked).await?,
+        };
+        Ok(match prepaid {
+            Prepaid::Code(code) => Prepay::Code(code),
+            Prepaid::Session(prepay_id) => Prepay::Session { prepay_id },
+            Prepaid::Page(h5_url) => Prepay::Page { h5_url },
+        })
     }
 
     /// What became of an order.
@@ -139,7 +149,7 @@ impl Merchant {
         let number = order.out_trade_no();
         match self.over(order)? {
             Over::V3(channel) => channel.query(&number).await,
-            Over::V2(channel, terms) => channel.query(&terms, OrderNumber::Merchant(&number)).await,
+            Over::V2(channel, terms) => channel.query(&terms, &number).await,
         }
     }
 
@@ -158,16 +168,7 @@ impl Merchant {
         let Some(Prepay::Session { prepay_id }) = &order.prepay else { return None };
         match self.over(order).ok()? {
             Over::V3(channel) => channel.call_up(&order.appid, prepay_id).ok(),
-            Over::V2(channel, terms) => {
-                let call = channel.call_up(&terms, prepay_id).ok()?;
-                Some(CallUp {
-                    timestamp: call.time_stamp,
-                    nonce: call.nonce_str,
-                    package: call.package,
-                    sign_type: call.sign_type.as_str(),
-                    pay_sign: call.pay_sign,
-                })
-            }
+            Over::V2(channel, terms) => channel.call_up(&terms, prepay_id).ok(),
         }
     }
 
@@ -236,55 +237,6 @@ pub const fn pay_sign(sign_type: SignType) -> PaySign {
         SignType::HmacSha256 => PaySign::HmacSha256,
         SignType::Md5 => PaySign::Md5,
     }
-}
-
-fn asked_v3(order: &Order, description: String, notify_url: String) -> NewOrder {
-    let PayBy { way, openid, client_ip, device_id, .. } = order.pay_by.clone();
-    NewOrder {
-        appid: order.appid.clone(),
-        out_trade_no: order.out_trade_no(),
-        description,
-        total: order.amount,
-        notify_url,
-        expires_at: order.expires_at,
-        way: match way {
-            PayWay::Native => Way::Native,
-            PayWay::Jsapi | PayWay::MiniProgram => Way::InApp { openid: openid.unwrap_or_default() },
-            PayWay::H5 => Way::H5,
-        },
-        client_ip,
-        device_id,
-    }
-}
-
-fn asked_v2(order: &Order, body: String, notify_url: String) -> UnifiedOrder {
-    let PayBy { way, openid, client_ip, device_id, .. } = order.pay_by.clone();
-    UnifiedOrder {
-        trade: match way {
-            PayWay::Native => TradeKind::Native { product_id: order.out_trade_no() },
-            PayWay::Jsapi | PayWay::MiniProgram => TradeKind::Jsapi { openid: openid.unwrap_or_default() },
-            // The site that the payer comes from is the one that hears of the payment.
-            PayWay::H5 => TradeKind::H5(v2::H5Scene::Wap {
-                wap_url: site(&notify_url).to_owned(),
-                wap_name: body.clone(),
-            }),
-        },
-        out_trade_no: order.out_trade_no(),
-        body,
-        total: order.amount,
-        // It is asked for of every order; one that nobody said is the gateway's own.
-        client_ip: client_ip.and_then(|ip| ip.parse().ok()).unwrap_or(IpAddr::from([127, 0, 0, 1])),
-        notify_url,
-        expires_at: order.expires_at,
-        device_info: device_id,
-    }
-}
-
-/// Scheme and host of an address.
-fn site(url: &str) -> &str {
-    let host = url.find("://").map_or(0, |at| at + 3);
-    let end = url[host..].find('/').map_or(url.len(), |at| host + at);
-    &url[..end]
 }
 
 /// The merchants, by name.

@@ -3,13 +3,14 @@
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use http::HeaderMap;
 
+use super::Fields;
 use crate::channel::VerifyError;
 
 const DIGEST: &str = "Digest";
 
 /// Which rows of a day's trade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TradeBill {
+pub enum BillRows {
     /// Payments and refunds.
     All,
     /// Payments only.
@@ -18,7 +19,7 @@ pub enum TradeBill {
     Refund,
 }
 
-impl TradeBill {
+impl BillRows {
     /// The channel's name of it. Source: WeChat Pay API v2, download of the trade bill, `bill_type`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -60,4 +61,26 @@ pub(super) fn check_digest(headers: &HeaderMap, text: &[u8]) -> Result<(), Verif
     let said = said.strip_prefix("SHA=").ok_or(VerifyError::MissingHeader(DIGEST))?;
     let made = base16ct::lower::encode_string(digest(&SHA1_FOR_LEGACY_USE_ONLY, text).as_ref());
     if said.eq_ignore_ascii_case(&made) { Ok(()) } else { Err(VerifyError::BadSignature { probe: false }) }
+}
+
+/// Why there is no bill to be had: both are ordinary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoBill {
+    /// Nothing happened on that day.
+    Empty,
+    /// It is still being made.
+    NotYet,
+}
+
+impl NoBill {
+    /// Reads the message that came instead of a bill; `None` if it says something else.
+    /// Source: WeChat Pay API v2, error texts of the trade bill and error codes of the fund flow bill.
+    pub fn said_by(fields: &Fields) -> Option<Self> {
+        let text = |name| fields.get(name).unwrap_or_default().to_lowercase();
+        match (text("error_code").as_str(), text("err_code").as_str(), text("return_msg").as_str()) {
+            ("20002", ..) | (_, "no_bill_exist", _) | (.., "no bill exist") => Some(Self::Empty),
+            (_, "bill_creating", _) | (.., "bill creating") => Some(Self::NotYet),
+            _ => None,
+        }
+    }
 }

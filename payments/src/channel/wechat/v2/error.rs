@@ -1,6 +1,6 @@
 //! What does an answer other than success allow us to do?
 
-use super::Fields;
+use super::{Fields, NoBill};
 use crate::channel::{
     ChannelError,
     wechat::codes::{self, Meaning, Words},
@@ -42,9 +42,7 @@ pub(super) fn classify(operation: Operation, fields: &Fields, request_id: Option
         | "ACCOUNTERROR"
         | "REQUESTBLOCKED"
         | "REFUNDFEEMISMATCH" => Meaning::Refused,
-        "NOBILLEXIST" => Meaning::NotFound,
-        "BILLCREATING" => Meaning::Busy,
-        _ => Meaning::Undecided,
+        _ => NoBill::said_by(fields).map_or(Meaning::Undecided, no_bill),
     });
     let code = if code.is_empty() { "FAIL".to_owned() } else { code };
     let words = Words { code, message: text("err_code_des"), field: None, request_id };
@@ -62,14 +60,17 @@ pub(super) fn unsigned(operation: Operation, fields: &Fields, request_id: Option
         Meaning::TooOften
     } else if says.contains("签名") || says.contains("sign error") {
         Meaning::Misconfigured
-    } else if code == "20002" || says == "no bill exist" {
-        Meaning::NotFound
-    } else if says == "bill creating" {
-        Meaning::Busy
     } else {
-        Meaning::Undecided
+        NoBill::said_by(fields).map_or(Meaning::Undecided, no_bill)
     };
     codes::error(meaning, operation == Operation::Refund, Words { code, message, field: None, request_id })
+}
+
+const fn no_bill(why: NoBill) -> Meaning {
+    match why {
+        NoBill::Empty => Meaning::NotFound,
+        NoBill::NotYet => Meaning::Busy,
+    }
 }
 
 /// Something came back that WeChat Pay does not write: whoever answered, nothing is decided.

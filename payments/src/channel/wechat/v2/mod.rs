@@ -6,6 +6,7 @@
 
 mod bill; // which bill we ask for
 mod error; // what a failure allows
+mod exchange; // one request and its answer
 mod key; // what is shared
 mod notice; // what we are told unasked
 mod order; // what we ask a payer for
@@ -17,36 +18,29 @@ pub mod xml; // the messages
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Uri, header};
 use jiff::civil::Date;
 use units::Clock;
 
 pub use self::{
-    bill::{FundAccount, TradeBill},
+    bill::{BillRows, FundAccount, NoBill},
     key::{ApiV2Key, ApiV2KeyError},
     notice::{NoticeRefused, SUCCESS_REPLY, Signed, failure},
-    order::{CallUp, Created, H5Scene, Terms, TradeKind, UnifiedOrder},
+    order::{Terms, call_up},
     refund_hint::{HintError, RefundHint},
     sign::{SignType, sign, verify},
     xml::{Fields, XmlError},
 };
-use self::{error::Operation, notice::ROOT};
-use super::v3::request_sign::nonce;
+use self::{error::Operation, exchange::cannot_be_written};
+use super::{
+    CallUp,
+    v3::request_sign::{SignError, nonce},
+};
 use crate::{
-    channel::{ChannelError, NewRefund, RefundReport, RefundState, Trade, TradeState, VerifyError},
+    channel::{
+        ChannelError, NewOrder, NewRefund, Prepaid, RefundReport, RefundState, Trade, TradeState, Way,
+    },
     transport::Transport,
 };
-
-const USER_AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
-
-/// Which of its two numbers an order is asked for by. One that was never paid has only ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OrderNumber<'a> {
-    /// Ours, `out_trade_no`.
-    Merchant(&'a str),
-    /// The channel's, `transaction_id`.
-    Transaction(&'a str),
-}
 
 /// How requests leave.
 #[derive(Debug, Clone)]
@@ -68,28 +62,6 @@ pub struct Channel {
     clock: Arc<dyn Clock>,
 }
 
-/// A success whose signature held, from our merchant number and the order's application.
-struct Answer {
-    fields: Fields,
-    request_id: Option<String>,
-}
-
-impl Answer {
-    fn malformed(&self, what: impl Into<String>) -> ChannelError {
-        ChannelError::Malformed { what: what.into(), request_id: self.request_id.clone() }
-    }
-
-    fn required(&self, name: &'static str) -> Result<&str, ChannelError> {
-        wire::required(&self.fields, name).map_err(|what| self.malformed(what))
-    }
-
-    /// A genuine answer about something else may be an older one, played back.
-    fn is_about(&self, name: &'static str, asked: &str) -> Result<(), ChannelError> {
-        let same = self.required(name)? == asked;
-        same.then_some(()).ok_or_else(|| self.malformed(format!("{name} is not the one asked for")))
-    }
-}
-
 impl Channel {
     /// A client of the host at `base_url`, e.g. `https://api.mch.weixin.qq.com`, whose path, if any, becomes part of
     /// every request. A `base_url` that is none makes every request fail as misconfigured.
@@ -108,30 +80,35 @@ impl Channel {
         &self.mchid
     }
 
-    /// Makes an order and returns the way to pay it; repeat the call with the same order for a fresh one.
+    /// Makes an order, signed as it is to keep being signed. What comes back is good for two hours (a page for five
+    /// minutes) whatever the order's own expiry; repeat the call with the same order for a fresh one, which is the end
+    /// of the one before.
     ///
     /// Source: WeChat Pay API v2, unified order.
     ///
     /// # Errors
     /// [`ChannelError`].
-    pub async fn create(&self, terms: &Terms, order: &UnifiedOrder) -> Result<Created, ChannelError> {
-        let fields = order.fields().map_err(cannot_be_written)?;
-        let answer = self.exchange(Operation::Create, terms, "/pay/unifiedorder", fields).await?;
-        answer.is_about("trade_type", order.trade.as_str())?;
-        Ok(match order.trade {
-            TradeKind::Native { .. } => Created::Native { code_url: answer.required("code_url")?.to_owned() },
-            TradeKind::Jsapi { .. } => Created::Jsapi { prepay_id: answer.required("prepay_id")?.to_owned() },
-            TradeKind::H5(_) => Created::H5 { mweb_url: answer.required("mweb_url")?.to_owned() },
+    pub async fn create(&self, sign_type: SignType, order: &NewOrder) -> Result<Prepaid, ChannelError> {
+        let terms = Terms { appid: order.appid.clone(), sign_type };
+        let fields = order::fields(order).map_err(cannot_be_written)?;
+        let answer = self.exchange(Operation::Create, &terms, "/pay/unifiedorder", fields).await?;
+        answer.is_about("trade_type", order::trade_type(&order.way))?;
+        Ok(match order.way {
+            Way::Native => Prepaid::Code(answer.required("code_url")?.to_owned()),
+            Way::InApp { .. } => Prepaid::Session(answer.required("prepay_id")?.to_owned()),
+            Way::H5 => Prepaid::Page(answer.required("mweb_url")?.to_owned()),
         })
     }
 
-    /// What the payer's page calls WeChat up with, signed just now. Make a fresh one for each showing.
+    /// What a page (`WeixinJSBridge`) or a Mini Program (`wx.requestPayment`) calls a payment up with. Made anew whenever
+    /// it is shown: it is signed with the time.
+    ///
+    /// Source: WeChat Pay API v2, calling up the payment.
     ///
     /// # Errors
-    /// [`ChannelError::Misconfigured`] if the system has no random bytes.
-    pub fn call_up(&self, terms: &Terms, prepay_id: &str) -> Result<CallUp, ChannelError> {
-        let nonce = nonce().map_err(|error| misconfigured("SIGNING_FAILED", error.to_string()))?;
-        Ok(CallUp::new(terms, prepay_id, self.clock.now().secs(), nonce, &self.key))
+    /// [`SignError`] if the system has no random bytes.
+    pub fn call_up(&self, terms: &Terms, prepay_id: &str) -> Result<CallUp, SignError> {
+        Ok(call_up(terms, prepay_id, self.clock.now().secs(), nonce()?, &self.key))
     }
 
     /// Asks what became of an order.
@@ -140,11 +117,25 @@ impl Channel {
     ///
     /// # Errors
     /// [`ChannelError`].
-    pub async fn query(&self, terms: &Terms, number: OrderNumber<'_>) -> Result<Trade, ChannelError> {
-        let (name, number) = match number {
-            OrderNumber::Merchant(number) => ("out_trade_no", number),
-            OrderNumber::Transaction(number) => ("transaction_id", number),
-        };
+    pub async fn query(&self, terms: &Terms, out_trade_no: &str) -> Result<Trade, ChannelError> {
+        self.trade(terms, "out_trade_no", out_trade_no).await
+    }
+
+    /// Asks what became of a payment, by WeChat Pay's own number: an order nobody paid has none.
+    ///
+    /// Source: WeChat Pay API v2, order query.
+    ///
+    /// # Errors
+    /// [`ChannelError`].
+    pub async fn query_transaction(
+        &self,
+        terms: &Terms,
+        transaction_id: &str,
+    ) -> Result<Trade, ChannelError> {
+        self.trade(terms, "transaction_id", transaction_id).await
+    }
+
+    async fn trade(&self, terms: &Terms, name: &'static str, number: &str) -> Result<Trade, ChannelError> {
         let fields = Fields::from_iter([(name, number)]);
         let answer = self.exchange(Operation::Query, terms, "/pay/orderquery", fields).await?;
         answer.is_about(name, number)?;
@@ -222,7 +213,7 @@ impl Channel {
     ///
     /// # Errors
     /// [`ChannelError`].
-    pub async fn trade_bill(&self, terms: &Terms, day: Date, rows: TradeBill) -> Result<Bytes, ChannelError> {
+    pub async fn trade_bill(&self, terms: &Terms, day: Date, rows: BillRows) -> Result<Bytes, ChannelError> {
         let mut fields = Fields::from_iter([("bill_type", rows.as_str())]);
         fields.set("bill_date", day.strftime("%Y%m%d").to_string());
         let received = self.send(Operation::TradeBill, Some(terms), "/pay/downloadbill", fields).await?;
@@ -284,142 +275,5 @@ impl Channel {
     /// [`NoticeRefused`].
     pub fn read_refund_notice(&self, body: &[u8]) -> Result<RefundHint, NoticeRefused> {
         refund_hint::read(&self.key, body)
-    }
-
-    /// Sends a request and believes the answer only if it is signed as the request was, and ours.
-    async fn exchange(
-        &self,
-        operation: Operation,
-        terms: &Terms,
-        path: &str,
-        fields: Fields,
-    ) -> Result<Answer, ChannelError> {
-        let answer = self.send(operation, Some(terms), path, fields).await?.opened(operation)?;
-        self.check_signature(terms.sign_type, &answer.fields)?;
-        answer.is_about("mch_id", &self.mchid)?;
-        answer.is_about("appid", &terms.appid)?;
-        match answer.required("result_code")? {
-            "SUCCESS" => Ok(answer),
-            "FAIL" => Err(error::classify(operation, &answer.fields, answer.request_id)),
-            _ => Err(answer.malformed("result_code is neither SUCCESS nor FAIL")),
-        }
-    }
-
-    fn check_signature(&self, sign_type: SignType, fields: &Fields) -> Result<(), VerifyError> {
-        let signature = fields.get("sign").ok_or(VerifyError::MissingHeader("sign"))?;
-        if fields.get("sign_type").is_some_and(|named| named != sign_type.as_str()) {
-            return Err(VerifyError::UnsupportedType);
-        }
-        let holds = verify(sign_type, fields, &self.key, signature);
-        if holds { Ok(()) } else { Err(VerifyError::BadSignature { probe: false }) }
-    }
-
-    /// Signs and sends, and takes whatever comes back with a status of success.
-    async fn send(
-        &self,
-        operation: Operation,
-        terms: Option<&Terms>,
-        path: &str,
-        fields: Fields,
-    ) -> Result<Received, ChannelError> {
-        let transport = match operation {
-            Operation::Refund | Operation::FundFlowBill => {
-                self.transports.with_certificate.as_ref().ok_or_else(|| {
-                    misconfigured("NO_CERTIFICATE", "the merchant's certificate is not configured")
-                })?
-            }
-            _ => &self.transports.plain,
-        };
-        let request = self.request(terms, path, fields)?;
-        let (head, body) = transport.send(request).await?.into_parts();
-        let request_id = head.headers.get("Request-ID").and_then(|id| id.to_str().ok()).map(str::to_owned);
-        tracing::debug!(?operation, status = head.status.as_u16(), ?request_id, "WeChat Pay answered");
-        if !head.status.is_success() {
-            return Err(error::undecided(
-                format!("HTTP_{}", head.status.as_u16()),
-                String::new(),
-                request_id,
-            ));
-        }
-        Ok(Received { headers: head.headers, body, request_id })
-    }
-
-    /// The request as it is sent: the elements of every request added, and signed.
-    fn request(
-        &self,
-        terms: Option<&Terms>,
-        path: &str,
-        mut fields: Fields,
-    ) -> Result<Request<Bytes>, ChannelError> {
-        let uri: Uri = format!("{}{path}", self.base_url)
-            .parse()
-            .map_err(|_| misconfigured("BAD_BASE_URL", "the base URL is not a URL"))?;
-        fields.set("mch_id", self.mchid.as_str());
-        fields.set("nonce_str", nonce().map_err(|error| misconfigured("SIGNING_FAILED", error.to_string()))?);
-        let mut sign_type = SignType::Md5;
-        if let Some(terms) = terms {
-            sign_type = terms.sign_type;
-            fields.set("appid", terms.appid.as_str());
-            fields.set("sign_type", sign_type.as_str());
-        }
-        let signature = sign(sign_type, &fields, &self.key);
-        fields.set("sign", signature);
-        let body = xml::write(&fields, ROOT).map_err(cannot_be_written)?;
-        Request::builder()
-            .method(Method::POST)
-            .uri(uri)
-            .header(header::CONTENT_TYPE, "application/xml; charset=utf-8")
-            .header(header::USER_AGENT, USER_AGENT)
-            .body(body.into())
-            .map_err(|_| misconfigured("BAD_REQUEST", "the request cannot be written"))
-    }
-}
-
-/// What came back with a status of success; API v2 has no other.
-struct Received {
-    headers: HeaderMap,
-    body: Bytes,
-    request_id: Option<String>,
-}
-
-impl Received {
-    /// The elements of an answer that does not say itself that it failed. Not verified yet.
-    fn opened(&self, operation: Operation) -> Result<Answer, ChannelError> {
-        let request_id = self.request_id.clone();
-        let fields = match xml::read(&self.body, ROOT) {
-            Ok(fields) => fields,
-            Err(error) => {
-                return Err(error::undecided("NOT_AN_ANSWER".to_owned(), error.to_string(), request_id));
-            }
-        };
-        match fields.get("return_code") {
-            Some("SUCCESS") => Ok(Answer { fields, request_id }),
-            _ => Err(error::unsigned(operation, &fields, request_id)),
-        }
-    }
-
-    /// A bill is text; what begins like a message says why there is none. Such a message steers no more than when to
-    /// ask again, so its signature does not matter.
-    fn bill(&self, operation: Operation) -> Result<(), ChannelError> {
-        if !self.body.starts_with(b"<") {
-            return Ok(());
-        }
-        let answer = self.opened(operation)?;
-        Err(error::classify(operation, &answer.fields, answer.request_id))
-    }
-}
-
-fn misconfigured(code: &str, message: impl Into<String>) -> ChannelError {
-    ChannelError::Misconfigured { code: code.to_owned(), message: message.into(), request_id: None }
-}
-
-/// Something we were given does not fit into a request, so nothing was sent.
-fn cannot_be_written(element: impl Into<String>) -> ChannelError {
-    let element = element.into();
-    ChannelError::Refused {
-        code: "PARAM_ERROR".to_owned(),
-        message: format!("{element} cannot be written"),
-        field: Some(format!("/{element}")),
-        request_id: None,
     }
 }

@@ -1,19 +1,12 @@
-//! How does API v2 write amounts and times?
+//! How does API v2 write amounts, payments and refunds?
 
-use jiff::{civil::DateTime, tz::TimeZone};
-use units::{Fen, Timestamp};
+use units::Fen;
 
 use super::Fields;
-use crate::channel::{RefundReport, RefundState, Trade, TradeState};
+use crate::channel::{RefundReport, RefundState, Trade, TradeState, wechat::beijing::Moment};
 
-/// Beijing, where WeChat Pay's clocks stand: API v2 names no zone, and there is no summer time.
-const BEIJING_HOURS_EAST: i8 = 8;
 /// Digits an amount may have. Source: `^[1-9][0-9]{0,17}$`, which fits 64 bits.
 const FEN_DIGITS_MAX: usize = 18;
-/// A moment in most messages: `20251009165318`.
-const PLAIN: &str = "%Y%m%d%H%M%S";
-/// A moment in refunds: `2025-10-09 16:53:18`.
-const WITH_MARKS: &str = "%Y-%m-%d %H:%M:%S";
 
 /// An amount as it must be written: decimal digits, at least 1, without sign, spaces or leading zeros. Anything else is
 /// refused rather than read as its writer may have meant it.
@@ -21,35 +14,6 @@ pub(super) fn fen(text: &str) -> Option<Fen> {
     let digits = !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
     let fits = (1..=FEN_DIGITS_MAX).contains(&text.len());
     if digits && fits { Fen::new(text.parse().ok()?).ok() } else { None }
-}
-
-/// A moment as API v2 writes it; whole seconds, rounded down. `None` if the calendar does not reach that far.
-pub(super) fn moment(at: Timestamp) -> Option<String> {
-    let at = jiff::Timestamp::from_second(at.secs()).ok()?;
-    Some(at.to_zoned(beijing()).strftime(PLAIN).to_string())
-}
-
-/// Reads what [`moment`] writes.
-pub(super) fn read_moment(text: &str) -> Option<Timestamp> {
-    read(PLAIN, text)
-}
-
-/// Reads a moment of a refund.
-pub(super) fn read_refund_moment(text: &str) -> Option<Timestamp> {
-    read(WITH_MARKS, text)
-}
-
-fn read(format: &str, text: &str) -> Option<Timestamp> {
-    let at = DateTime::strptime(format, text).ok()?;
-    // Numbers may be read from fewer digits than they are written with.
-    if at.strftime(format).to_string() != text {
-        return None;
-    }
-    Some(Timestamp(at.to_zoned(beijing()).ok()?.timestamp().as_microsecond()))
-}
-
-fn beijing() -> TimeZone {
-    TimeZone::fixed(jiff::tz::offset(BEIJING_HOURS_EAST))
 }
 
 /// An element that must be there. The error names it.
@@ -65,7 +29,7 @@ pub(super) fn optional_fen(fields: &Fields, name: &str) -> Result<Option<Fen>, S
 /// The payment in an answer or a notice, whose own state `state` is. The error names what holds no usable value.
 pub(super) fn trade(fields: &Fields, state: TradeState) -> Result<Trade, String> {
     let text = |name| fields.get(name).map(str::to_owned);
-    let time_end = fields.get("time_end").map(|text| read_moment(text).ok_or("time_end is no time"));
+    let time_end = fields.get("time_end").map(|text| Moment::Plain.read(text).ok_or("time_end is no time"));
     Ok(Trade {
         mchid: required(fields, "mch_id")?.to_owned(),
         appid: required(fields, "appid")?.to_owned(),
@@ -90,7 +54,7 @@ pub(super) fn refund(fields: &Fields, out_refund_no: &str) -> Result<RefundRepor
     let numbered = |name: &str| text(&format!("{name}_{n}"));
     let state = numbered("refund_status").ok_or_else(|| format!("refund_status_{n} is missing"))?;
     let success_time = numbered("refund_success_time")
-        .map(|text| read_refund_moment(&text).ok_or_else(|| format!("refund_success_time_{n} is no time")));
+        .map(|text| Moment::Marked.read(&text).ok_or_else(|| format!("refund_success_time_{n} is no time")));
     Ok(RefundReport {
         out_refund_no: out_refund_no.to_owned(),
         refund_id: numbered("refund_id"),
@@ -105,21 +69,4 @@ pub(super) fn refund(fields: &Fields, out_refund_no: &str) -> Result<RefundRepor
         total: optional_fen(fields, "total_fee")?,
         success_time: success_time.transpose()?,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn moments_are_those_of_beijing_and_have_one_spelling() {
-        let at = Timestamp::from_secs(1_759_999_998);
-        assert_eq!(moment(at).as_deref(), Some("20251009165318"));
-        assert_eq!(read_moment("20251009165318"), Some(at));
-        assert_eq!(read_refund_moment("2025-10-09 16:53:18"), Some(at));
-        for wrong in ["", "2025100916531", "20251309165318", "2025-10-09 16:53:18", " 20251009165318"] {
-            assert_eq!(read_moment(wrong), None, "{wrong}");
-        }
-        assert_eq!(read_refund_moment("2025-10-9 16:53:18"), None);
-    }
 }

@@ -24,8 +24,9 @@ pub use self::{
     notice::NoticeRefused,
 };
 use self::{error::Operation, request_sign::SignError};
+pub use super::CallUp;
 use crate::{
-    channel::{CallUp, ChannelError, NewOrder, NewRefund, Notice, Prepaid, RefundReport, Trade, Way},
+    channel::{ChannelError, NewOrder, NewRefund, Notice, Prepaid, RefundReport, Trade, Way},
     transport::Transport,
 };
 

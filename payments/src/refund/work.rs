@@ -102,8 +102,8 @@ impl Refunds {
                 }
                 RefundItemState::Unknown => self.ask_then_resend(agenda, &item).await?,
                 RefundItemState::Wait => drop(self.send(agenda, &item).await?),
-                RefundItemState::Processing => self.ask(agenda, &item).await?,
-                // A person acts; a notification says when.
+                // A person acts on what did not arrive; what came of that, not every notice says.
+                RefundItemState::Processing | RefundItemState::Abnormal => self.ask(agenda, &item).await?,
                 _ => continue,
             }
             at_latest(self.clock.now().after(BETWEEN_CALLS));
@@ -114,7 +114,9 @@ impl Refunds {
     fn earliest(&self, agenda: &Agenda, item: &RefundItem, now: Timestamp) -> Timestamp {
         let own = match (agenda.due.get(&item.id), item.state) {
             (Some((due, _)), _) => *due,
-            (None, RefundItemState::Processing) => item.sent_at.map_or(now, |sent| sent.after(FIRST_QUERY)),
+            (None, RefundItemState::Processing | RefundItemState::Abnormal) => {
+                item.sent_at.map_or(now, |sent| sent.after(FIRST_QUERY))
+            }
             (None, _) => now,
         };
         let spaced = match item.state {

@@ -624,6 +624,21 @@ async fn a_closed_refund_comes_back_and_an_abnormal_one_waits_for_a_person() {
 }
 
 #[tokio::test]
+async fn what_became_of_an_abnormal_refund_is_found_by_asking() {
+    let world = World::new();
+    let account = world.account().await;
+    world.pay(account, 100).await;
+    refund(&world, account, Some(40)).await;
+    world.far.refunds_are("ABNORMAL");
+    let work = Running::work(&world);
+    world.clock.run_until(async || all_are(&world, account, RefundItemState::Abnormal).await).await;
+    // Somebody sends it to a bank account of the payer's in WeChat Pay's console, and no notice says so.
+    world.far.refunds_are("SUCCESS");
+    world.clock.run_until(async || all_are(&world, account, RefundItemState::Success).await).await;
+    work.end(&world).await;
+}
+
+#[tokio::test]
 async fn the_same_key_gives_the_same_refund_and_another_wish_under_it_is_refused() {
     let world = World::new();
     let account = world.account().await;

@@ -26,11 +26,10 @@ pub struct Broken<'a> {
     pub attempts: usize,
 }
 
-/// Whether the answer to a call may be continued by another if it breaks off: its route has that, and a plain text is all it
-/// can be.
+/// Whether the answer to a call may be continued by another if it breaks off, as far as can be told without reading its body
+/// again: its route has that, and it is one stream.
 pub fn may_be_continued(planned: &Planned) -> bool {
-    let call = &planned.call;
-    planned.route.continue_streams && call.stream && call.n == 1 && call.as_chat().is_ok_and(wants_plain_text)
+    planned.route.continue_streams && planned.call.stream && planned.call.n == 1
 }
 
 fn wants_plain_text(form: &Form) -> bool {
@@ -60,13 +59,16 @@ fn wants_plain_text(form: &Form) -> bool {
 }
 
 /// The plan for the rest of an answer, at whoever can be given its beginning: others first. `None` where there is nobody,
-/// or where the route does not go on after such a failure.
+/// where the route does not go on after such a failure, or where the call wants more than a plain text.
 pub fn rest(planned: &Planned, broken: Broken<'_>) -> Option<Planned> {
     let Broken { by, reason, so_far, output, took, attempts } = broken;
     let route = &planned.route;
     let moves_on = failure_class(reason.result()).is_some_and(|class| route.fail_over_on.contains(&class));
     let attempts_left = route.attempts_max.checked_sub(u32::try_from(attempts).ok()?)?;
     let time_left = route.total_max.checked_sub(took)?;
+    if !planned.call.as_chat().is_ok_and(wants_plain_text) {
+        return None;
+    }
     if !moves_on || attempts_left == 0 || time_left.is_zero() || so_far.text.is_empty() {
         return None;
     }

@@ -112,11 +112,14 @@ fn what_the_example_shows_in_comments_is_valid_too() {
         .collect();
     let mut faked = secrets();
     faked.0.insert("env:TOLLGATE_KEY_SECRET", "0123456789abcdef0123456789abcdef");
+    faked.0.insert("env:WECHAT_API_V2_KEY", "0123456789abcdef0123456789abcdef");
+    faked.0.insert("file:/run/secrets/apiclient_cert.pem", "-----BEGIN CERTIFICATE-----\nMII=");
     let settings = Settings::parse(&uncommented.join("\n"), "example", &faked)
         .unwrap_or_else(|errors| panic!("{errors}"));
     let merchant = &settings.payments.merchants["main"];
     assert_eq!((merchant.mode.livemode(), merchant.api), (Livemode::Live, WechatApi::V3));
     assert_eq!(merchant.base_url, "https://api.mch.weixin.qq.com");
+    assert!(merchant.v2.as_ref().is_some_and(|v2| v2.certificate.is_some()), "both APIs are spoken");
     assert!(settings.server.key_secret.is_some());
     assert_eq!(settings.server.trusted_proxies.len(), 1);
     assert!(settings.table.providers["house"].api_keys.is_empty());

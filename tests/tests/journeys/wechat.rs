@@ -137,6 +137,24 @@ async fn orders_keep_the_api_they_were_made_by() {
     world.books_balance().await;
 }
 
+#[tokio::test]
+async fn an_order_by_api_v2_is_not_closed_before_it_may_be_and_a_payment_until_then_counts() {
+    let world = by("v2", "HMAC-SHA256").await;
+    let order = world.topup(&json!({"amount": "10.00"})).await;
+    let close = world.request(Method::POST, &format!("/v1/topups/{}/close", text(&order, "id")));
+    let closing = sent(close).await.expect(200).json();
+    assert_eq!(
+        closing["status"], "pending",
+        "WeChat Pay closes none that is younger than five minutes: {closing:#}"
+    );
+    let timeline = closing["timeline"].as_array().expect("a timeline");
+    assert!(timeline.iter().any(|step| step["event"] == "close_requested"), "{closing:#}");
+    world.pay(&order).await.expect(200);
+    world.order_until(&order, "paid").await;
+    assert_eq!(world.balance().await, nano("10.00"));
+    world.books_balance().await;
+}
+
 /// A notice as a forger writes it who has learnt the key but may sign with MD5 only.
 fn signed_with_md5(fields: &[(&str, &str)], key: &str) -> String {
     let mut sorted = fields.to_vec();

@@ -48,13 +48,12 @@ pub(in crate::cashier) async fn report_v2(
     Path(merchant): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let verdict = match (spoken(&cashier, &merchant), body) {
-        (None, _) => refused("unknown_merchant", "no such merchant"),
-        (_, Err(_)) => refused("malformed", "bad xml"),
-        (Some((merchant, over)), Ok(body)) => match over.channel.read_notice(&body) {
+    let verdict = match heard(&cashier, &merchant, body) {
+        Ok((merchant, over, body)) => match over.channel.read_notice(&body) {
             Ok(signed) => signed_verdict(&cashier, merchant, signed).await,
             Err(why) => not_genuine(merchant, &why),
         },
+        Err(verdict) => verdict,
     };
     cashier.metrics.notification(verdict.result);
     verdict.into_response()
@@ -66,10 +65,8 @@ pub(in crate::cashier) async fn refund_report_v2(
     Path(merchant): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let verdict = match (spoken(&cashier, &merchant), body) {
-        (None, _) => refused("unknown_merchant", "no such merchant"),
-        (_, Err(_)) => refused("malformed", "bad xml"),
-        (Some((merchant, over)), Ok(body)) => match over.channel.read_refund_notice(&body) {
+    let verdict = match heard(&cashier, &merchant, body) {
+        Ok((merchant, over, body)) => match over.channel.read_refund_notice(&body) {
             Ok(hint) => {
                 let event = format!("v2-refund:{}:{}", merchant.mchid, hint.refund_id);
                 let asked = cashier.refunds.ask_about(merchant, &hint.out_refund_no, event).await;
@@ -77,14 +74,24 @@ pub(in crate::cashier) async fn refund_report_v2(
             }
             Err(why) => not_genuine(merchant, &why),
         },
+        Err(verdict) => verdict,
     };
     cashier.metrics.notification(verdict.result);
     verdict.into_response()
 }
 
-fn spoken<'a>(cashier: &'a Cashier, merchant: &str) -> Option<(&'a Merchant, &'a OverV2)> {
-    let merchant = cashier.topups.merchants().get(merchant)?;
-    Some((merchant, merchant.v2.as_ref()?))
+/// Whom a notice is for, and its bytes.
+fn heard<'a>(
+    cashier: &'a Cashier,
+    merchant: &str,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(&'a Merchant, &'a OverV2, Bytes), Verdict> {
+    let merchant = cashier.topups.merchants().get(merchant);
+    let (merchant, over) = merchant
+        .and_then(|merchant| Some((merchant, merchant.v2.as_ref()?)))
+        .ok_or_else(|| refused("unknown_merchant", "no such merchant"))?;
+    let body = body.map_err(|_| refused("malformed", "bad xml"))?;
+    Ok((merchant, over, body))
 }
 
 fn not_genuine(merchant: &Merchant, why: &NoticeRefused) -> Verdict {

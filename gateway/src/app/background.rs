@@ -22,11 +22,13 @@ pub(super) async fn end_orphans(
     stop: CancellationToken,
 ) {
     let nothing_known = HashMap::new();
+    let mut next = clock.now().after(ORPHANS_EVERY);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = clock.sleep_until(clock.now().after(ORPHANS_EVERY)) => {}
+            () = clock.sleep_until(next) => {}
         }
+        next = clock.now().after(ORPHANS_EVERY);
         match reconcile::recover(&store, &nothing_known, &journal, &*clock).await {
             Ok(0) => {}
             Ok(ended) => tracing::warn!(holds = ended, "calls of a node that is gone were settled"),
@@ -42,11 +44,13 @@ pub(super) async fn end_overdue(
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
 ) {
+    let mut next = clock.now().after(OVERDUE_EVERY);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = clock.sleep_until(clock.now().after(OVERDUE_EVERY)) => {}
+            () = clock.sleep_until(next) => {}
         }
+        next = clock.now().after(OVERDUE_EVERY);
         match reconcile::end_overdue(&store, &journal, &*clock).await {
             Ok(0) => {}
             Ok(ended) => {

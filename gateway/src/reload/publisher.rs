@@ -191,11 +191,13 @@ impl Publisher {
 
     /// Keeps the snapshot true until `stop`.
     pub async fn run(&self, stop: CancellationToken) {
+        let mut next = self.clock.now().after(EVERY);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.clock.sleep_until(self.clock.now().after(EVERY)) => {}
+                () = self.clock.sleep_until(next) => {}
             }
+            next = self.clock.now().after(EVERY);
             self.refresh().await;
             if let Err(error) = self.rebuild().await {
                 tracing::error!(%error, "prices could not be read; the old ones stay");

@@ -70,6 +70,7 @@ impl Upkeep {
     pub async fn run(self, stop: CancellationToken) {
         let mut diary = Diary::default();
         loop {
+            let next = self.clock.now().after(TICK);
             let round = self.round(&mut diary);
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -77,7 +78,7 @@ impl Upkeep {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.clock.sleep_until(self.clock.now().after(TICK)) => {}
+                () = self.clock.sleep_until(next) => {}
             }
         }
     }

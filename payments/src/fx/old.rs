@@ -39,6 +39,7 @@ impl OldRates {
     /// Works until `stop`.
     pub async fn work(&self, stop: CancellationToken) {
         loop {
+            let next = self.clock.now().after(LOOK_EVERY);
             match self.sweep().await {
                 Ok(0) => {}
                 Ok(gone) => tracing::info!(rates = gone, "old rates that nothing names were thrown away"),
@@ -46,7 +47,7 @@ impl OldRates {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.clock.sleep_until(self.clock.now().after(LOOK_EVERY)) => {}
+                () = self.clock.sleep_until(next) => {}
             }
         }
     }

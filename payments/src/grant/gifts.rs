@@ -34,6 +34,8 @@ impl Gifts {
     /// Ends what is over until `stop`.
     pub async fn work(&self, stop: CancellationToken) {
         loop {
+            // Counted from the look's beginning: a clock that is moved meanwhile is not waited for anew.
+            let next = self.clock.now().after(LOOK_EVERY);
             match self.sweep().await {
                 Ok(0) => {}
                 Ok(ended) => tracing::info!(lots = ended, "gifts whose time is over were ended"),
@@ -41,7 +43,7 @@ impl Gifts {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.clock.sleep_until(self.clock.now().after(LOOK_EVERY)) => {}
+                () = self.clock.sleep_until(next) => {}
             }
         }
     }

@@ -1,12 +1,12 @@
 //! What is counted about payments.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use payments::{
     ledger::Order,
     topup::{Observer, QueryReport},
 };
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 use units::Timestamp;
 
 /// Every step of an order that is counted.
@@ -32,6 +32,10 @@ const RESULTS: &[&str] = &[
     "bad_amount",
     "doctype",
     "ignored",
+    "source_limited",
+    "wrong_content_type",
+    "oversized",
+    "too_slow",
     "error",
 ];
 /// From payment to credit, in seconds.
@@ -44,9 +48,12 @@ const DELAYS: &[f64] = &[
 pub struct PaymentMetrics {
     orders: IntCounterVec,
     notifications: IntCounterVec,
+    alarms: IntCounterVec,
     credits: IntCounterVec,
     credit_delay: HistogramVec,
     queries: IntCounterVec,
+    queries_under_way: IntGauge,
+    queries_behind: Gauge,
     refunds: IntCounterVec,
 }
 
@@ -64,7 +71,17 @@ impl PaymentMetrics {
         let opts = HistogramOpts::new("tollgate_payment_credit_delay_seconds", "From payment to credit.");
         let credit_delay = HistogramVec::new(opts.buckets(DELAYS.to_vec()), &["source"])?;
         registry.register(Box::new(credit_delay.clone()))?;
+        let queries_under_way =
+            IntGauge::new("tollgate_payment_queries_under_way", "Orders that are being asked about.")?;
+        registry.register(Box::new(queries_under_way.clone()))?;
+        let queries_behind = Gauge::new(
+            "tollgate_payment_queries_behind_seconds",
+            "For how long an order query has been due that waits because WeChat Pay was asked as often as it may be.",
+        )?;
+        registry.register(Box::new(queries_behind.clone()))?;
         let metrics = Self {
+            queries_under_way,
+            queries_behind,
             orders: counter(
                 "tollgate_payment_orders_total",
                 "Top-up orders by what happened.",
@@ -79,6 +96,11 @@ impl PaymentMetrics {
                 "tollgate_payment_credits_total",
                 "Credited payments by how we knew.",
                 &["source"],
+            )?,
+            alarms: counter(
+                "tollgate_payment_alarms_total",
+                "Payments and refunds that a person has to look at, each once.",
+                &["reason"],
             )?,
             credit_delay,
             queries: counter(
@@ -98,6 +120,9 @@ impl PaymentMetrics {
         for result in RESULTS {
             metrics.notifications.with_label_values(&["wechat", result]);
         }
+        for reason in ["amount_mismatch", "unknown_order"] {
+            metrics.alarms.with_label_values(&[reason]);
+        }
         for source in ["notify", "query"] {
             metrics.credits.with_label_values(&[source]);
         }
@@ -112,6 +137,11 @@ impl PaymentMetrics {
     /// A notification, by what became of it.
     pub fn notification(&self, result: &str) {
         self.notifications.with_label_values(&["wechat", result]).inc();
+    }
+
+    /// Something that a person has to look at, the first time it is seen.
+    pub fn alarm(&self, reason: &str) {
+        self.alarms.with_label_values(&[reason]).inc();
     }
 
     /// A refund that reached a state.
@@ -148,6 +178,10 @@ impl PaymentMetrics {
 }
 
 impl Observer for QueryCounter {
+    fn asking(&self) {
+        self.metrics.queries_under_way.inc();
+    }
+
     fn queried(&self, report: &QueryReport) {
         let result = match report {
             QueryReport::Credited(order) => {
@@ -160,11 +194,18 @@ impl Observer for QueryCounter {
             }
             QueryReport::Quarantined(order) => {
                 tracing::error!(order = %order.id, "a payment does not agree with its order; nothing was credited");
+                self.metrics.alarm("amount_mismatch");
                 "quarantined"
             }
             QueryReport::Nothing => "nothing",
+            QueryReport::Over => "over",
             QueryReport::Failed => "failed",
         };
+        self.metrics.queries_under_way.dec();
         self.metrics.queries.with_label_values(&[result]).inc();
+    }
+
+    fn behind(&self, by: Duration) {
+        self.metrics.queries_behind.set(by.as_secs_f64());
     }
 }

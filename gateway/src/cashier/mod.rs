@@ -26,14 +26,11 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 use payments::{grant::Grants, holds::Holds, refund::Refunds, store::Store, topup::TopUps};
+use tokio_util::task::TaskTracker;
 use units::Clock;
 
-pub(crate) use self::{
-    codes::{HINT_CHARS, code_digest, fresh_code},
-    topups::idempotency_key,
-    views::{budget, package, time, topup},
-};
 pub use self::{
+    callbacks::Sources,
     errors::{PayError, reply},
     generation::whole_receipt,
     key_source::StoredKeys,
@@ -41,6 +38,11 @@ pub use self::{
     shape::shape,
     statement::download,
     till::LedgerTill,
+};
+pub(crate) use self::{
+    codes::{HINT_CHARS, code_digest, fresh_code},
+    topups::idempotency_key,
+    views::{budget, package, time, topup},
 };
 use crate::{edge::TrustedProxies, keys::Keys, plan::Snapshots};
 
@@ -69,6 +71,10 @@ pub struct Cashier {
     pub proxies: TrustedProxies,
     /// What is counted.
     pub metrics: PaymentMetrics,
+    /// Who sends notifications that are not genuine.
+    pub sources: Sources,
+    /// Notifications that are being written.
+    pub at_work: TaskTracker,
 }
 
 /// The largest body of these endpoints and of a notification, in bytes.

@@ -176,14 +176,38 @@ pub fn trade_of(order: &Order, transaction_id: &str, at: Timestamp) -> Trade {
     }
 }
 
-/// Remembers what queries led to.
-#[derive(Debug, Default)]
-pub struct Reports(pub Mutex<Vec<QueryReport>>);
+/// Remembers what queries led to; while one is under way the clock does not run ahead.
+#[derive(Debug)]
+pub struct Reports(pub Mutex<Vec<QueryReport>>, Arc<ManualClock>);
+
+impl Reports {
+    /// How many orders queries credited.
+    pub fn credited_count(&self) -> usize {
+        let is_credited = |report: &&QueryReport| matches!(report, QueryReport::Credited(_));
+        self.0.lock().unwrap().iter().filter(is_credited).count()
+    }
+
+    /// The orders that queries credited.
+    pub fn credited(&self) -> Vec<Order> {
+        let credited = |report: &QueryReport| match report {
+            QueryReport::Credited(order) => Some(Order::clone(order)),
+            _ => None,
+        };
+        self.0.lock().unwrap().iter().filter_map(credited).collect()
+    }
+}
 
 impl Observer for Reports {
+    fn asking(&self) {
+        self.1.begins_to_wait();
+    }
+
     fn queried(&self, report: &QueryReport) {
         self.0.lock().unwrap().push(report.clone());
+        self.1.has_waited();
     }
+
+    fn behind(&self, _: std::time::Duration) {}
 }
 
 /// Everything of the crate over one folder.
@@ -285,7 +309,7 @@ impl World {
         let merchants = Arc::new(Merchants::new([merchant(&far, &clock, Livemode::Demo)]));
         let shared: Arc<dyn Clock> = clock.clone();
         let holds = Holds::new(store.clone(), admission.clone(), journal.clone(), shared.clone());
-        let reports = Arc::new(Reports::default());
+        let reports = Arc::new(Reports(Mutex::default(), clock.clone()));
         let topups = topups(&store, &merchants, "top-up", &clock, &reports);
         let refunds = Refunds::new(store.clone(), admission.clone(), merchants.clone(), shared);
         Self {

@@ -45,7 +45,7 @@ use crate::{
     keys::{KeyTable, Keys},
     limits::{self, LimitMetrics, Limits, Shared},
     meter::Tails,
-    outbound::Outbound,
+    outbound::{Outbound, Tls},
     plan::Snapshots,
     portal,
     provider::Upstreams,
@@ -127,7 +127,8 @@ pub async fn start(
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<Running> {
     let folder = settings.store.path.clone();
-    let transport: Arc<dyn Transport> = Arc::new(Outbound::new().context("TLS for outgoing calls")?);
+    let transport: Arc<dyn Transport> =
+        Arc::new(Outbound::new(&Tls::default()).context("TLS for outgoing calls")?);
     let books = open_books(&settings.store, &*clock).await?;
     house_accounts(&books.store, &settings.table, &*clock).await?;
     let key_secret = key_secret(&settings, &folder)?;

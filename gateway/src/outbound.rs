@@ -9,33 +9,41 @@ use zeroize::Zeroizing;
 /// The largest answer that is read.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// What is particular about TLS to one far side; everything in PEM.
+#[derive(Clone, Copy, Default)]
+pub struct Tls<'a> {
+    /// The authorities that are trusted, and nobody else; those of the system where absent.
+    pub ca: Option<&'a str>,
+    /// The certificate that is shown where it is asked for, and its private key.
+    pub identity: Option<(&'a str, &'a str)>,
+}
+
+/// Shows no key.
+impl std::fmt::Debug for Tls<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").field("ca", &self.ca).finish_non_exhaustive()
+    }
+}
+
 /// Carries whole requests and answers.
 #[derive(Debug, Clone)]
 pub struct Outbound(reqwest::Client);
 
 impl Outbound {
-    /// With time limits fit for a payment call.
+    /// With time limits fit for a payment call, and what is particular about its TLS.
     ///
     /// # Errors
-    /// If TLS cannot be set up.
-    pub fn new() -> Result<Self, reqwest::Error> {
-        Self::built(|builder| builder)
-    }
-
-    /// The same, showing a certificate where it is asked for: `certificate` and `key` are PEM.
-    ///
-    /// # Errors
-    /// If TLS cannot be set up with them.
-    pub fn with_certificate(certificate: &str, key: &str) -> Result<Self, reqwest::Error> {
-        let identity = Zeroizing::new(format!("{certificate}\n{key}\n"));
-        let identity = reqwest::Identity::from_pem(identity.as_bytes())?;
-        Self::built(|builder| builder.identity(identity))
-    }
-
-    fn built(
-        more: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
-    ) -> Result<Self, reqwest::Error> {
-        more(reqwest::Client::builder())
+    /// If TLS cannot be set up with that.
+    pub fn new(tls: &Tls<'_>) -> Result<Self, reqwest::Error> {
+        let mut builder = reqwest::Client::builder();
+        if let Some(ca) = tls.ca {
+            builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(ca.as_bytes())?);
+        }
+        if let Some((certificate, key)) = tls.identity {
+            let identity = Zeroizing::new(format!("{certificate}\n{key}\n"));
+            builder = builder.identity(reqwest::Identity::from_pem(identity.as_bytes())?);
+        }
+        builder
             .connect_timeout(Duration::from_secs(5))
             .timeout(Duration::from_secs(15))
             .redirect(reqwest::redirect::Policy::none())

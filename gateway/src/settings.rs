@@ -153,6 +153,8 @@ pub struct MerchantSettings {
     pub api: WechatApi,
     /// Where that API lives, without a trailing slash.
     pub base_url: String,
+    /// The authorities that are trusted at that address instead of the system's, PEM: a simulator's own.
+    pub ca: Option<String>,
     /// The merchant number.
     pub mchid: String,
     /// The official account or Mini Program that is bound to it.

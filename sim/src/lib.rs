@@ -20,7 +20,9 @@ mod providers;
 mod random;
 mod server;
 mod state;
+mod tls;
 pub mod wechat;
+mod x509;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use clock::{ManualOffsetClock, SimClock};
+pub use tls::Authority;
 
 /// How long [`Sim::stop`] waits for connections and deliveries to notice.
 const STOP_MS_MAX: u64 = 1_000;
@@ -56,6 +59,7 @@ pub struct SimSettings {
 #[derive(Debug)]
 pub struct Sim {
     addr: SocketAddr,
+    world: Arc<state::World>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -64,6 +68,23 @@ impl Sim {
     /// Where the server listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Serves WeChat Pay's paths over TLS too, where v2's refunds and fund-flow bills want the merchant's certificate; the
+    /// address under which clients find it. Once at most.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the authority cannot be read; otherwise what the listener reports.
+    pub fn serve_tls(&self, listener: TcpListener, authority: &Authority) -> std::io::Result<String> {
+        let addr = listener.local_addr()?;
+        let acceptor = tls::acceptor(authority, addr)?;
+        let url = format!("https://{addr}");
+        let shown = tls::Shown { url: url.clone(), ca_pem: authority.certificate_pem.clone() };
+        self.world.tls.set(shown).map_err(|_| std::io::ErrorKind::AlreadyExists)?;
+        let app = server::merchants(Arc::clone(&self.world));
+        let serving = server::serve(listener, Some(acceptor), app, self.stop.clone(), self.tasks.clone());
+        self.tasks.spawn(serving);
+        Ok(url)
     }
 
     /// Ends deliveries, streams and connections, and waits for them for at most a second.
@@ -84,6 +105,7 @@ pub async fn start(listener: TcpListener, settings: SimSettings) -> std::io::Res
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let world = Arc::new(state::World::new(settings, stop.clone(), tasks.clone())?);
-    tasks.spawn(server::serve(listener, server::router(world), stop.clone(), tasks.clone()));
-    Ok(Sim { addr, stop, tasks })
+    let app = server::router(Arc::clone(&world));
+    tasks.spawn(server::serve(listener, None, app, stop.clone(), tasks.clone()));
+    Ok(Sim { addr, world, stop, tasks })
 }

@@ -1,18 +1,20 @@
 //! How do bytes get in and out? The accept loop, and which path belongs to whom.
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::any;
+use axum::{Extension, Router};
 use http::StatusCode;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::state::World;
-use crate::{control, phone, providers, wechat};
+use crate::{control, phone, providers, tls, wechat};
 
 /// Largest request body taken, bytes; providers refuse more as well.
 const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -24,15 +26,32 @@ pub(crate) fn router(world: Arc<World>) -> Router {
         .route("/wechat/{*path}", any(wechat::answer))
         .merge(phone::routes())
         .merge(control::routes())
-        .fallback(|| async {
-            control::Refused(StatusCode::NOT_FOUND, "nothing stands at this address".into())
-        })
+        .fallback(nothing)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(world)
 }
 
+/// What merchants ask over TLS: both APIs, and nothing else.
+pub(crate) fn merchants(world: Arc<World>) -> Router {
+    Router::new()
+        .route("/wechat/{*path}", any(wechat::answer))
+        .fallback(nothing)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(world)
+}
+
+async fn nothing() -> control::Refused {
+    control::Refused(StatusCode::NOT_FOUND, "nothing stands at this address".into())
+}
+
 /// Accepts until told to stop. Every connection ends with the stop, whatever it is in the middle of.
-pub(crate) async fn serve(listener: TcpListener, app: Router, stop: CancellationToken, tasks: TaskTracker) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    secure: Option<TlsAcceptor>,
+    app: Router,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -40,7 +59,13 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, stop: Cancellation
         };
         match accepted {
             Ok((socket, _)) => {
-                tasks.spawn(connection(socket, app.clone(), stop.clone()));
+                let (secure, app, stop) = (secure.clone(), app.clone(), stop.clone());
+                tasks.spawn(async move {
+                    tokio::select! {
+                        () = connection(socket, secure, app) => {}
+                        () = stop.cancelled() => {}
+                    }
+                });
             }
             Err(error) => {
                 // Usually too many open files: give others time to close some.
@@ -51,17 +76,22 @@ pub(crate) async fn serve(listener: TcpListener, app: Router, stop: Cancellation
     }
 }
 
-async fn connection(socket: TcpStream, app: Router, stop: CancellationToken) {
+async fn connection(socket: TcpStream, secure: Option<TlsAcceptor>, app: Router) {
     // Without this the kernel would glue small chunks together, and the cuts inside characters would be lost.
     let _ = socket.set_nodelay(true);
-    let service = TowerToHyperService::new(app);
+    let Some(secure) = secure else { return spoken(socket, app).await };
+    match tls::shaken(&secure, socket).await {
+        Ok((stream, secured)) => spoken(stream, app.layer(Extension(secured))).await,
+        Err(error) => tracing::debug!(%error, "sim: no TLS came about"),
+    }
+}
+
+/// HTTP until the client has enough.
+async fn spoken(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, app: Router) {
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .serve_connection(TokioIo::new(socket), service);
-    tokio::select! {
-        ended = served => if let Err(error) = ended {
-            tracing::debug!(%error, "sim: connection ended early");
-        },
-        () = stop.cancelled() => {}
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+    if let Err(error) = served.await {
+        tracing::debug!(%error, "sim: connection ended early");
     }
 }

@@ -1,7 +1,7 @@
 //! What does everybody on the far side share?
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,7 @@ use crate::clock::SimClock;
 use crate::faults::Faults;
 use crate::fx::Rates;
 use crate::providers::{Book, COUNT};
+use crate::tls;
 use crate::wechat::WeChat;
 
 /// How long a merchant has for answering a notification, real time.
@@ -51,6 +52,8 @@ pub(crate) struct World {
     pub(crate) rates: Mutex<Rates>,
     pub(crate) providers: [Book; COUNT],
     pub(crate) wechat: WeChat,
+    /// Where TLS is spoken, if it is.
+    pub(crate) tls: OnceLock<tls::Shown>,
     /// Delivers notifications.
     pub(crate) postman: reqwest::Client,
     pub(crate) stop: CancellationToken,
@@ -74,6 +77,7 @@ impl World {
             .map_err(io::Error::other)?;
         Ok(Self {
             wechat: WeChat::new(settings.wechat)?,
+            tls: OnceLock::new(),
             clock: settings.clock,
             seed: settings.seed,
             provider_key: settings.provider_key,

@@ -23,9 +23,19 @@ pub struct Site {
 impl Site {
     /// Starts the far side and writes `tollgate.toml`; `edit` may change it before.
     pub async fn new(edit: impl FnOnce(String) -> String) -> Self {
+        Self::started(&[], edit).await
+    }
+
+    /// The same, with a WeChat Pay that is reached over TLS.
+    pub async fn over_tls(edit: impl FnOnce(String) -> String) -> Self {
+        Self::started(&["--tls-listen", "127.0.0.1:0"], edit).await
+    }
+
+    async fn started(more: &[&str], edit: impl FnOnce(String) -> String) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let (far_dir, ready) = (inside(&dir, "far"), inside(&dir, "far-ready.json"));
         let args = ["sim", "--listen", "127.0.0.1:0", "--dir", &far_dir, "--ready-file", &ready];
+        let args: Vec<&str> = args.iter().chain(more).copied().collect();
         let mut far = Process::start("far", &args, dir.path());
         let says = far.ready(Path::new(&ready)).await;
         write(&dir, "provider_key.txt", text(&says, "provider_key"));
@@ -138,13 +148,15 @@ targets = ["openai/{model}", "deepseek/{model}", "qwen/{model}", "mistral/{model
         );
     }
     let of = |member: &str| text(says, member);
+    let wechat = says["tls_url"].as_str().unwrap_or(sim);
+    let ca = says["ca"].as_str().map_or_else(String::new, |ca| format!("ca = \"file:{ca}\"\n"));
     config
         + &format!(
             r#"
 [payments.wechat.main]
 mode = "sandbox"
-base_url = "{sim}/wechat"
-mchid = "{}"
+base_url = "{wechat}/wechat"
+{ca}mchid = "{}"
 appid = "{}"
 mini_program_appid = "{}"
 mini_program_page = "pages/pay/index"

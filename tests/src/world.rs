@@ -45,12 +45,17 @@ pub struct World {
 impl World {
     /// `tollgate demo`, with the 0.50 yuan that a demo account starts with.
     pub async fn demo() -> Self {
+        Self::demo_with(&[]).await
+    }
+
+    /// The same, told something more.
+    pub async fn demo_with(more: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let store = inside(&dir, "demo");
         let ready = inside(&dir, "ready.json");
         let args = ["demo", "--no-open", "--dir", &store, "--ready-file", &ready];
         let ports = ["--listen", FREE, "--admin-listen", FREE, "--sim-listen", FREE];
-        let args = args.into_iter().chain(ports).map(str::to_owned).collect();
+        let args = args.iter().chain(&ports).chain(more).map(|arg| (*arg).to_owned()).collect();
         let mut world = Self::beginning(dir, args);
         world.get_ready().await;
         world

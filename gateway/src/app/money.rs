@@ -14,7 +14,7 @@ use units::Clock;
 
 use crate::{
     edge::TrustedProxies,
-    outbound::Outbound,
+    outbound::{Outbound, Tls},
     settings::{MerchantSettings, Secret, Settings, V2Settings, V2SignType, V3Settings, WechatApi},
 };
 
@@ -41,6 +41,15 @@ pub(super) fn merchants(
             let callback = |what: &str| format!("{public_url}/pay/wechat/{api}/{name}/{what}");
             Callbacks { notify_url: callback("notify"), refund_notify_url: callback("refund-notify") }
         };
+        let ca = merchant.ca.as_deref();
+        let over_tls = |tls: Tls<'_>, key: &str| -> anyhow::Result<Arc<dyn Transport>> {
+            Ok(Arc::new(Outbound::new(&tls).with_context(|| format!("{} {key}", here()))?))
+        };
+        // Whoever is trusted for this merchant is trusted for nobody else.
+        let transport = match ca {
+            None => transport.clone(),
+            Some(_) => over_tls(Tls { ca, identity: None }, "ca")?,
+        };
         let over_v3 = |keys: &V3Settings| -> anyhow::Result<OverV3> {
             let credentials = credentials(merchant, keys).with_context(here)?;
             let url = merchant.base_url.clone();
@@ -51,9 +60,7 @@ pub(super) fn merchants(
             let key = v2::ApiV2Key::new(keys.key.expose().to_owned());
             let key = key.with_context(|| format!("{} api_v2_key", here()))?;
             let with_certificate = keys.certificate.as_ref().map(|(certificate, key)| {
-                let outbound = Outbound::with_certificate(certificate.expose(), key.expose());
-                let outbound = outbound.with_context(|| format!("{} certificate", here()))?;
-                anyhow::Ok(Arc::new(outbound) as Arc<dyn Transport>)
+                over_tls(Tls { ca, identity: Some((certificate.expose(), key.expose())) }, "certificate")
             });
             // A simulator is reached without TLS, where there is nobody to show a certificate to.
             let plain = || (!merchant.base_url.starts_with("https://")).then(|| transport.clone());

@@ -99,8 +99,8 @@ enum Verb {
     Calls(hands::CallsVerb),
     /// Why was a call served as it was, what was tried, and what did it cost?
     Explain(hands::ExplainArgs),
-    /// Run only the far side: simulated providers and WeChat Pay.
-    Sim(sim::SimArgs),
+    /// Run only the far side: simulated providers and WeChat Pay. With a verb, ask one that runs.
+    Sim(Box<sim::SimArgs>),
     /// Measure.
     #[command(subcommand)]
     Bench(BenchVerb),
@@ -310,7 +310,7 @@ async fn run(verb: Verb) -> Result<Exit, Failed> {
         Verb::Backup(args) => copies::backup(args).await,
         Verb::Restore(args) => copies::bring_back(args).await,
         Verb::Store(StoreVerb::Move(args)) => copies::carry_over(args).await,
-        Verb::Sim(args) => sim::run(args).await,
+        Verb::Sim(args) => sim::run(*args).await,
         Verb::Bench(BenchVerb::Overhead(args)) => Ok(match load_tests::overhead(args).await? {
             true => Exit::Ok,
             false => Exit::BenchInvalid,

@@ -210,6 +210,7 @@ fn merchant(path: &KeyPath, raw: &RawMerchant, checks: &mut Checks<'_>) -> Optio
         }
     }
     let before = checks.problems.len();
+    let ca = raw.ca.as_ref().and_then(|at| authority(&path.key("ca"), raw, at, checks));
     let key_v2 = raw.api_v2_key.is_some() || raw.api == WechatApi::V2;
     let key_v3 = raw.api_v3_key.is_some() || raw.api == WechatApi::V3;
     let v3 = if key_v3 { v3(path, raw, checks) } else { None };
@@ -221,6 +222,7 @@ fn merchant(path: &KeyPath, raw: &RawMerchant, checks: &mut Checks<'_>) -> Optio
         mode: raw.mode,
         api: raw.api,
         base_url: base_url?,
+        ca,
         mchid: raw.mchid.clone(),
         appid: raw.appid.clone(),
         mini_program_appid: raw.mini_program_appid.clone(),
@@ -325,6 +327,22 @@ fn right_address(path: &KeyPath, mode: MerchantMode, base_url: &str, checks: &mu
         ),
         _ => {}
     }
+}
+
+/// Whom a simulator's TLS is trusted by. For the real WeChat Pay the system's authorities are right, and one that somebody
+/// here has made would let whoever has its key answer in WeChat Pay's place.
+fn authority(path: &KeyPath, raw: &RawMerchant, at: &str, checks: &mut Checks<'_>) -> Option<String> {
+    if raw.mode == MerchantMode::Live {
+        checks
+            .problems
+            .add(path.clone(), "a live merchant trusts the system's authorities only: for `sandbox`");
+        return None;
+    }
+    if !raw.base_url.starts_with("https://") {
+        checks.problems.add(path.clone(), "`base_url` is not https, so there is nobody to be trusted");
+        return None;
+    }
+    pem(path, at, "CERTIFICATE", checks).map(|pem| pem.expose().to_owned())
 }
 
 fn public_key(path: &KeyPath, raw: &RawMerchant, checks: &mut Checks<'_>) -> Option<PlatformPublicKey> {

@@ -172,6 +172,9 @@ pub(super) struct RawMerchant {
     /// Where that API lives. A sandbox must name its simulator.
     #[serde(default = "wechat_pay")]
     pub(super) base_url: String,
+    /// Where the certificate of the authority (PEM) is kept that a simulator's `https` address is trusted by, instead of
+    /// those the system trusts: `file:PATH` or `env:NAME`. For `sandbox` only.
+    pub(super) ca: Option<String>,
     /// The merchant number, digits only.
     pub(super) mchid: String,
     /// The official account or Mini Program bound to it: `wx` and 16 hex digits.

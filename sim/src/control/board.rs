@@ -20,7 +20,7 @@ use crate::wechat::{self, Paying, TradeState};
 const ORDERS_MAX: usize = 20;
 
 /// What can be made to go wrong with one tap; everything else is typed.
-const TAPS: [(&str, &str); 24] = [
+const TAPS: [(&str, &str); 26] = [
     ("通知丢失 Lose a notification", r#"{"fault":"drop_notification"}"#),
     ("通知全部丢失 Lose all of the next event", r#"{"fault":"drop_notification","all":true}"#),
     ("通知延迟一分钟 Delay by a minute", r#"{"fault":"delay_notification","ms":60000}"#),
@@ -42,6 +42,8 @@ const TAPS: [(&str, &str); 24] = [
     ("网关错误 502, done", r#"{"fault":"status","status":502,"executed":true}"#),
     ("不应答 Never answer", r#"{"fault":"timeout"}"#),
     ("慢 Five seconds late", r#"{"fault":"slow","ms":5000}"#),
+    ("证书被拒 Certificate refused", r#"{"fault":"certificate_refused"}"#),
+    ("沙箱密钥错误 No sandbox key", r#"{"fault":"status","status":500,"op":"sandbox_key"}"#),
     ("账单缺行 Bill row missing", r#"{"fault":"bill_row_missing"}"#),
     ("账单多行 Bill row extra", r#"{"fault":"bill_row_extra","total":100}"#),
     ("账单不同 Bill row different", r#"{"fault":"bill_row_different","total":1}"#),
@@ -79,8 +81,9 @@ async fn page(State(world): State<Arc<World>>, Query(shown): Query<Shown>) -> Ht
     for queued in world.faults.list() {
         let text = serde_json::to_string(&queued).unwrap_or_default();
         let _ = write!(html, "<p class=\"small\">{}</p>", escaped(&text));
+        button(&mut html, "clear", &queued.id.to_string(), "清除 Clear this one");
     }
-    button(&mut html, "clear", "all", "清除 Clear all");
+    button(&mut html, "clear", "all", "全部清除 Clear all");
     for (label, fault) in TAPS {
         button(&mut html, "fault", fault, label);
     }
@@ -102,6 +105,10 @@ async fn page(State(world): State<Arc<World>>, Query(shown): Query<Shown>) -> Ht
             &format!("{name}: {}", if on { "on" } else { "off" }),
         );
     }
+    for (address, failures) in world.wechat.handshakes().failed() {
+        let _ = write!(html, "<p class=\"small\">HEAD {}: {failures}</p>", escaped(&address));
+    }
+    button(&mut html, "forget_handshakes", "all", "忘记握手 Forget handshakes and the blacklist");
     cards(&mut html, &world);
     html.push_str("</main></body></html>\n");
     Html(html)
@@ -187,9 +194,14 @@ async fn act(world: &Arc<World>, name: &str, value: &str) -> Result<(), String> 
             }
             world.clock.advance(ms * 1_000);
         }
-        "clear" => {
+        "clear" if value == "all" => {
             world.faults.clear();
         }
+        "clear" => {
+            let cleared = value.parse().ok().and_then(|id| world.faults.remove(id));
+            cleared.ok_or_else(|| "no such fault waits".to_owned())?;
+        }
+        "forget_handshakes" => world.wechat.handshakes().forget(),
         "fault" => {
             let mut fault: Map<String, Value> =
                 serde_json::from_str(value).map_err(|error| error.to_string())?;

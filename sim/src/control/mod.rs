@@ -6,9 +6,9 @@ mod wechat;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get};
 use axum::{Json, Router};
 use bytes::Bytes;
 use http::StatusCode;
@@ -39,6 +39,8 @@ type Answer = Result<Json<Value>, Refused>;
 pub(crate) fn routes() -> Router<Arc<World>> {
     Router::new()
         .route("/_sim/v1/faults", get(faults).post(add_fault).delete(clear_faults))
+        .route("/_sim/v1/faults/{id}", delete(clear_fault))
+        .route("/_sim/v1/tls", get(secured))
         .route("/_sim/v1/clock", get(clock).post(advance))
         .route("/_sim/v1/fx", get(fx::quote).post(set_rates))
         .route("/_sim/v1/settings", get(settings).post(change_settings))
@@ -69,6 +71,21 @@ async fn add_fault(State(world): State<Arc<World>>, body: Bytes) -> Answer {
 
 async fn clear_faults(State(world): State<Arc<World>>) -> Json<Value> {
     Json(json!({"cleared": world.faults.clear()}))
+}
+
+async fn clear_fault(State(world): State<Arc<World>>, Path(id): Path<u64>) -> Answer {
+    match world.faults.remove(id) {
+        Some(cleared) => Ok(Json(json!(cleared))),
+        None => Err(Refused(StatusCode::NOT_FOUND, "no such fault waits".into())),
+    }
+}
+
+/// Where TLS is spoken, and whom to trust there.
+async fn secured(State(world): State<Arc<World>>) -> Answer {
+    match world.tls.get() {
+        Some(tls) => Ok(Json(json!({"url": tls.url, "ca_pem": tls.ca_pem}))),
+        None => Err(Refused(StatusCode::NOT_FOUND, "TLS is not spoken here".into())),
+    }
 }
 
 async fn clock(State(world): State<Arc<World>>) -> Json<Value> {

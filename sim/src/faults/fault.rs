@@ -290,6 +290,8 @@ pub(crate) enum Fault {
         status: RefundStatus,
     },
     NotEnough {},
+    /// The certificate that the merchant shows does not count, as if WeChat Pay had withdrawn it.
+    CertificateRefused {},
     /// Meets refunds unless `op` says otherwise.
     FrequencyLimited {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -375,6 +377,9 @@ impl Fault {
                 At::Call(_, called),
             ) => any_or(op, called),
             (Self::NotEnough {}, At::Call(_, called)) => called == Op::Refund,
+            (Self::CertificateRefused {}, At::Call(Api::V2, called)) => {
+                matches!(called, Op::Refund | Op::FundFlowBill)
+            }
             (Self::FrequencyLimited { op }, At::Call(_, called)) => op.unwrap_or(Op::Refund) == called,
             (Self::BadSignature { op }, At::Signature(_, called)) => *op == Some(called),
             (Self::BadSignature { op }, At::Notification(..)) => op.is_none(),
@@ -469,6 +474,7 @@ impl Fault {
             | Self::BillForeignHost {}
             | Self::RefundResult { .. }
             | Self::NotEnough {}
+            | Self::CertificateRefused {}
             | Self::FrequencyLimited { .. } => false,
         }
     }

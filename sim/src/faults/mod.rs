@@ -55,7 +55,7 @@ impl Serialize for Scope {
 /// A fault in the queue.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Queued {
-    id: u64,
+    pub(crate) id: u64,
     scope: Scope,
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<String>,
@@ -151,6 +151,13 @@ impl Faults {
     /// Empties the queue and says how many were in it.
     pub(crate) fn clear(&self) -> usize {
         std::mem::take(&mut self.queue().1).len()
+    }
+
+    /// Takes one out that has not struck, or stands until cleared.
+    pub(crate) fn remove(&self, id: u64) -> Option<Queued> {
+        let mut queue = self.queue();
+        let at = queue.1.iter().position(|queued| queued.id == id)?;
+        Some(queue.1.remove(at))
     }
 
     /// The fault that strikes here and now, if any; it is used up by one.

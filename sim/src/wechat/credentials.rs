@@ -3,16 +3,14 @@ use std::fmt;
 use std::io;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
-use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::rsa::KeyPair;
 use aws_lc_rs::signature::KeyPair as _;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 
-use super::certificates::{self, Says};
 use crate::random;
+use crate::x509::{self, Purpose, Says, TENPAY, fresh_key, pem};
 
 /// Everything that the two sides of this simulated contract know, in one place: the product takes the merchant's
 /// private key and the platform's public key, the simulator the others.
@@ -91,13 +89,15 @@ impl Credentials {
         if self.merchant_certificate_pem.is_empty() {
             let says = Says {
                 serial: &self.merchant_serial,
+                issuer: TENPAY,
                 subject: &self.mchid,
                 from: CERTIFIED_FROM,
                 until: CERTIFIED_UNTIL,
+                is_for: Purpose::Key,
             };
             let merchant = read_key(&self.merchant_private_key_pem, "merchant_private_key_pem")?;
             let platform = read_key(&self.platform_private_key_pem, "platform_private_key_pem")?;
-            self.merchant_certificate_pem = certificates::made(&says, &merchant, &platform)?;
+            self.merchant_certificate_pem = pem("CERTIFICATE", &x509::made(&says, &merchant, &platform)?);
         }
         Ok(self)
     }
@@ -126,22 +126,17 @@ impl fmt::Debug for Credentials {
 }
 
 /// 2025-01-01 and 2045-01-01, microseconds: a merchant's certificate outlives every test that moves the clock.
-const CERTIFIED_FROM: i64 = 1_735_689_600_000_000;
-const CERTIFIED_UNTIL: i64 = 2_366_841_600_000_000;
+pub(crate) const CERTIFIED_FROM: i64 = 1_735_689_600_000_000;
+pub(crate) const CERTIFIED_UNTIL: i64 = 2_366_841_600_000_000;
 
 /// Reads an RSA key out of PEM of PKCS#8.
-pub(super) fn read_key(pem: &str, what: &str) -> io::Result<KeyPair> {
+pub(crate) fn read_key(pem: &str, what: &str) -> io::Result<KeyPair> {
     let bad = || {
-        let what = format!("wechat credentials: {what} is not PEM of an RSA key in PKCS#8");
+        let what = format!("{what} is not PEM of an RSA key in PKCS#8");
         io::Error::new(io::ErrorKind::InvalidInput, what)
     };
     let key = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| bad())?;
     KeyPair::from_pkcs8(key.secret_pkcs8_der()).map_err(|_| bad())
-}
-
-/// A fresh private key.
-pub(super) fn fresh_key() -> io::Result<KeyPair> {
-    KeyPair::generate(KeySize::Rsa2048).map_err(|_| io::Error::other("RSA"))
 }
 
 /// A fresh private key and its public half, as PEM.
@@ -151,18 +146,6 @@ fn key_pair() -> io::Result<(String, String)> {
     let private: Pkcs8V1Der<'_> = pair.as_der().map_err(unspecified)?;
     let public: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(unspecified)?;
     Ok((pem("PRIVATE KEY", private.as_ref()), pem("PUBLIC KEY", public.as_ref())))
-}
-
-pub(super) fn pem(label: &str, der: &[u8]) -> String {
-    let mut text = format!("-----BEGIN {label}-----\n");
-    for line in STANDARD.encode(der).as_bytes().chunks(64) {
-        text.extend(line.iter().copied().map(char::from));
-        text.push('\n');
-    }
-    text.push_str("-----END ");
-    text.push_str(label);
-    text.push_str("-----\n");
-    text
 }
 
 #[cfg(test)]

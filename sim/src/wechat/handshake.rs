@@ -43,6 +43,16 @@ impl Handshakes {
         shown.collect()
     }
 
+    /// The addresses that did not answer as they must, and how often.
+    pub(crate) fn failed(&self) -> Vec<(String, u32)> {
+        let standings = self.standings();
+        let failed = standings.iter().filter_map(|(url, standing)| match standing {
+            Standing::Shaken => None,
+            Standing::Failed(failures) => Some((url.clone(), *failures)),
+        });
+        failed.collect()
+    }
+
     /// Begins anew with every address.
     pub(crate) fn forget(&self) {
         self.standings().clear();

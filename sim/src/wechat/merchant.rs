@@ -2,6 +2,9 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+
 use super::credentials::Credentials;
 use super::orders::Books;
 use super::platform::Platform;
@@ -11,6 +14,8 @@ use crate::random;
 /// A merchant number with everything that belongs to it.
 pub(crate) struct Merchant {
     pub(crate) platform: Platform,
+    /// The certificate that the merchant shows over TLS, DER; nothing where it was never issued one.
+    pub(super) certificate: Option<CertificateDer<'static>>,
     /// The key that v2's sandbox signs with.
     pub(super) sandbox_key: String,
     books: Mutex<Books>,
@@ -29,8 +34,11 @@ impl Merchant {
     /// `InvalidInput` if a key cannot be read.
     pub(super) fn new(credentials: Credentials) -> io::Result<Self> {
         let books = Mutex::new(Books::of(&credentials.mchid));
+        let certificate =
+            CertificateDer::from_pem_slice(credentials.merchant_certificate_pem.as_bytes()).ok();
         Ok(Self {
             platform: Platform::new(credentials)?,
+            certificate,
             sandbox_key: random::hex_upper(32).to_ascii_lowercase(),
             books,
             links: Mutex::default(),

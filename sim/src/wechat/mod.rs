@@ -3,7 +3,7 @@
 //!
 //! | Room | |
 //! |---|---|
-//! | `credentials`, `certificates`, `platform`, `merchant` | who has which keys |
+//! | `credentials`, `platform`, `merchant` | who has which keys |
 //! | `orders`, `refunds`, `fees`, `numbers`, `refusal` | the books, in words of neither API |
 //! | `bills` | what the books say of a day |
 //! | `v2`, `v3` | each API: who asks, what is allowed, how it is said |
@@ -11,8 +11,7 @@
 //! | `callup`, `risk` | the payer's WeChat; the risk control |
 mod bills;
 mod callup;
-mod certificates;
-mod credentials;
+pub(crate) mod credentials;
 mod fees;
 mod form;
 mod handshake;
@@ -41,6 +40,7 @@ use tokio::sync::watch;
 
 use crate::faults::{Api, At, Fault, Op, RefundStatus, Site};
 use crate::state::World;
+use crate::tls::Secured;
 pub(crate) use callup::{CallUp, call_up};
 pub use credentials::Credentials;
 use handshake::Handshakes;
@@ -128,11 +128,6 @@ impl WeChat {
     }
 }
 
-/// That the connection has shown the certificate of a merchant; put there by whoever ends TLS. Without it calls that
-/// want a certificate are refused where `require_client_certificate` is on.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ClientCertificate;
-
 /// A request, as both APIs look at it.
 #[derive(Debug)]
 struct Asked<'a> {
@@ -144,8 +139,8 @@ struct Asked<'a> {
     body: &'a [u8],
     /// Where the caller has reached us: scheme and host.
     base: String,
-    /// Whether the connection has shown a certificate.
-    certified: bool,
+    /// Whether the connection is TLS, and what it has shown.
+    secured: Option<Secured>,
 }
 
 impl Asked<'_> {
@@ -168,14 +163,14 @@ impl Asked<'_> {
 /// Everything under `/wechat`.
 pub(crate) async fn answer(
     State(world): State<Arc<World>>,
-    certificate: Option<Extension<ClientCertificate>>,
+    secured: Option<Extension<Secured>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let scheme = if certificate.is_some() { "https" } else { "http" };
+    let scheme = if secured.is_some() { "https" } else { "http" };
     let asked = Asked {
         method,
         uri: &uri,
@@ -183,7 +178,7 @@ pub(crate) async fn answer(
         headers: &headers,
         body: &body,
         base: format!("{scheme}://{host}"),
-        certified: certificate.is_some(),
+        secured: secured.map(|Extension(secured)| secured),
     };
     let old = ["pay/", "secapi/", "xdc/"].iter().any(|start| asked.path.starts_with(start));
     if old { v2::answer(&world, &asked).await } else { v3::answer(&world, &asked).await }
@@ -203,6 +198,8 @@ enum Struck {
     },
     NotEnough,
     Frequency,
+    /// The merchant's certificate does not count.
+    Certificate,
 }
 
 /// Lets a waiting fault strike a call; one that only makes it slow is over when this returns.
@@ -212,6 +209,7 @@ async fn struck(world: &World, merchant: &Merchant, api: Api, op: Op) -> Struck 
         Some(Fault::Timeout { executed, .. }) => Struck::Silence { executed },
         Some(Fault::NotEnough {}) => Struck::NotEnough,
         Some(Fault::FrequencyLimited { .. }) => Struck::Frequency,
+        Some(Fault::CertificateRefused {}) => Struck::Certificate,
         Some(Fault::Slow { ms, .. }) => {
             // If the simulator stops meanwhile, the connection ends with it.
             world.sleep_until(after(world.now(), ms)).await;

@@ -12,10 +12,10 @@ use rustls_pki_types::SubjectPublicKeyInfoDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
-use super::certificates::{self, Says};
-use super::credentials::{Credentials, fresh_key, read_key};
+use super::credentials::{Credentials, read_key};
 use crate::clock::{beijing, rfc3339};
 use crate::random;
+use crate::x509::{self, Purpose, Says, TENPAY, fresh_key, pem};
 
 const DAY: i64 = 24 * 3_600_000_000;
 /// How long a certificate is good for.
@@ -223,8 +223,9 @@ impl Platform {
         // Whole seconds, and since yesterday: the merchant's clock may be a little behind.
         let from = now - now.rem_euclid(1_000_000) - DAY;
         let until = from + LIFE;
-        let says = Says { serial: &serial, subject: "Simulated Tenpay.com sign", from, until };
-        let pem = certificates::made(&says, &key, &self.own)?;
+        let subject = "Simulated Tenpay.com sign";
+        let says = Says { serial: &serial, issuer: TENPAY, subject, from, until, is_for: Purpose::Key };
+        let pem = pem("CERTIFICATE", &x509::made(&says, &key, &self.own)?);
         Ok(Certificate { serial, key: Arc::new(key), pem, from, until })
     }
 

@@ -220,5 +220,28 @@ async fn the_switches_are_on_a_page_too() {
     }
     assert_eq!(tap("head_handshake", "on").await, "/_sim");
     assert_eq!(far.get("/_sim/v1/wechat/settings").await["head_handshake"], true);
+    assert!(page().await.contains("certificate_refused"));
+    assert_eq!(tap("fault", r#"{"fault":"certificate_refused","times":0}"#).await, "/_sim");
+    let waiting =
+        far.get("/_sim/v1/faults").await["faults"].as_array().unwrap().last().unwrap()["id"].to_string();
+    assert_eq!(tap("clear", &waiting).await, "/_sim");
+    assert!(tap("clear", &waiting).await.starts_with("/_sim?note="), "it is gone");
+    assert_eq!(far.get("/_sim/v1/faults").await, json!({"faults": []}));
+    assert_eq!(tap("forget_handshakes", "all").await, "/_sim");
     assert_eq!(tap("clear", "all").await, "/_sim");
+}
+
+#[tokio::test]
+async fn one_fault_can_be_taken_back_and_the_others_stay() {
+    let far = Far::open().await;
+    for _ in 0..2 {
+        far.fault(json!({"scope": "wechat", "fault": "not_enough"})).await;
+    }
+    let delete = async |id: &str| {
+        let url = format!("{}/_sim/v1/faults/{id}", far.base);
+        far.http.delete(url).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((delete("1").await, delete("1").await, delete("x").await), (200, 404, 400));
+    let left = far.get("/_sim/v1/faults").await;
+    assert_eq!((left["faults"].as_array().unwrap().len(), &left["faults"][0]["id"]), (1, &json!(2)));
 }

@@ -7,6 +7,7 @@ mod far;
 mod faults;
 mod merchants;
 mod old;
+mod tls;
 mod v2;
 mod v2_notices;
 mod v3;

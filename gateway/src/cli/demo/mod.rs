@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use payments::ledger::{Actor, Body, Command};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -50,12 +50,22 @@ pub(super) struct DemoArgs {
     /// Where the simulated providers and WeChat Pay listen.
     #[arg(long, value_name = "ADDR")]
     sim_listen: Option<SocketAddr>,
+    /// By which of WeChat Pay's APIs orders are made.
+    #[arg(long, value_enum, default_value = "v3", value_name = "API")]
+    wechat_api: WechatApi,
     /// Written once everything listens.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
     /// Open no browser. The demo opens none yet: the console it will show is still to come.
     #[arg(long)]
     no_open: bool,
+}
+
+/// One of WeChat Pay's APIs.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum WechatApi {
+    V3,
+    V2,
 }
 
 /// The key the demo hands out, kept so that a restart in the same folder shows the same.
@@ -135,6 +145,10 @@ async fn start(args: &DemoArgs, dir: &Path) -> Result<Demo, Failed> {
     let sim = sim::start(far_side, sim_settings).await?;
     let sim_url = format!("http://{}", sim.addr());
 
+    let api = match args.wechat_api {
+        WechatApi::V3 => "v3",
+        WechatApi::V2 => "v2",
+    };
     let config = dir.join("tollgate.toml");
     let text = include_str!("config.toml")
         .replace("{{LISTEN}}", &listen.to_string())
@@ -142,6 +156,7 @@ async fn start(args: &DemoArgs, dir: &Path) -> Result<Demo, Failed> {
         .replace("{{PUBLIC_URL}}", &format!("http://{listen}"))
         .replace("{{SIM_URL}}", &sim_url)
         .replace("{{DIR}}", &dir.display().to_string())
+        .replace("{{WECHAT_API}}", api)
         .replace("{{MCHID}}", &credentials.mchid)
         .replace("{{APPID}}", &credentials.appid)
         .replace("{{MINI_PROGRAM_APPID}}", &credentials.mini_program_appid)
@@ -211,6 +226,7 @@ impl Demo {
   ✓ models      sim-fast  sim-smart  sim-slow  sim-flaky  sim-luxury
   ✓ clients     {public}/v1
   ✓ phone       {sim_url}/phone
+  ✓ switches    {sim_url}/_sim, or: tollgate sim --help
   ✓ metrics     {admin}/metrics
 
   Your key (trial ¥{trial}):  {key}

@@ -59,6 +59,11 @@ fn a_merchant_is_read_with_its_keys() {
     assert!(merchant.private_key.expose().starts_with("-----BEGIN PRIVATE KEY-----"));
     assert_eq!(merchant.platform_public_key.as_ref().map(|key| key.id.as_str()), Some("PUB_KEY_ID_0119"));
     assert_eq!(merchant.platform_certificates.len(), 1);
+
+    let over_tls = "mode = \"sandbox\"\nbase_url = \"https://127.0.0.1:8083/wechat\"\nca = \"file:cert.pem\"";
+    let settings = read(&format!("{SMALL}{}", MERCHANT.replacen("mode = \"live\"", over_tls, 1))).unwrap();
+    let ca = settings.payments.merchants["main"].ca.as_deref();
+    assert!(ca.is_some_and(|ca| ca.starts_with("-----BEGIN CERTIFICATE-----")), "{ca:?}");
 }
 
 #[test]
@@ -123,6 +128,21 @@ fn a_merchant_that_could_not_be_paid_or_trusted_is_refused() {
             "mode = \"sandbox\"",
             "main.base_url: this is the real WeChat Pay, and would take real money — name the simulator: \
              base_url = \"http://127.0.0.1:8082\"",
+        ),
+        (
+            "mode = \"live\"",
+            "mode = \"live\"\nca = \"file:cert.pem\"",
+            "main.ca: a live merchant trusts the system's authorities only: for `sandbox`",
+        ),
+        (
+            "mode = \"live\"",
+            "mode = \"sandbox\"\nbase_url = \"http://127.0.0.1:8082\"\nca = \"file:cert.pem\"",
+            "main.ca: `base_url` is not https, so there is nobody to be trusted",
+        ),
+        (
+            "mode = \"live\"",
+            "mode = \"sandbox\"\nbase_url = \"https://127.0.0.1:8083\"\nca = \"file:key.pem\"",
+            "main.ca: expected a PEM block `CERTIFICATE`, found `PRIVATE KEY`",
         ),
     ] {
         merchant_refused(from, to, expected);

@@ -595,6 +595,29 @@ async fn a_failure_nobody_has_heard_of_decides_nothing() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_is_missing_or_anothers_is_told_apart_from_any_other_page() {
+    let md5 = terms(SignType::Md5);
+    let page = |status: u16, title: &str| {
+        let html = format!("<html>\r\n<head><title>{status} {title}</title></head>\r\n<body></body></html>");
+        FarSide::new(Response::builder().status(status).body(Bytes::from(html)).unwrap())
+    };
+    for (title, why) in [
+        ("No required SSL certificate was sent", "was not shown"),
+        ("The SSL certificate error", "was not accepted"),
+    ] {
+        let error = channel(&page(400, title), HOST).refund(&md5, &refund()).await.unwrap_err();
+        assert!(matches!(error, ChannelError::Misconfigured { .. }) && !error.is_retryable(), "{error:?}");
+        assert_eq!(error.code(), "CERTIFICATE_REFUSED");
+        assert!(error.to_string().contains(why), "{error}");
+    }
+    for (status, title) in [(400, "Bad Request"), (502, "The SSL certificate error"), (404, "")] {
+        let error = channel(&page(status, title), HOST).refund(&md5, &refund()).await.unwrap_err();
+        assert!(matches!(error, ChannelError::Unclear { .. }), "{error:?}");
+        assert_eq!(error.code(), format!("HTTP_{status}"));
+    }
+}
+
+#[tokio::test]
 async fn a_bill_is_handed_on_as_it_came_and_a_cut_one_is_refused() {
     let (hmac, day) = (terms(SignType::HmacSha256), jiff::civil::date(2025, 10, 8));
     let bill = std::fs::read(super::folder("bills/v2_fund_flow_Basic_20251008.csv")).unwrap();

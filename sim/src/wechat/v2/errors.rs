@@ -12,6 +12,27 @@ pub(super) enum Failure {
     Bill { message: String, code: &'static str },
     /// A status and a page, from somebody in between.
     Http(u16),
+    /// The page of a proxy that wants the merchant's certificate.
+    Certificate(Certificate),
+}
+
+/// What is wrong with the certificate that a client shows. Source for both pages: merchants who got them,
+/// `zwczou/weixin-python` issue 88 and `binarywang/weixin-java-pay-demo` issue 60.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Certificate {
+    /// There is none.
+    Missing,
+    /// It is not this merchant's.
+    Another,
+}
+
+impl Certificate {
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Missing => "No required SSL certificate was sent",
+            Self::Another => "The SSL certificate error",
+        }
+    }
 }
 
 impl Failure {

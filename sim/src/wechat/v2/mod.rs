@@ -15,7 +15,7 @@ use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
-use self::errors::Failure;
+use self::errors::{Certificate, Failure};
 use self::params::Params;
 use super::merchant::Merchant;
 use super::{Asked, Struck};
@@ -102,7 +102,8 @@ pub(super) async fn answer(world: &Arc<World>, asked: &Asked<'_>) -> Response {
         Err(Failure::Bill { message, code }) => {
             xml_response(&bare("FAIL", &message, &[("error_code", code.into())]))
         }
-        Err(Failure::Http(status)) => page(status),
+        Err(Failure::Http(status)) => page(status, &status.to_string()),
+        Err(Failure::Certificate(what)) => page(400, &format!("400 {}", what.words())),
         // Said before anybody knows whose key would sign it.
         Err(Failure::Business { code, message }) => {
             xml_response(&bare("FAIL", &message, &[("err_code", code)]))
@@ -134,8 +135,8 @@ async fn handle(world: &Arc<World>, asked: &Asked<'_>) -> Result<Response, Failu
         .ok_or_else(|| Failure::transport("商户号mch_id与appid不匹配"))?;
     let key = if sandbox { &merchant.sandbox_key } else { &merchant.platform.credentials.api_v2_key };
     let sign_type = sign::verified(&fields, key)?;
-    if call.certified() && world.wechat.switches().require_client_certificate && !asked.certified {
-        return Err(Failure::Http(400));
+    if call.certified() {
+        certified(world, &merchant, asked)?;
     }
     let voice = Voice { appid: params.peek("appid").to_owned(), mchid: merchant.mchid(), sign_type, key };
     let run = |params: Params| calls::execute(world, &merchant, call, params, sign_type, asked);
@@ -155,6 +156,7 @@ async fn handle(world: &Arc<World>, asked: &Asked<'_>) -> Result<Response, Failu
             Err(Failure::Http(500))
         }
         Struck::NotEnough => Err(Failure::business("NOTENOUGH", "基本账户余额不足，请充值后重新发起")),
+        Struck::Certificate => Err(Failure::Certificate(Certificate::Another)),
         Struck::Frequency => Err(Failure::business("FREQUENCY_LIMITED", "频率限制，请1分钟后重试")),
     };
     said(world, &merchant, call, &voice, done)
@@ -231,9 +233,23 @@ fn file(bytes: Vec<u8>, digest: Option<&str>) -> Response {
 }
 
 /// What a proxy in between says.
-fn page(status: u16) -> Response {
+/// Over TLS a call wants the certificate that this merchant was issued; without TLS there is nobody to show it to, and it
+/// is wanted where a switch says so.
+fn certified(world: &World, merchant: &Merchant, asked: &Asked<'_>) -> Result<(), Failure> {
+    let shown = match &asked.secured {
+        None if world.wechat.switches().require_client_certificate => None,
+        None => return Ok(()),
+        Some(secured) => secured.certificate.as_deref(),
+    };
+    let Some(shown) = shown else { return Err(Failure::Certificate(Certificate::Missing)) };
+    let own = merchant.certificate.as_ref().is_some_and(|issued| issued.as_ref() == shown);
+    if own { Ok(()) } else { Err(Failure::Certificate(Certificate::Another)) }
+}
+
+fn page(status: u16, title: &str) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let mut response = Response::new(Body::from(format!("<html><body>{status}</body></html>")));
+    let html = format!("<html><head><title>{title}</title></head><body>{status}</body></html>");
+    let mut response = Response::new(Body::from(html));
     *response.status_mut() = status;
     let kind = HeaderValue::from_static("text/html");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);

@@ -1,5 +1,7 @@
 //! What does an answer other than success allow us to do?
 
+use http::StatusCode;
+
 use super::{Fields, NoBill};
 use crate::channel::{
     ChannelError,
@@ -70,6 +72,31 @@ const fn no_bill(why: NoBill) -> Meaning {
     match why {
         NoBill::Empty => Meaning::NotFound,
         NoBill::NotYet => Meaning::Busy,
+    }
+}
+
+/// Sorts a page: API v2 says everything with a status of success, so somebody in front of it has answered. That one looks at
+/// the merchant's certificate, and says so; a person has to mend it. It decides nothing about a refund all the same.
+///
+/// Source: the pages that merchants got, `zwczou/weixin-python` issue 88 and `binarywang/weixin-java-pay-demo` issue 60.
+pub(super) fn by_status(status: StatusCode, body: &[u8], request_id: Option<String>) -> ChannelError {
+    let says = |words: &str| body.windows(words.len()).any(|part| part == words.as_bytes());
+    let why = if status != StatusCode::BAD_REQUEST {
+        None
+    } else if says("No required SSL certificate was sent") {
+        Some("the merchant's certificate was not shown")
+    } else if says("The SSL certificate error") {
+        Some("the merchant's certificate was not accepted: it is another's, or no longer good")
+    } else {
+        None
+    };
+    match why {
+        Some(why) => ChannelError::Misconfigured {
+            code: "CERTIFICATE_REFUSED".to_owned(),
+            message: why.to_owned(),
+            request_id,
+        },
+        None => undecided(format!("HTTP_{}", status.as_u16()), String::new(), request_id),
     }
 }
 

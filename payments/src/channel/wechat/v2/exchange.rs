@@ -85,11 +85,7 @@ impl Channel {
         let request_id = head.headers.get("Request-ID").and_then(|id| id.to_str().ok()).map(str::to_owned);
         tracing::debug!(?operation, status = head.status.as_u16(), ?request_id, "WeChat Pay answered");
         if !head.status.is_success() {
-            return Err(error::undecided(
-                format!("HTTP_{}", head.status.as_u16()),
-                String::new(),
-                request_id,
-            ));
+            return Err(error::by_status(head.status, &body, request_id));
         }
         Ok(Received { headers: head.headers, body, request_id })
     }

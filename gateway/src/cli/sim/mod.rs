@@ -1,6 +1,13 @@
-//! Running only the far side.
+//! The far side: running it, and asking one that runs.
 
-use std::{net::SocketAddr, path::PathBuf};
+mod controls;
+mod running;
+
+use std::{
+    io::ErrorKind,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use clap::Args;
@@ -9,13 +16,26 @@ use serde_json::json;
 use super::{Exit, Failed, ready, signals};
 use crate::app;
 
-/// What `sim` is told.
+/// `sim` with a verb asks a simulator that runs; without one it runs one.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct SimArgs {
+    #[command(subcommand)]
+    verb: Option<controls::SimVerb>,
+    #[command(flatten)]
+    serving: ServingArgs,
+}
+
+/// What `sim` is told that runs.
+#[derive(Debug, Args)]
+struct ServingArgs {
     /// Where it listens.
     #[arg(long, default_value = "127.0.0.1:8082")]
     listen: SocketAddr,
-    /// Where it keeps the credentials it issued to its merchant.
+    /// Where merchants reach WeChat Pay over TLS too, with the certificates they were issued. Without it nowhere.
+    #[arg(long, value_name = "ADDR")]
+    tls_listen: Option<SocketAddr>,
+    /// Where it keeps the credentials it issued to its merchant, and its certificate authority.
     #[arg(long, value_name = "PATH", default_value = "./tollgate-sim")]
     dir: PathBuf,
     /// Written once it listens.
@@ -34,6 +54,13 @@ pub(super) const PROVIDER_KEY: &str = "sk-sim-provider-key";
 
 /// `sim`
 pub(super) async fn run(args: SimArgs) -> Result<Exit, Failed> {
+    match args.verb {
+        Some(verb) => Box::pin(controls::run(verb)).await,
+        None => serve(args.serving).await,
+    }
+}
+
+async fn serve(args: ServingArgs) -> Result<Exit, Failed> {
     let credentials = issued(&args.dir)?;
     let listener = app::bind(args.listen, "--listen").await?;
     let settings = sim::SimSettings {
@@ -47,9 +74,21 @@ pub(super) async fn run(args: SimArgs) -> Result<Exit, Failed> {
     let running = sim::start(listener, settings).await?;
     let url = format!("http://{}", running.addr());
     eprintln!("the simulated providers and WeChat Pay listen on {url}");
+    let ca = args.dir.join("ca.pem");
+    let tls_url = match args.tls_listen {
+        None => None,
+        Some(addr) => {
+            let listener = app::bind(addr, "--tls-listen").await?;
+            let tls_url = running.serve_tls(listener, &authority(&ca, &args.dir.join("ca_key.pem"))?)?;
+            eprintln!("WeChat Pay listens on {tls_url} too, trusted by {}", ca.display());
+            Some(tls_url)
+        }
+    };
     if let Some(path) = &args.ready_file {
         let says = json!({
             "sim_url": url,
+            "tls_url": tls_url,
+            "ca": tls_url.is_some().then_some(&ca),
             "provider_key": PROVIDER_KEY,
             "mchid": credentials.mchid,
             "appid": credentials.appid,
@@ -66,12 +105,12 @@ pub(super) async fn run(args: SimArgs) -> Result<Exit, Failed> {
 }
 
 /// What the simulated WeChat Pay issued to its merchant: made once, and kept as the files a merchant would have.
-pub(super) fn issued(dir: &std::path::Path) -> anyhow::Result<sim::wechat::Credentials> {
+pub(super) fn issued(dir: &Path) -> anyhow::Result<sim::wechat::Credentials> {
     std::fs::create_dir_all(dir).with_context(|| format!("the folder {}", dir.display()))?;
     let path = dir.join("wechat.json");
     let known: Option<sim::wechat::Credentials> = match std::fs::read_to_string(&path) {
         Ok(text) => Some(serde_json::from_str(&text).with_context(|| path.display().to_string())?),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(error).with_context(|| path.display().to_string()),
     };
     // What an older one has written is kept, and what it did not issue yet is added.
@@ -88,4 +127,16 @@ pub(super) fn issued(dir: &std::path::Path) -> anyhow::Result<sim::wechat::Crede
     std::fs::write(dir.join("api_v2_key.txt"), &credentials.api_v2_key)?;
     std::fs::write(dir.join("platform_public_key.pem"), &credentials.platform_public_key_pem)?;
     Ok(credentials)
+}
+
+/// Whom the simulator's TLS is trusted by: made once, so that configurations may go on naming the file.
+fn authority(certificate: &Path, key: &Path) -> anyhow::Result<sim::Authority> {
+    let read = |path: &Path| std::fs::read_to_string(path).with_context(|| path.display().to_string());
+    if certificate.exists() {
+        return Ok(sim::Authority { certificate_pem: read(certificate)?, private_key_pem: read(key)? });
+    }
+    let made = sim::Authority::generate()?;
+    std::fs::write(key, &made.private_key_pem).with_context(|| key.display().to_string())?;
+    std::fs::write(certificate, &made.certificate_pem).with_context(|| certificate.display().to_string())?;
+    Ok(made)
 }

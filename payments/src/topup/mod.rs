@@ -95,7 +95,7 @@ impl TopUps {
 
     /// True if money of this kind can be taken at all.
     pub fn is_open(&self, livemode: Livemode) -> bool {
-        self.merchants.for_livemode(livemode).is_some()
+        self.merchants.for_livemode(livemode).is_some_and(|merchant| merchant.off.is_none())
     }
 
     /// The configured merchants.

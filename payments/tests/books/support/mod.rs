@@ -293,6 +293,7 @@ pub fn merchant(far: &Arc<FarSide>, clock: &Arc<ManualClock>, livemode: Livemode
         api: PayApi::V3,
         v3: Some(OverV3 { channel, callbacks: callbacks("https://near.invalid/pay") }),
         v2: None,
+        off: None,
     }
 }
 

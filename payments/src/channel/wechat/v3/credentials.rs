@@ -7,7 +7,9 @@ use aws_lc_rs::{
     error::Unspecified,
     rand::SystemRandom,
     rsa::{KeyPair, PublicKey},
-    signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaParameters},
+    signature::{
+        KeyPair as KeyPairTrait, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaParameters,
+    },
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls_pki_types::{PrivateKeyDer, SubjectPublicKeyInfoDer, pem::PemObject};
@@ -173,6 +175,28 @@ impl Credentials {
         self.download_certificates
     }
 
+    /// What the merchant's own certificate says, if it belongs to this private key and serial.
+    ///
+    /// # Errors
+    /// [`CredentialsError`] if it does not, or is none.
+    pub fn fits(&self, certificate_pem: &str) -> Result<MerchantCertificate, CredentialsError> {
+        const FIELD: &str = "certificate";
+        let X509 { serial, validity: (from, until), spki } = X509::read(FIELD, certificate_pem)?;
+        let key = PublicKey::from_der(&spki).map_err(|_| wrong(FIELD, "not of an RSA key"))?;
+        if key.as_ref() != KeyPairTrait::public_key(&self.merchant_key).as_ref() {
+            return Err(wrong(FIELD, "it belongs to another private key"));
+        }
+        if !serial.eq_ignore_ascii_case(&self.merchant_serial) {
+            return Err(wrong("merchant_serial", "the certificate has another serial"));
+        }
+        Ok(MerchantCertificate { serial, from, until })
+    }
+
+    /// The platform's certificates among the keys that are configured, and until when each of them is good.
+    pub fn platform_certificates(&self) -> impl Iterator<Item = (&str, Timestamp)> {
+        self.platform_keys.iter().filter_map(|(serial, key)| Some((serial.as_str(), key.validity?.1)))
+    }
+
     /// Base64 of the merchant's RSA signature (PKCS#1 v1.5, SHA-256) over `message`. About a millisecond of CPU:
     /// short enough to be done where it is asked for.
     pub(super) fn sign(&self, message: &[u8]) -> Result<String, Unspecified> {
@@ -190,6 +214,17 @@ impl Credentials {
     pub(super) fn resource_keys(&self) -> &[LessSafeKey] {
         &self.resource_keys
     }
+}
+
+/// The merchant's own certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MerchantCertificate {
+    /// Its number: upper-case hexadecimal digits.
+    pub serial: String,
+    /// It is good from then.
+    pub from: Timestamp,
+    /// And until then.
+    pub until: Timestamp,
 }
 
 /// A key that may sign for WeChat Pay.

@@ -24,7 +24,7 @@ use units::Clock;
 use self::{certificates::Certificates, error::Operation, request_sign::SignError};
 pub use self::{
     certificates::{Downloaded, ListError},
-    credentials::{CredentialParts, Credentials, CredentialsError, PlatformKeyPart},
+    credentials::{CredentialParts, Credentials, CredentialsError, MerchantCertificate, PlatformKeyPart},
     notice::NoticeRefused,
 };
 pub use super::CallUp;

@@ -268,6 +268,7 @@ pub async fn start(
             clock: clock.clone(),
             region: parts.region.clone(),
         },
+        merchants: merchants.clone(),
         reloader: reloader.clone(),
     };
 

@@ -30,13 +30,13 @@ pub(super) fn topup_settings(settings: &Settings) -> TopUpSettings {
 }
 
 /// What is the same for every merchant.
-pub(super) struct Surroundings {
+pub(crate) struct Surroundings {
     /// Where WeChat Pay reaches us, without a trailing slash.
-    pub(super) public_url: String,
+    pub(crate) public_url: String,
     /// How it is reached.
-    pub(super) transport: Arc<dyn Transport>,
+    pub(crate) transport: Arc<dyn Transport>,
     /// The time.
-    pub(super) clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Surroundings {
@@ -89,7 +89,12 @@ impl Surroundings {
     }
 
     /// `running` is the same one as it is at work: what was downloaded for it stays.
-    fn merchant(&self, name: &str, said: &MerchantSettings, running: Option<&Merchant>) -> Merchant {
+    pub(crate) fn merchant(
+        &self,
+        name: &str,
+        said: &MerchantSettings,
+        running: Option<&Merchant>,
+    ) -> Merchant {
         let mut amiss = said.amiss.clone();
         let mut or_amiss = |error: anyhow::Error| amiss.push(format!("payments.wechat.{name}: {error:#}"));
         let running_v3 = running.and_then(|merchant| merchant.v3.as_ref());

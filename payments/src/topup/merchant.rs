@@ -222,7 +222,7 @@ impl Merchant {
         let over = match api {
             PayApi::V3 => self.v3.as_ref().map(|v3| Over::V3(&v3.channel)),
             PayApi::V2 => self.v2.as_ref().map(|v2| {
-                let sign_type = of_signature(order.pay_by.sign_type.unwrap_or(v2.sign_type));
+                let sign_type = sign_type(order.pay_by.sign_type.unwrap_or(v2.sign_type));
                 Over::V2(&v2.channel, Terms { appid: order.appid.clone(), sign_type })
             }),
         };
@@ -232,7 +232,8 @@ impl Merchant {
     }
 }
 
-const fn of_signature(sign: PaySign) -> SignType {
+/// The name that orders have for it, as API v2 has it.
+pub const fn sign_type(sign: PaySign) -> SignType {
     match sign {
         PaySign::HmacSha256 => SignType::HmacSha256,
         PaySign::Md5 => SignType::Md5,

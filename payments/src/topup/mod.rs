@@ -23,7 +23,7 @@ pub use self::{
     ask::QueryReport,
     bonus::{BadRungs, BonusRung, BonusRungs, Gift},
     create::{Buy, CreateError, PayWish, Quoted, TopUpRequest},
-    merchant::{Callbacks, Merchant, Merchants, OverV2, OverV3, pay_sign},
+    merchant::{Callbacks, Merchant, Merchants, OverV2, OverV3, pay_sign, sign_type},
     news::{NewsError, PaidNews},
     worth::{BadMix, Bought, Mix, Part, TokensHeld, sum, worth},
 };

@@ -180,16 +180,11 @@ impl Credentials {
     /// # Errors
     /// [`CredentialsError`] if it does not, or is none.
     pub fn fits(&self, certificate_pem: &str) -> Result<MerchantCertificate, CredentialsError> {
-        const FIELD: &str = "certificate";
-        let X509 { serial, validity: (from, until), spki } = X509::read(FIELD, certificate_pem)?;
-        let key = PublicKey::from_der(&spki).map_err(|_| wrong(FIELD, "not of an RSA key"))?;
-        if key.as_ref() != KeyPairTrait::public_key(&self.merchant_key).as_ref() {
-            return Err(wrong(FIELD, "it belongs to another private key"));
-        }
-        if !serial.eq_ignore_ascii_case(&self.merchant_serial) {
+        let certificate = MerchantCertificate::read(certificate_pem, &self.merchant_key)?;
+        if !certificate.serial.eq_ignore_ascii_case(&self.merchant_serial) {
             return Err(wrong("merchant_serial", "the certificate has another serial"));
         }
-        Ok(MerchantCertificate { serial, from, until })
+        Ok(certificate)
     }
 
     /// The platform's certificates among the keys that are configured, and until when each of them is good.
@@ -225,6 +220,26 @@ pub struct MerchantCertificate {
     pub from: Timestamp,
     /// And until then.
     pub until: Timestamp,
+}
+
+impl MerchantCertificate {
+    /// What it says, if it belongs to this private key; both are PEM.
+    ///
+    /// # Errors
+    /// [`CredentialsError`] if it does not, or if one of them is none.
+    pub fn of(certificate_pem: &str, private_key_pem: &str) -> Result<Self, CredentialsError> {
+        Self::read(certificate_pem, &private_key(private_key_pem)?)
+    }
+
+    fn read(pem: &str, merchant_key: &KeyPair) -> Result<Self, CredentialsError> {
+        const FIELD: &str = "certificate";
+        let X509 { serial, validity: (from, until), spki } = X509::read(FIELD, pem)?;
+        let key = PublicKey::from_der(&spki).map_err(|_| wrong(FIELD, "not of an RSA key"))?;
+        if key.as_ref() != KeyPairTrait::public_key(merchant_key).as_ref() {
+            return Err(wrong(FIELD, "it belongs to another private key"));
+        }
+        Ok(Self { serial, from, until })
+    }
 }
 
 /// A key that may sign for WeChat Pay.

@@ -281,8 +281,31 @@ impl Channel {
         self.downloaded().await
     }
 
-    /// The same where it is time for it: some hours after the last time, some minutes after one that failed. `None` where
-    /// it is not, or where this merchant downloads none.
+    /// How far our clock is ahead of WeChat Pay's, in seconds, by an answer of any kind; `None` where it does not say when
+    /// it was made. Requests that are more than five minutes off are refused.
+    ///
+    /// # Errors
+    /// [`ChannelError::NoAnswer`], or one that says that no request can be made.
+    pub async fn clock_skew(&self) -> Result<Option<i64>, ChannelError> {
+        let Came { head, .. } =
+            self.came(Operation::Certificates, Method::GET, "/v3/certificates", Bytes::new()).await?;
+        let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let signed_at = text("Wechatpay-Timestamp").and_then(|secs| secs.parse().ok());
+        let dated = || {
+            let date = jiff::fmt::rfc2822::parse(text("Date")?).ok()?;
+            Some(date.timestamp().as_second())
+        };
+        let theirs: Option<i64> = signed_at.or_else(dated);
+        Ok(theirs.map(|theirs| self.clock.now().secs().saturating_sub(theirs)))
+    }
+
+    /// The serials of the certificates that were downloaded.
+    pub fn downloaded_serials(&self) -> Vec<String> {
+        self.certificates.ring().keys().cloned().collect()
+    }
+
+    /// Downloads the certificates where it is time for it: some hours after the last time, some minutes after one that
+    /// failed. `None` where it is not, or where this merchant downloads none.
     ///
     /// # Errors
     /// [`ChannelError`].

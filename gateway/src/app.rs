@@ -4,7 +4,7 @@
 //! listeners first, then calls whose clients are gone, then the background, the books last. Decides nothing.
 
 mod background;
-mod money;
+pub(crate) mod money;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -25,7 +25,7 @@ use payments::{
     reconcile,
     refund::Refunds,
     store::{FolderLock, Store},
-    topup::TopUps,
+    topup::{Merchants, TopUps},
     transport::Transport,
 };
 use prometheus::Registry;
@@ -34,6 +34,7 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use units::{Clock, Livemode};
 
+use self::money::Surroundings;
 use crate::{
     admin::{Admin, AdminToken, HandRoom, NewAccount, PriceRoom, RouteRoom, create_account, secret_file},
     books::{self, Books},
@@ -159,7 +160,9 @@ pub async fn start(
     let caps = settings.payments.grants;
     let grants = Grants::new(books.store.clone(), books.admission.clone(), clock.clone(), caps);
     let gifts = Gifts::new(books.store.clone(), books.admission.clone(), clock.clone());
-    let merchants = Arc::new(money::merchants(&settings, &public_url, &transport, &clock)?);
+    let around =
+        Surroundings { public_url: public_url.clone(), transport: transport.clone(), clock: clock.clone() };
+    let merchants = Arc::new(around.merchants(&settings));
     let topups = TopUps::new(
         books.store.clone(),
         merchants.clone(),
@@ -167,7 +170,8 @@ pub async fn start(
         clock.clone(),
         payment_metrics.observer(clock.clone()),
     );
-    let refunds = Refunds::new(books.store.clone(), books.admission.clone(), merchants, clock.clone());
+    let refunds =
+        Refunds::new(books.store.clone(), books.admission.clone(), merchants.clone(), clock.clone());
 
     let (stop_listening, stop_tails, stop_background) =
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
@@ -187,6 +191,7 @@ pub async fn start(
         upstreams: upstreams.clone(),
         health: Arc::clone(&health),
         prepare: prepare(books.store.clone(), clock.clone()),
+        rekey: rekey(around, merchants.clone()),
         tasks: background.clone(),
         clock: clock.clone(),
         metrics: ConfigMetrics::new(metrics.registry(), clock.now())?,
@@ -264,6 +269,7 @@ pub async fn start(
             clock: clock.clone(),
             region: parts.region.clone(),
         },
+        merchants: merchants.clone(),
         reloader: reloader.clone(),
     };
 
@@ -274,6 +280,10 @@ pub async fn start(
     background.spawn({
         let (topups, stop) = (topups.clone(), stop_background.clone());
         async move { topups.watch(stop).await }
+    });
+    background.spawn({
+        let (clock, stop) = (clock.clone(), stop_background.clone());
+        async move { merchants.renew_certificates(clock, stop).await }
     });
     background.spawn({
         let stop = stop_background.clone();
@@ -416,6 +426,11 @@ fn prepare(store: Store, clock: Arc<dyn Clock>) -> reload::Prepare {
         let (store, clock) = (store.clone(), clock.clone());
         Box::pin(async move { house_accounts(&store, &table, &*clock).await })
     })
+}
+
+/// How the keys of merchants change while they are at work.
+fn rekey(around: Surroundings, merchants: Arc<Merchants>) -> reload::Rekey {
+    Arc::new(move |began, new| Ok(Box::new(around.rekeyed(&merchants, began, new)?)))
 }
 
 /// Our own calls run on an account of ours, one for each kind of money that is served.

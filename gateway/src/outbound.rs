@@ -57,7 +57,10 @@ impl Transport for Outbound {
     fn send(&self, request: http::Request<Bytes>) -> Sending {
         let client = self.0.clone();
         Box::pin(async move {
-            let failed = |error: reqwest::Error| TransportError { reason: chain(&error) };
+            let failed = |error: reqwest::Error| match error.is_connect() {
+                true => TransportError::NeverLeft { reason: chain(&error) },
+                false => TransportError::NoAnswer { reason: chain(&error) },
+            };
             let request = reqwest::Request::try_from(request).map_err(failed)?;
             let mut answer = client.execute(request).await.map_err(failed)?;
             let mut head = http::Response::builder().status(answer.status());
@@ -67,13 +70,13 @@ impl Transport for Outbound {
             let mut body = BytesMut::new();
             while let Some(chunk) = answer.chunk().await.map_err(failed)? {
                 if body.len() + chunk.len() > BODY_BYTES_MAX {
-                    return Err(TransportError {
+                    return Err(TransportError::NoAnswer {
                         reason: format!("the answer is larger than {BODY_BYTES_MAX} bytes"),
                     });
                 }
                 body.extend_from_slice(&chunk);
             }
-            head.body(body.freeze()).map_err(|error| TransportError { reason: error.to_string() })
+            head.body(body.freeze()).map_err(|error| TransportError::NoAnswer { reason: error.to_string() })
         })
     }
 }

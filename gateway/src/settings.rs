@@ -68,6 +68,8 @@ pub struct Settings {
     pub file: Option<PathBuf>,
     /// Which files it depends on.
     pub looked_into: LookedInto,
+    /// What is missing or wrong of merchants' keys. It keeps nobody from serving: what is paid that way is off.
+    pub amiss: ConfigErrors,
 }
 
 /// What came of reading a file once.
@@ -155,6 +157,8 @@ pub struct MerchantSettings {
     pub base_url: String,
     /// The authorities that are trusted at that address instead of the system's, PEM: a simulator's own.
     pub ca: Option<String>,
+    /// Where it is asked for when there is no way to the first, without a trailing slash.
+    pub backup_url: Option<String>,
     /// The merchant number.
     pub mchid: String,
     /// The official account or Mini Program that is bound to it.
@@ -165,8 +169,18 @@ pub struct MerchantSettings {
     pub mini_program_page: Option<String>,
     /// What API v3 is spoken with; it is not where absent.
     pub v3: Option<V3Settings>,
-    /// What API v2 is spoken with; it is not where absent. One of the two is there.
+    /// What API v2 is spoken with; it is not where absent.
     pub v2: Option<V2Settings>,
+    /// What is missing or wrong of the keys, one after the other; an API of whose keys something is has none here.
+    pub amiss: Vec<String>,
+}
+
+impl MerchantSettings {
+    /// Everything but the keys: what a running process does not change.
+    #[must_use]
+    pub fn without_keys(&self) -> Self {
+        Self { backup_url: None, v3: None, v2: None, amiss: Vec::new(), ..self.clone() }
+    }
 }
 
 /// What API v3 is spoken with.
@@ -178,10 +192,16 @@ pub struct V3Settings {
     pub private_key: Secret,
     /// The 32 bytes that notices and certificates are encrypted with.
     pub api_v3_key: Secret,
-    /// The platform's public key, which new merchants have instead of certificates.
-    pub platform_public_key: Option<PlatformPublicKey>,
-    /// The platform's certificates, PEM. There is at least one where there is no public key.
+    /// The APIv3 key before that one.
+    pub previous_api_v3_key: Option<Secret>,
+    /// The platform's public keys, which new merchants have instead of certificates. The first is the one that is asked for.
+    pub platform_public_keys: Vec<PlatformPublicKey>,
+    /// The platform's certificates, PEM, beside those that are downloaded.
     pub platform_certificates: Vec<String>,
+    /// Whether the platform's certificates are downloaded.
+    pub download_certificates: bool,
+    /// The merchant's own certificate, PEM, where it is at hand: what it says must fit.
+    pub certificate: Option<String>,
 }
 
 /// What API v2 is spoken with.
@@ -438,8 +458,15 @@ fn read(
         }
     };
     looked_into.folder.clone_from(&raw.catalog.path);
-    match check::settings(raw, secrets) {
-        Ok(settings) if errors.is_empty() => return Ok(settings),
+    match check::settings(raw, secrets, origin) {
+        Ok((mut settings, amiss)) if errors.is_empty() => {
+            for problem in amiss {
+                let message = errors::with_path(&problem);
+                settings.amiss.add(document.locate(&problem.path), message, problem.help);
+            }
+            settings.amiss = settings.amiss.sorted();
+            return Ok(settings);
+        }
         Ok(_) => {}
         Err(problems) => {
             for problem in problems {

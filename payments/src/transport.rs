@@ -7,12 +7,21 @@ use bytes::Bytes;
 /// What [`Transport::send`] gives back.
 pub type Sending = Pin<Box<dyn Future<Output = Result<http::Response<Bytes>, TransportError>> + Send>>;
 
-/// No complete answer came: whether the far side acted is unknown.
+/// No complete answer came.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("no answer: {reason}")]
-pub struct TransportError {
-    /// What the HTTP client said, for the log.
-    pub reason: String,
+pub enum TransportError {
+    /// There was no connection, so not a byte of the request left: the far side cannot have acted.
+    #[error("no connection: {reason}")]
+    NeverLeft {
+        /// What the HTTP client said, for the log.
+        reason: String,
+    },
+    /// The request may have arrived: whether the far side acted is unknown.
+    #[error("no answer: {reason}")]
+    NoAnswer {
+        /// What the HTTP client said, for the log.
+        reason: String,
+    },
 }
 
 /// One HTTP exchange with whole bodies. Implementations bound time and size, follow no redirect and decode nothing,

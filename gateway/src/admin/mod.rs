@@ -4,6 +4,7 @@
 //! a file that only this process's user may read. Speaks to `payments` and `keys`.
 
 mod accounts;
+mod channels;
 mod config;
 mod dry_run;
 mod hands;
@@ -21,7 +22,7 @@ use axum::{
     response::IntoResponse,
     routing::{get, post},
 };
-use payments::store::Store;
+use payments::{store::Store, topup::Merchants};
 use units::Clock;
 
 pub use self::{
@@ -55,6 +56,8 @@ pub struct Admin {
     pub health: Arc<TargetHealth>,
     /// How calls would be served.
     pub routes: RouteRoom,
+    /// Who takes payments.
+    pub merchants: Arc<Merchants>,
     /// What reads the configuration again; nothing where it did not come from a file.
     pub reloader: Option<Reloader>,
 }
@@ -68,6 +71,7 @@ impl Admin {
             .route("/admin/v1/accounts", post(accounts::post_account).get(accounts::list))
             .route("/admin/v1/keys", post(accounts::post_key))
             .route("/admin/v1/upstreams", get(upstreams::show))
+            .route("/admin/v1/channels", get(channels::show))
             .with_state(Arc::new(self.clone()))
             .merge(self.prices.clone().router())
             .merge(self.hands.clone().router())

@@ -281,6 +281,9 @@ impl From<CreateError> for PayError {
             CreateError::NoChannel(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "no_payment_channel", words)
             }
+            CreateError::Off(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "payment_channel_off", words)
+            }
             CreateError::Store(error) => error.into(),
             CreateError::Refused(_) => {
                 Self::new(StatusCode::BAD_GATEWAY, "upstream_error", "payment_channel_refused", words)

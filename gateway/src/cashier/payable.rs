@@ -12,9 +12,10 @@ use super::Cashier;
 /// them are null once it cannot be paid any more.
 pub(super) fn put(cashier: &Cashier, order: &Order, shown: &mut Value) {
     let waits = order.state == OrderState::Pending;
-    let merchant = cashier.topups.merchants().get(&order.merchant);
+    let merchant = cashier.topups.merchants().get(&order.merchant).filter(|_| waits);
+    let merchant = merchant.as_deref();
     let prepay = order.prepay.as_ref().filter(|_| waits);
-    shown["prepay"] = merchant.filter(|_| waits).map_or(Value::Null, |merchant| call_up(merchant, order));
+    shown["prepay"] = merchant.map_or(Value::Null, |merchant| call_up(merchant, order));
     shown["mini_program"] =
         merchant.filter(|_| prepay.is_some()).map_or(Value::Null, |merchant| mini_program(merchant, order));
     shown["h5_url"] = match prepay {

@@ -13,6 +13,9 @@ pub(super) fn load(file: &Path) -> Result<Settings, Failed> {
 /// `check-config`
 pub(super) fn check(file: &Path) -> Result<Exit, Failed> {
     let settings = load(file)?;
+    if !settings.amiss.is_empty() {
+        return Err(Failed { exit: Exit::Invalid, error: anyhow::anyhow!("{}", settings.amiss) });
+    }
     println!(
         "{}: ok: {} providers, {} models, {} routes, {} merchants",
         file.display(),

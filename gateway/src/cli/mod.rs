@@ -8,6 +8,7 @@ mod check;
 mod copies;
 mod demo;
 mod desk;
+mod doctor;
 mod draft;
 mod exit;
 mod export;
@@ -55,6 +56,8 @@ enum Verb {
         /// The file.
         file: PathBuf,
     },
+    /// Check the keys of WeChat Pay's merchants against each other, and with `--live` whether WeChat Pay takes them.
+    Doctor(doctor::DoctorArgs),
     /// About the configuration.
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -265,6 +268,7 @@ async fn run(verb: Verb) -> Result<Exit, Failed> {
         Verb::Demo(args) => Box::pin(demo::run(args)).await,
         Verb::Serve(file) => Box::pin(serve::run(&file.config)).await,
         Verb::CheckConfig { file } => check::check(&file),
+        Verb::Doctor(args) => Box::pin(doctor::run(args)).await,
         Verb::Config(ConfigVerb::Schema) => check::schema(),
         Verb::Accounts(AccountsVerb::Create { config, name, livemode, house, format }) => {
             books::create_account(&config.config, name, livemode, house, format).await

@@ -23,7 +23,7 @@ pub use self::{
     key_table::follow_keys,
     metrics::FxMetrics,
     publisher::{Publisher, PublisherSettings, last_rates},
-    reloader::{Prepare, Reloader, ReloaderParts, publisher_settings},
+    reloader::{Prepare, Rekey, Reloader, ReloaderParts, publisher_settings},
     report::{InForce, Outcome, Refused, Report, Trigger},
     seed::document,
     watcher::Watcher,

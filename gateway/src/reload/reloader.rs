@@ -20,12 +20,16 @@ use super::{
 use crate::{
     dispatch::TargetHealth,
     provider::Upstreams,
-    settings::{Changes, LookedInto, Reading, Secret, Settings},
+    settings::{Changes, LookedInto, MerchantSettings, Reading, Secret, Settings},
     telemetry::Metrics,
 };
 
 /// Makes ready what a table needs beside routes and prices, before it counts.
 pub type Prepare = Arc<dyn Fn(Arc<RouteTable>) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
+
+/// Makes the merchants' keys of the second settings ready to count; calling what comes back lets them. The first settings
+/// are those that the process was started with.
+pub type Rekey = Arc<dyn Fn(&Settings, &Settings) -> anyhow::Result<Box<dyn FnOnce() + Send>> + Send + Sync>;
 
 /// What a [`Reloader`] works with.
 pub struct ReloaderParts {
@@ -39,6 +43,8 @@ pub struct ReloaderParts {
     pub health: Arc<TargetHealth>,
     /// Called with each new table before it counts.
     pub prepare: Prepare,
+    /// Called where keys of merchants have changed.
+    pub rekey: Rekey,
     /// A reading that began is ended on these tasks, whoever asked for it and went away.
     pub tasks: TaskTracker,
     /// The time.
@@ -170,13 +176,14 @@ impl Inner {
             *current = new;
             return Ok((Outcome::Unchanged, changes));
         }
-        (self.parts.prepare)(new.table.clone())
-            .await
-            .map_err(|error| Refused::Needs(format!("{error:#}").into()))?;
+        let needs = |error: anyhow::Error| Refused::Needs(format!("{error:#}").into());
+        let rekey = (self.parts.rekey)(&self.parts.settings, &new).map_err(needs)?;
+        (self.parts.prepare)(new.table.clone()).await.map_err(needs)?;
         let upstreams = upstreams(&self.parts.upstreams.load(), current, &new, &self.parts.clock)?;
         let told = publisher_settings(&new);
         self.parts.calls.expect(new.table.models.keys().map(String::as_str));
         self.parts.publisher.take(told, || self.parts.upstreams.store(Arc::new(upstreams))).await?;
+        rekey();
         // Somebody may have mended what was wrong with an address, or changed a key.
         self.parts.health.try_all_now();
         *current = new;
@@ -222,8 +229,42 @@ fn waits_for_restart(key: &str) -> bool {
         // Where they are counted is set up once; what they are counts at once.
         "limits" => key.starts_with("limits.redis"),
         "fx" => !key.starts_with("fx.pinned"),
+        "payments" => !is_a_merchants_key(key),
         _ => true,
     }
+}
+
+/// `payments.wechat.NAME.KEY` of what a merchant signs, decrypts and verifies with, and of the way to the other host.
+fn is_a_merchants_key(key: &str) -> bool {
+    let mut parts = key.splitn(4, '.');
+    parts.next() == Some("payments")
+        && parts.next() == Some("wechat")
+        && parts.next().is_some()
+        && matches!(
+            parts.next(),
+            Some(
+                "merchant_serial"
+                    | "private_key"
+                    | "certificate"
+                    | "api_v3_key"
+                    | "previous_api_v3_key"
+                    | "api_v2_key"
+                    | "sign_type"
+                    | "platform_public_key_id"
+                    | "platform_public_key"
+                    | "platform_public_keys"
+                    | "platform_certificates"
+                    | "download_certificates"
+                    | "backup_url"
+            )
+        )
+}
+
+/// Whether a merchant's keys wait because it is to be somebody else.
+fn waits_with_its_merchant(key: &str, began: &Settings, new: &Settings) -> bool {
+    let Some(name) = key.split('.').nth(2).filter(|_| is_a_merchants_key(key)) else { return false };
+    let of = |settings: &Settings| settings.payments.merchants.get(name).map(MerchantSettings::without_keys);
+    of(began) != of(new)
 }
 
 /// The keys of `new` that would make a difference after a restart. What is written out and was the default makes none.
@@ -245,7 +286,8 @@ fn needs_restart(began: &Settings, new: &Settings) -> Vec<String> {
         _ => true,
     };
     let changes = began.written.changes_to(&new.written);
-    changes.changed.into_iter().filter(|key| waits_for_restart(key)).filter(differs).collect()
+    let waits = |key: &String| waits_for_restart(key) || waits_with_its_merchant(key, began, new);
+    changes.changed.into_iter().filter(waits).filter(differs).collect()
 }
 
 fn say(report: &Report, in_force: &InForce) {

@@ -8,8 +8,9 @@ use router_config::{
 };
 
 use super::{
-    AdminSettings, Cidr, CurrencyPair, FxSettings, FxSource, LookedInto, RateMicro, RedisSettings, Secret,
-    Secrets, ServerSettings, Settings, StoreSettings, TelemetrySettings, Written, payments,
+    AdminSettings, Cidr, ConfigErrors, CurrencyPair, FxSettings, FxSource, LookedInto, RateMicro,
+    RedisSettings, Secret, Secrets, ServerSettings, Settings, StoreSettings, TelemetrySettings, Written,
+    payments,
     raw::{RawAdmin, RawFile, RawFx, RawFxSource, RawServer, RawStore, RawTelemetry},
 };
 
@@ -26,13 +27,24 @@ const STALE_SECS_MAX: u64 = 604_800;
 pub(super) struct Checks<'a> {
     pub(super) secrets: &'a dyn Secrets,
     pub(super) problems: Problems,
+    /// What is wrong with merchants' keys, which keeps nobody else from serving.
+    pub(super) amiss: Problems,
     /// Fingerprints of the own catalog's files, by name.
     pub(super) catalog_files: BTreeMap<String, [u8; 32]>,
 }
 
-/// Checks every table, and says everything that is wrong with any.
-pub(super) fn settings(raw: RawFile, secrets: &dyn Secrets) -> Result<Settings, Problems> {
-    let mut checks = Checks { secrets, problems: Problems::default(), catalog_files: BTreeMap::new() };
+/// Checks every table, and says everything that is wrong with any; beside the settings, what is wrong with merchants' keys.
+pub(super) fn settings(
+    raw: RawFile,
+    secrets: &dyn Secrets,
+    origin: &str,
+) -> Result<(Settings, Problems), Problems> {
+    let mut checks = Checks {
+        secrets,
+        problems: Problems::default(),
+        amiss: Problems::default(),
+        catalog_files: BTreeMap::new(),
+    };
     let server = checks.server(raw.server);
     let admin = checks.admin(raw.admin, server.as_ref());
     let store = checks.store(raw.store);
@@ -59,7 +71,7 @@ pub(super) fn settings(raw: RawFile, secrets: &dyn Secrets) -> Result<Settings, 
         (Some(server), Some(admin), Some(store), Some(payments), Some(fx), Some(telemetry), Some(table))
             if checks.problems.is_empty() =>
         {
-            Ok(Settings {
+            let settings = Settings {
                 server,
                 admin,
                 store,
@@ -75,9 +87,14 @@ pub(super) fn settings(raw: RawFile, secrets: &dyn Secrets) -> Result<Settings, 
                 written: Written::default(),
                 file: None,
                 looked_into: LookedInto::default(),
-            })
+                amiss: ConfigErrors::new(origin),
+            };
+            Ok((settings, checks.amiss))
         }
-        _ => Err(checks.problems),
+        _ => {
+            checks.problems.append(checks.amiss);
+            Err(checks.problems)
+        }
     }
 }
 

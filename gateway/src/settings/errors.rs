@@ -51,7 +51,8 @@ impl ConfigErrors {
         self
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether nothing is.
+    pub const fn is_empty(&self) -> bool {
         self.errors.is_empty()
     }
 

@@ -6,7 +6,7 @@ use ::payments::{
     grant::GrantCaps,
     topup::{BadRungs, BonusRung, BonusRungs, Gift},
 };
-use router_config::KeyPath;
+use router_config::{KeyPath, SecretRef};
 use units::{Fen, NanoCny};
 
 use super::{
@@ -16,6 +16,10 @@ use super::{
     raw::{RawBonus, RawGrants, RawMerchant, RawPayments, RawTopup},
 };
 
+/// The usual address, and the one in another city.
+/// Source: WeChat Pay API v3, disaster recovery across cities.
+const WECHAT_PAY: &str = "https://api.mch.weixin.qq.com";
+const WECHAT_PAY_BACKUP: &str = "https://api2.mch.weixin.qq.com";
 /// The host of the real API, and of its stand-by.
 const WECHAT_PAY_DOMAIN: &str = "mch.weixin.qq.com";
 
@@ -184,7 +188,7 @@ fn topup(path: &KeyPath, raw: RawTopup, checks: &mut Checks<'_>) -> Option<Topup
 fn merchant(path: &KeyPath, raw: &RawMerchant, checks: &mut Checks<'_>) -> Option<MerchantSettings> {
     let base_url = checks.url(&path.key("base_url"), &raw.base_url);
     if let Some(base_url) = &base_url {
-        right_address(path, raw.mode, base_url, checks);
+        right_address(&path.key("base_url"), raw.mode, base_url, checks);
     }
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     if raw.mchid.is_empty() || raw.mchid.len() > 32 || !digits(&raw.mchid) {
@@ -209,27 +213,87 @@ fn merchant(path: &KeyPath, raw: &RawMerchant, checks: &mut Checks<'_>) -> Optio
             checks.problems.add(path.key("mini_program_page"), what);
         }
     }
-    let before = checks.problems.len();
     let ca = raw.ca.as_ref().and_then(|at| authority(&path.key("ca"), raw, at, checks));
+    let backup_url = backup_url(path, raw, base_url.as_deref(), checks);
+    secrets_are_elsewhere(path, raw, checks);
     let key_v2 = raw.api_v2_key.is_some() || raw.api == WechatApi::V2;
     let key_v3 = raw.api_v3_key.is_some() || raw.api == WechatApi::V3;
-    let v3 = if key_v3 { v3(path, raw, checks) } else { None };
-    let v2 = if key_v2 { v2(path, raw, checks) } else { None };
-    if checks.problems.len() > before {
-        return None;
-    }
+    let mut amiss = Vec::new();
+    let v3 = if key_v3 { keys(checks, &mut amiss, |checks| v3(path, raw, checks)) } else { None };
+    let v2 = if key_v2 { keys(checks, &mut amiss, |checks| v2(path, raw, checks)) } else { None };
     Some(MerchantSettings {
         mode: raw.mode,
         api: raw.api,
         base_url: base_url?,
         ca,
+        backup_url,
         mchid: raw.mchid.clone(),
         appid: raw.appid.clone(),
         mini_program_appid: raw.mini_program_appid.clone(),
         mini_program_page: raw.mini_program_page.clone(),
         v3,
         v2,
+        amiss,
     })
+}
+
+/// The keys of an API, or none of them where anything is wrong with one: that is no reason not to serve everybody else.
+fn keys<T>(
+    checks: &mut Checks<'_>,
+    amiss: &mut Vec<String>,
+    read: impl FnOnce(&mut Checks<'_>) -> Option<T>,
+) -> Option<T> {
+    let others = std::mem::take(&mut checks.problems);
+    let keys = read(checks);
+    let found = std::mem::replace(&mut checks.problems, others);
+    let are_right = found.is_empty();
+    amiss.extend(found.iter().map(|problem| format!("{}: {}", problem.path, problem.message)));
+    checks.amiss.append(found);
+    keys.filter(|_| are_right)
+}
+
+/// What is written where a secret's place should stand may be the secret: that is no matter of missing keys.
+fn secrets_are_elsewhere(path: &KeyPath, raw: &RawMerchant, checks: &mut Checks<'_>) {
+    let single = [
+        ("private_key", &raw.private_key),
+        ("api_v3_key", &raw.api_v3_key),
+        ("previous_api_v3_key", &raw.previous_api_v3_key),
+        ("api_v2_key", &raw.api_v2_key),
+        ("certificate", &raw.certificate),
+        ("platform_public_key", &raw.platform_public_key),
+    ];
+    let single = single.into_iter().filter_map(|(key, at)| Some((path.key(key), at.as_ref()?)));
+    let certificates = raw.platform_certificates.iter().enumerate();
+    let certificates = certificates.map(|(i, at)| (path.key("platform_certificates").index(i), at));
+    let public_keys = raw.platform_public_keys.iter().enumerate();
+    let public_keys =
+        public_keys.map(|(i, part)| (path.key("platform_public_keys").index(i).key("key"), &part.key));
+    for (path, at) in single.chain(certificates).chain(public_keys) {
+        checks.problems.catch(path, at.parse::<SecretRef>());
+    }
+}
+
+/// Where WeChat Pay is asked when there is no way to the usual host.
+fn backup_url(
+    path: &KeyPath,
+    raw: &RawMerchant,
+    base_url: Option<&str>,
+    checks: &mut Checks<'_>,
+) -> Option<String> {
+    let path = path.key("backup_url");
+    let Some(text) = &raw.backup_url else {
+        let usual = raw.mode == MerchantMode::Live && base_url == Some(WECHAT_PAY);
+        return usual.then(|| WECHAT_PAY_BACKUP.to_owned());
+    };
+    let backup_url = checks.url(&path, text)?;
+    right_address(&path, raw.mode, &backup_url, checks);
+    let path_of = |url: &str| url::Url::parse(url).map(|url| url.path().to_owned()).unwrap_or_default();
+    if base_url.is_some_and(|base_url| path_of(base_url) != path_of(&backup_url)) {
+        checks
+            .problems
+            .add(path, "the very same request is sent there, so its path must be that of `base_url`");
+    }
+    Some(backup_url)
 }
 
 /// What an API cannot be spoken without.
@@ -267,25 +331,44 @@ fn v3(path: &KeyPath, raw: &RawMerchant, checks: &mut Checks<'_>) -> Option<V3Se
             "set and copy it in the merchant console, under API security",
         );
     }
-    let platform_public_key = public_key(path, raw, checks);
+    let previous = raw.previous_api_v3_key.as_ref();
+    let previous_api_v3_key = previous.and_then(|at| checks.secret(&path.key("previous_api_v3_key"), at));
+    if previous_api_v3_key.as_ref().is_some_and(|key| key.expose().len() != 32) {
+        checks.problems.add(path.key("previous_api_v3_key"), "an APIv3 key has 32 characters");
+    }
+    let mut platform_public_keys: Vec<_> = public_key(path, raw, checks).into_iter().collect();
+    for (i, part) in raw.platform_public_keys.iter().enumerate() {
+        let path = path.key("platform_public_keys").index(i);
+        public_key_id(&path.key("id"), &part.id, checks);
+        if let Some(pem) = pem(&path.key("key"), &part.key, "PUBLIC KEY", checks) {
+            platform_public_keys
+                .push(PlatformPublicKey { id: part.id.clone(), pem: pem.expose().to_owned() });
+        }
+    }
+    let certificate = raw.certificate.as_ref();
+    let certificate = certificate.and_then(|at| pem(&path.key("certificate"), at, "CERTIFICATE", checks));
     let certificates = path.key("platform_certificates");
     let platform_certificates: Vec<_> = (raw.platform_certificates.iter().enumerate())
         .filter_map(|(i, at)| pem(&certificates.index(i), at, "CERTIFICATE", checks))
         .map(|secret| secret.expose().to_owned())
         .collect();
-    if raw.platform_public_key.is_none() && raw.platform_certificates.is_empty() {
+    let has_public_key = raw.platform_public_key.is_some() || !raw.platform_public_keys.is_empty();
+    if !has_public_key && raw.platform_certificates.is_empty() && !raw.download_certificates {
         checks.problems.add_with_help(
             path.clone(),
             "without the platform's key no notice can be verified",
-            "set `platform_public_key_id` and `platform_public_key`, or `platform_certificates`",
+            "set `platform_public_key_id` and `platform_public_key`, or let `download_certificates` be true",
         );
     }
     Some(V3Settings {
         merchant_serial: merchant_serial?,
         private_key: private_key?,
         api_v3_key: api_v3_key?,
-        platform_public_key,
+        previous_api_v3_key,
+        platform_public_keys,
         platform_certificates,
+        download_certificates: raw.download_certificates,
+        certificate: certificate.map(|secret| secret.expose().to_owned()),
     })
 }
 
@@ -311,7 +394,7 @@ fn v2(path: &KeyPath, raw: &RawMerchant, checks: &mut Checks<'_>) -> Option<V2Se
 
 /// Simulated payments must not become real balance, nor real ones go to a simulator.
 fn right_address(path: &KeyPath, mode: MerchantMode, base_url: &str, checks: &mut Checks<'_>) {
-    let path = path.key("base_url");
+    let path = path.clone();
     let host = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
     let host = host.split(['/', ':']).next().unwrap_or_default();
     let is_wechat_pay =
@@ -347,12 +430,7 @@ fn authority(path: &KeyPath, raw: &RawMerchant, at: &str, checks: &mut Checks<'_
 
 fn public_key(path: &KeyPath, raw: &RawMerchant, checks: &mut Checks<'_>) -> Option<PlatformPublicKey> {
     if let Some(id) = &raw.platform_public_key_id {
-        let digits = id.strip_prefix("PUB_KEY_ID_");
-        if !digits.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric())) {
-            checks
-                .problems
-                .add(path.key("platform_public_key_id"), "a public key's id is `PUB_KEY_ID_` and digits");
-        }
+        public_key_id(&path.key("platform_public_key_id"), id, checks);
     }
     match (&raw.platform_public_key_id, &raw.platform_public_key) {
         (None, None) => None,
@@ -370,6 +448,13 @@ fn public_key(path: &KeyPath, raw: &RawMerchant, checks: &mut Checks<'_>) -> Opt
             checks.problems.add(path.key("platform_public_key"), what);
             None
         }
+    }
+}
+
+fn public_key_id(path: &KeyPath, id: &str, checks: &mut Checks<'_>) {
+    let digits = id.strip_prefix("PUB_KEY_ID_");
+    if !digits.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric())) {
+        checks.problems.add(path.clone(), "a public key's id is `PUB_KEY_ID_` and digits");
     }
 }
 

@@ -175,6 +175,9 @@ pub(super) struct RawMerchant {
     /// Where the certificate of the authority (PEM) is kept that a simulator's `https` address is trusted by, instead of
     /// those the system trusts: `file:PATH` or `env:NAME`. For `sandbox` only.
     pub(super) ca: Option<String>,
+    /// Where it is asked for when there is no connection to the first, for nothing else: scheme, name and port. Of live
+    /// merchants at WeChat Pay's usual address that is `https://api2.mch.weixin.qq.com`, otherwise none.
+    pub(super) backup_url: Option<String>,
     /// The merchant number, digits only.
     pub(super) mchid: String,
     /// The official account or Mini Program bound to it: `wx` and 16 hex digits.
@@ -190,21 +193,47 @@ pub(super) struct RawMerchant {
     pub(super) private_key: Option<String>,
     /// Where the APIv3 key (32 characters) is kept: `env:NAME` or `file:PATH`. API v3 is not spoken where absent.
     pub(super) api_v3_key: Option<String>,
+    /// Where the APIv3 key before the last change is kept: `env:NAME` or `file:PATH`. Notices on their way are still encrypted
+    /// with it.
+    pub(super) previous_api_v3_key: Option<String>,
     /// Where the APIv2 key (32 characters) is kept: `env:NAME` or `file:PATH`. API v2 is not spoken where absent.
     pub(super) api_v2_key: Option<String>,
     /// How messages of API v2 are signed; `MD5` only where the merchant cannot do without it. An order keeps what it was made
     /// with.
     #[serde(default)]
     pub(super) sign_type: V2SignType,
-    /// Where the merchant's certificate (`apiclient_cert.pem`) is kept: `file:PATH` or `env:NAME`. Refunds by API v2 need it.
+    /// Where the merchant's certificate (`apiclient_cert.pem`) is kept: `file:PATH` or `env:NAME`. Refunds by API v2 need it; where it
+    /// is there, its serial and its key must be the ones above.
     pub(super) certificate: Option<String>,
     /// The id of the platform's public key: `PUB_KEY_ID_` and digits.
     pub(super) platform_public_key_id: Option<String>,
     /// Where the platform's public key (PEM) is kept: `file:PATH` or `env:NAME`.
     pub(super) platform_public_key: Option<String>,
-    /// Where the platform's certificates (PEM) are kept: `["file:PATH"]`. Needed where there is no public key.
+    /// Further public keys of the platform, for a change: `[{ id = "PUB_KEY_ID_...", key = "file:PATH" }]`.
+    #[serde(default)]
+    pub(super) platform_public_keys: Vec<RawPublicKey>,
+    /// Where the platform's certificates (PEM) are kept: `["file:PATH"]`. Those that are downloaded need not stand here.
     #[serde(default)]
     pub(super) platform_certificates: Vec<String>,
+    /// Whether the platform's certificates are downloaded, at the start, every eleven hours, and when a message names one
+    /// that nobody here has heard of.
+    #[serde(default = "yes")]
+    #[schemars(extend("default" = true))]
+    pub(super) download_certificates: bool,
+}
+
+/// One public key of the platform.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPublicKey {
+    /// Its id: `PUB_KEY_ID_` and digits.
+    pub(super) id: String,
+    /// Where the key (PEM) is kept: `file:PATH` or `env:NAME`.
+    pub(super) key: String,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// What a top-up may be.

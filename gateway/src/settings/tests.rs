@@ -80,7 +80,10 @@ fn read(text: &str) -> Result<Settings, ConfigErrors> {
 
 /// Everything that is said about `text`.
 fn said_of(text: &str) -> String {
-    read(text).err().map(|errors| errors.to_string()).unwrap_or_default()
+    match read(text) {
+        Ok(settings) => settings.amiss.to_string(),
+        Err(errors) => errors.to_string(),
+    }
 }
 
 /// What is said about the smallest file behind `text`, and nothing else.

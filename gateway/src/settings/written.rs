@@ -184,6 +184,7 @@ impl Marks<'_> {
                 }
             }
             Value::Array(values) => values.iter().for_each(|value| self.secrets_in(value, hash)),
+            Value::Table(table) => table.values().for_each(|value| self.secrets_in(value, hash)),
             _ => {}
         }
     }

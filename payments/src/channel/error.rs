@@ -98,8 +98,13 @@ pub enum ChannelError {
     },
     /// A success nobody vouches for. It is treated as forged and says nothing about what was done; the channel also
     /// sends such answers on purpose. Repeat with the same number.
-    #[error("the answer's signature does not hold: {0}")]
-    Unverified(#[from] VerifyError),
+    #[error("the answer's signature does not hold: {why}")]
+    Unverified {
+        /// The first check that failed.
+        why: VerifyError,
+        /// The channel's id of the exchange.
+        request_id: Option<String>,
+    },
     /// Genuine, but not the shape that is documented, or about another order than the one asked for. What was done
     /// is unknown.
     #[error("the answer is malformed: {what}")]
@@ -116,7 +121,7 @@ impl ChannelError {
     pub fn code(&self) -> &str {
         match self {
             Self::NoAnswer(_) => "NO_ANSWER",
-            Self::Unverified(_) => "UNVERIFIED",
+            Self::Unverified { .. } => "UNVERIFIED",
             Self::Malformed { .. } => "MALFORMED",
             Self::Unclear { code, .. }
             | Self::Busy { code, .. }
@@ -132,8 +137,9 @@ impl ChannelError {
     /// The channel's id of the exchange, where an answer carried one.
     pub fn request_id(&self) -> Option<&str> {
         match self {
-            Self::NoAnswer(_) | Self::Unverified(_) => None,
+            Self::NoAnswer(_) => None,
             Self::Malformed { request_id, .. }
+            | Self::Unverified { request_id, .. }
             | Self::Unclear { request_id, .. }
             | Self::Busy { request_id, .. }
             | Self::NotFound { request_id, .. }
@@ -154,8 +160,15 @@ impl ChannelError {
                 | Self::Unclear { .. }
                 | Self::Busy { .. }
                 | Self::NotEnough { .. }
-                | Self::Unverified(_)
+                | Self::Unverified { .. }
         )
+    }
+}
+
+impl From<VerifyError> for ChannelError {
+    /// Of an exchange whose id is not at hand.
+    fn from(why: VerifyError) -> Self {
+        Self::Unverified { why, request_id: None }
     }
 }
 

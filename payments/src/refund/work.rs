@@ -1,6 +1,6 @@
 //! Sending refunds and asking after them, one at a time.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 use units::{AccountId, OrderId, RefundId, Timestamp};
@@ -164,7 +164,7 @@ impl Refunds {
             },
             // An error's answer is not signed: before money is put back, WeChat Pay is asked in a way that is.
             Err(error @ (ChannelError::Refused { .. } | ChannelError::NotFound { .. })) => {
-                self.confirm_refusal(agenda, &item, (&order, merchant), &error).await
+                self.confirm_refusal(agenda, &item, (&order, &merchant), &error).await
             }
             Err(error @ ChannelError::NotEnough { .. }) => {
                 self.later(agenda, &item, &error);
@@ -259,7 +259,7 @@ impl Refunds {
         &self,
         agenda: &mut Agenda,
         item: &RefundItem,
-    ) -> Result<Option<(Order, &Merchant)>, SubmitError> {
+    ) -> Result<Option<(Order, Arc<Merchant>)>, SubmitError> {
         let order = self.store.order(item.order).await?;
         let found =
             order.and_then(|order| self.merchants.get(&order.merchant).map(|merchant| (order, merchant)));

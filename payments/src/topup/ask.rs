@@ -28,7 +28,7 @@ impl TopUps {
     pub async fn check(&self, order: &Order) -> QueryReport {
         let Some(merchant) = self.merchants.get(&order.merchant) else { return QueryReport::Failed };
         match merchant.query(order).await {
-            Ok(trade) if trade.state.was_paid() => self.found_paid(order, merchant, trade).await,
+            Ok(trade) if trade.state.was_paid() => self.found_paid(order, &merchant, trade).await,
             Ok(trade) if matches!(trade.state, TradeState::Closed | TradeState::Revoked) => {
                 self.closed(order, "query").await
             }
@@ -97,7 +97,7 @@ impl TopUps {
             Err(error) => return trouble(order, &error),
         }
         match merchant.query(order).await {
-            Ok(trade) if trade.state.was_paid() => self.found_paid(order, merchant, trade).await,
+            Ok(trade) if trade.state.was_paid() => self.found_paid(order, &merchant, trade).await,
             Ok(trade) if matches!(trade.state, TradeState::Closed | TradeState::Revoked) => {
                 self.closed(order, "close").await
             }

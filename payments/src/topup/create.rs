@@ -152,6 +152,9 @@ pub enum CreateError {
     /// No merchant is configured for this kind of money.
     #[error("no payment channel takes {0} money")]
     NoChannel(Livemode),
+    /// The merchant's keys are missing or do not fit, so nobody can be asked for anything.
+    #[error("top-ups by `{0}` are off until its keys are in order")]
+    Off(String),
     /// The ledger says no, or cannot be reached.
     #[error(transparent)]
     Store(#[from] SubmitError),
@@ -177,13 +180,16 @@ impl TopUps {
         self.within_bounds(&request.buy, request.amount)?;
         let merchant = self.merchants.for_livemode(request.livemode);
         let merchant = merchant.ok_or(CreateError::NoChannel(request.livemode))?;
-        let order = self.write_down(&request, merchant).await?;
+        if merchant.off.is_some() {
+            return Err(CreateError::Off(merchant.name.clone()));
+        }
+        let order = self.write_down(&request, &merchant).await?;
         if order.state != OrderState::Created {
             return Ok(order);
         }
         // A repeat goes to the merchant the order was made for, whatever is configured first by now.
         let merchant = self.merchants.get(&order.merchant).ok_or(CreateError::NoChannel(request.livemode))?;
-        self.make_known(order, merchant).await
+        self.make_known(order, &merchant).await
     }
 
     /// What an order would freeze if it were made now. Nothing is written.

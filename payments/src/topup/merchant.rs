@@ -3,9 +3,11 @@
 //! An order is put, asked after, closed and refunded by the API, and under the app and signature, that are frozen in it, whatever
 //! is configured for new ones by then.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc, time::Duration};
 
-use units::Livemode;
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+use units::{Clock, Livemode};
 
 use crate::{
     channel::{
@@ -13,11 +15,14 @@ use crate::{
         wechat::{
             CallUp,
             v2::{self, SignType, Terms},
-            v3,
+            v3::{self, Downloaded},
         },
     },
     ledger::{Order, PayApi, PayBy, PaySign, PayWay, Prepay},
 };
+
+/// How often it is looked whether certificates have to be asked for again.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// One WeChat Pay merchant account.
 #[derive(Debug)]
@@ -40,6 +45,9 @@ pub struct Merchant {
     pub v3: Option<OverV3>,
     /// How API v2 is spoken; it is not where absent.
     pub v2: Option<OverV2>,
+    /// Why no new orders are made: what is missing or wrong of the keys for them, in words for the operator and without any
+    /// value. Orders of an API without keys wait until there are some.
+    pub off: Option<String>,
 }
 
 /// Where WeChat Pay reports to.
@@ -214,7 +222,7 @@ impl Merchant {
         let over = match api {
             PayApi::V3 => self.v3.as_ref().map(|v3| Over::V3(&v3.channel)),
             PayApi::V2 => self.v2.as_ref().map(|v2| {
-                let sign_type = of_signature(order.pay_by.sign_type.unwrap_or(v2.sign_type));
+                let sign_type = sign_type(order.pay_by.sign_type.unwrap_or(v2.sign_type));
                 Over::V2(&v2.channel, Terms { appid: order.appid.clone(), sign_type })
             }),
         };
@@ -224,7 +232,8 @@ impl Merchant {
     }
 }
 
-const fn of_signature(sign: PaySign) -> SignType {
+/// The name that orders have for it, as API v2 has it.
+pub const fn sign_type(sign: PaySign) -> SignType {
     match sign {
         PaySign::HmacSha256 => SignType::HmacSha256,
         PaySign::Md5 => SignType::Md5,
@@ -239,23 +248,68 @@ pub const fn pay_sign(sign_type: SignType) -> PaySign {
     }
 }
 
-/// The merchants, by name.
+/// The merchants, by name. Their keys may be replaced while they are at work: whoever began with one ends with it.
 #[derive(Debug, Default)]
-pub struct Merchants(BTreeMap<String, Merchant>);
+pub struct Merchants(ArcSwap<BTreeMap<String, Arc<Merchant>>>);
 
 impl Merchants {
     /// From what is configured.
     pub fn new(merchants: impl IntoIterator<Item = Merchant>) -> Self {
-        Self(merchants.into_iter().map(|merchant| (merchant.name.clone(), merchant)).collect())
+        let these = Self::default();
+        these.replace(merchants.into_iter().map(Arc::new));
+        these
+    }
+
+    /// Puts these in the place of those that were there.
+    pub fn replace(&self, merchants: impl IntoIterator<Item = Arc<Merchant>>) {
+        let merchants = merchants.into_iter().map(|merchant| (merchant.name.clone(), merchant));
+        self.0.store(Arc::new(merchants.collect()));
     }
 
     /// By name.
-    pub fn get(&self, name: &str) -> Option<&Merchant> {
-        self.0.get(name)
+    pub fn get(&self, name: &str) -> Option<Arc<Merchant>> {
+        self.0.load().get(name).cloned()
     }
 
-    /// The first whose money is of this kind.
-    pub fn for_livemode(&self, livemode: Livemode) -> Option<&Merchant> {
-        self.0.values().find(|merchant| merchant.livemode == livemode)
+    /// All of them, in the order of their names.
+    pub fn all(&self) -> Vec<Arc<Merchant>> {
+        self.0.load().values().cloned().collect()
+    }
+
+    /// The first that is not off and whose money is of this kind; one that is off where there is no other.
+    pub fn for_livemode(&self, livemode: Livemode) -> Option<Arc<Merchant>> {
+        let merchants = self.0.load();
+        let of_this = || merchants.values().filter(|merchant| merchant.livemode == livemode);
+        of_this().find(|merchant| merchant.off.is_none()).or_else(|| of_this().next()).cloned()
+    }
+
+    /// Keeps the platform's certificates of everybody who downloads them fresh. Ends when `stop` is cancelled.
+    pub async fn renew_certificates(&self, clock: Arc<dyn Clock>, stop: CancellationToken) {
+        loop {
+            for merchant in self.all() {
+                let Some(v3) = &merchant.v3 else { continue };
+                match v3.channel.renew_certificates().await {
+                    Ok(None) => {}
+                    Ok(Some(Downloaded::Certificates(serials))) => {
+                        tracing::info!(
+                            merchant = merchant.name,
+                            ?serials,
+                            "WeChat Pay's certificates are at hand"
+                        );
+                    }
+                    Ok(Some(Downloaded::PublicKeyOnly)) => {
+                        tracing::debug!(merchant = merchant.name, "WeChat Pay has no certificates for it");
+                    }
+                    Err(error) => {
+                        tracing::warn!(merchant = merchant.name, %error, "WeChat Pay's certificates cannot be had");
+                    }
+                }
+            }
+            let next = clock.now().after(LOOK_EVERY);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = clock.sleep_until(next) => {}
+            }
+        }
     }
 }

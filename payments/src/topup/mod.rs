@@ -23,7 +23,7 @@ pub use self::{
     ask::QueryReport,
     bonus::{BadRungs, BonusRung, BonusRungs, Gift},
     create::{Buy, CreateError, PayWish, Quoted, TopUpRequest},
-    merchant::{Callbacks, Merchant, Merchants, OverV2, OverV3, pay_sign},
+    merchant::{Callbacks, Merchant, Merchants, OverV2, OverV3, pay_sign, sign_type},
     news::{NewsError, PaidNews},
     worth::{BadMix, Bought, Mix, Part, TokensHeld, sum, worth},
 };
@@ -95,7 +95,7 @@ impl TopUps {
 
     /// True if money of this kind can be taken at all.
     pub fn is_open(&self, livemode: Livemode) -> bool {
-        self.merchants.for_livemode(livemode).is_some()
+        self.merchants.for_livemode(livemode).is_some_and(|merchant| merchant.off.is_none())
     }
 
     /// The configured merchants.

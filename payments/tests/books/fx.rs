@@ -51,7 +51,7 @@ impl Transport for Sources {
         Box::pin(async move {
             tokio::task::yield_now().await;
             let Some(word) = word.filter(|word| !word.is_empty()) else {
-                return Err(TransportError { reason: "no answer".to_owned() });
+                return Err(TransportError::NoAnswer { reason: "no answer".to_owned() });
             };
             if word == "..." {
                 std::future::pending::<()>().await;

@@ -147,7 +147,7 @@ const TOO_SLOW: Verdict = Verdict { result: "too_slow", status: StatusCode::SERV
 
 async fn take(cashier: &Arc<Cashier>, merchant: &str, incoming: &Incoming) -> Verdict {
     let known = cashier.topups.merchants().get(merchant);
-    let Some(over) = known.and_then(|merchant| merchant.v3.as_ref()) else {
+    let Some(known) = known.filter(|merchant| merchant.v3.is_some()) else {
         incoming.failed(cashier);
         return Verdict { result: "unknown_merchant", status: StatusCode::NOT_FOUND };
     };
@@ -155,17 +155,32 @@ async fn take(cashier: &Arc<Cashier>, merchant: &str, incoming: &Incoming) -> Ve
         Ok(body) => body,
         Err(unread) => return Verdict { result: unread.result(), status: unread.status() },
     };
-    let notice = match over.channel.read_notice(&incoming.headers, body) {
-        Ok(notice) => notice,
-        Err(refused) => return not_genuine(cashier, merchant, &refused, incoming),
+    let notice = match read(cashier, &known, &incoming.headers, body).await {
+        Some(Ok(notice)) => notice,
+        Some(Err(refused)) => return not_genuine(cashier, merchant, &refused, incoming),
+        None => return TOO_SLOW,
     };
-    let (cashier, merchant) = (Arc::clone(cashier), merchant.to_owned());
-    in_time(&cashier.clone(), async move {
-        let Some(merchant) = cashier.topups.merchants().get(&merchant) else { return TOO_SLOW };
-        genuine(&cashier, merchant, notice).await
-    })
-    .await
-    .unwrap_or(TOO_SLOW)
+    let work = Arc::clone(cashier);
+    in_time(cashier, async move { genuine(&work, &known, notice).await }).await.unwrap_or(TOO_SLOW)
+}
+
+/// What the notification says. Where its key is an unknown one, WeChat Pay is asked for certificates before it is refused;
+/// nothing if that takes too long.
+async fn read(
+    cashier: &Arc<Cashier>,
+    merchant: &Arc<Merchant>,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> Option<Result<Notice, NoticeRefused>> {
+    let over = merchant.v3.as_ref()?;
+    let read = over.channel.read_notice(headers, body);
+    if !matches!(read, Err(NoticeRefused::UnknownSerial(_))) {
+        return Some(read);
+    }
+    let (merchant, headers, body) = (Arc::clone(merchant), headers.clone(), body.clone());
+    in_time(cashier, async move { Some(merchant.v3.as_ref()?.channel.take_notice(&headers, &body).await) })
+        .await
+        .flatten()
 }
 
 /// What it comes to, if that is known in time; it goes on all the same.

@@ -56,7 +56,7 @@ pub(in crate::cashier) async fn report_v2(
             let work = Arc::clone(&cashier);
             let signed = async move {
                 let Some(merchant) = work.topups.merchants().get(&merchant) else { return TOO_SLOW };
-                signed_verdict(&work, merchant, signed).await
+                signed_verdict(&work, &merchant, signed).await
             };
             in_time(&cashier, signed).await.unwrap_or(TOO_SLOW)
         }
@@ -79,9 +79,9 @@ pub(in crate::cashier) async fn refund_report_v2(
             let asked = async move {
                 let Some(merchant) = work.topups.merchants().get(&merchant) else { return TOO_SLOW };
                 let event = format!("v2-refund:{}:{}", merchant.mchid, hint.refund_id);
-                let asked = work.refunds.ask_about(merchant, &hint.out_refund_no, event.clone()).await;
+                let asked = work.refunds.ask_about(&merchant, &hint.out_refund_no, event.clone()).await;
                 let asked = asked.map(|item| item.state.public());
-                refund_verdict(&work, merchant, (&event, &hint.out_refund_no), asked).await
+                refund_verdict(&work, &merchant, (&event, &hint.out_refund_no), asked).await
             };
             in_time(&cashier, asked).await.unwrap_or(TOO_SLOW)
         }
@@ -99,7 +99,7 @@ fn heard<T>(
     read: impl FnOnce(&OverV2, &[u8]) -> Result<T, NoticeRefused>,
 ) -> Result<T, Verdict> {
     let known = cashier.topups.merchants().get(merchant);
-    let Some(over) = known.and_then(|merchant| merchant.v2.as_ref()) else {
+    let Some(over) = known.as_ref().and_then(|merchant| merchant.v2.as_ref()) else {
         incoming.failed(cashier);
         return Err(refused("unknown_merchant", "no such merchant"));
     };

@@ -170,7 +170,7 @@ impl FarSide {
         let asked = Asked { op, number: number.clone(), at: self.clock.now(), body: body.clone() };
         let mut state = self.state.lock().unwrap();
         let answer = state.script.get_mut(&op).and_then(VecDeque::pop_front).unwrap_or(Answer::Usual);
-        let lost = || TransportError { reason: "the line broke".to_owned() };
+        let lost = || TransportError::NoAnswer { reason: "the line broke".to_owned() };
         let result = match answer {
             Answer::Usual => Ok(state.act(op, &number, &body)),
             Answer::DoneThenLost => {

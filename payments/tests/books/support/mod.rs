@@ -279,6 +279,7 @@ pub fn merchant(far: &Arc<FarSide>, clock: &Arc<ManualClock>, livemode: Livemode
         previous_api_v3_key: None,
         // The far side signs with the one key of which both halves are at hand.
         platform_keys: vec![PlatformKeyPart::Certificate { pem: pem("merchant_cert.pem") }],
+        download_certificates: false,
     })
     .unwrap();
     let channel = Channel::new("https://far.invalid".to_owned(), credentials, far.clone(), clock.clone());
@@ -292,6 +293,7 @@ pub fn merchant(far: &Arc<FarSide>, clock: &Arc<ManualClock>, livemode: Livemode
         api: PayApi::V3,
         v3: Some(OverV3 { channel, callbacks: callbacks("https://near.invalid/pay") }),
         v2: None,
+        off: None,
     }
 }
 

@@ -403,8 +403,10 @@ fn is_as_recorded(report: &RefundReport, refund: &Value) -> bool {
 fn sorted<T>(result: Result<T, ChannelError>, success: impl FnOnce(T) -> &'static str) -> &'static str {
     match result {
         Ok(value) => success(value),
-        Err(ChannelError::Unverified(VerifyError::BadSignature { .. })) => "Unverified: signature",
-        Err(ChannelError::Unverified(_)) => "Unverified",
+        Err(ChannelError::Unverified { why: VerifyError::BadSignature { .. }, .. }) => {
+            "Unverified: signature"
+        }
+        Err(ChannelError::Unverified { .. }) => "Unverified",
         Err(ChannelError::NotFound { .. }) => "NotFound",
         Err(ChannelError::AlreadyPaid { .. }) => "AlreadyPaid",
         Err(ChannelError::AlreadyClosed { .. }) => "AlreadyClosed",
@@ -635,7 +637,7 @@ async fn a_bill_is_handed_on_as_it_came_and_a_cut_one_is_refused() {
     for (digest, bytes) in [(Some(DIGEST), bill.len() - 2), (Some("SHA=00"), bill.len()), (None, bill.len())]
     {
         let error = fetched(digest, bytes).await.unwrap_err();
-        assert!(matches!(error, ChannelError::Unverified(_)), "{error:?}");
+        assert!(matches!(error, ChannelError::Unverified { .. }), "{error:?}");
     }
 
     let trade = std::fs::read(super::folder("bills/v2_trade_bill_ALL_20251008.csv")).unwrap();

@@ -43,6 +43,7 @@ fn parts() -> CredentialParts {
             certificate("platform_expired_cert.pem"),
             PlatformKeyPart::PublicKey { id: PUBLIC_KEY_ID.to_owned(), pem: pem("wechatpay_pubkey.pem") },
         ],
+        download_certificates: false,
     }
 }
 
@@ -355,8 +356,10 @@ fn refunded(report: RefundReport) -> &'static str {
 fn sorted<T>(result: Result<T, ChannelError>, success: impl FnOnce(T) -> &'static str) -> &'static str {
     match result {
         Ok(value) => success(value),
-        Err(ChannelError::Unverified(VerifyError::MissingHeader(_))) => "Unverified: header",
-        Err(ChannelError::Unverified(VerifyError::BadSignature { .. })) => "Unverified: signature",
+        Err(ChannelError::Unverified { why: VerifyError::MissingHeader(_), .. }) => "Unverified: header",
+        Err(ChannelError::Unverified { why: VerifyError::BadSignature { .. }, .. }) => {
+            "Unverified: signature"
+        }
         Err(ChannelError::NotFound { .. }) => "NotFound",
         Err(ChannelError::AlreadyPaid { .. }) => "AlreadyPaid",
         Err(ChannelError::AlreadyClosed { .. }) => "AlreadyClosed",
@@ -454,7 +457,7 @@ async fn what_is_signed_is_what_is_sent_also_behind_a_path_prefix() {
     let place = Some("203.0.113.7".to_owned());
     let order = NewOrder { device_id: Some("till-7".to_owned()), client_ip: place, ..order() };
     let error = channel.create(&order).await.unwrap_err();
-    assert!(matches!(error, ChannelError::Unverified(_)) && error.is_retryable(), "{error}");
+    assert!(matches!(error, ChannelError::Unverified { .. }) && error.is_retryable(), "{error}");
 
     let asked = asked(&far_side);
     assert_eq!(asked.uri(), "http://127.0.0.1:8082/wechat/v3/pay/transactions/native");

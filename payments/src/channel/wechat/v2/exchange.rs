@@ -1,7 +1,7 @@
 //! How does one request leave, and what of the answer is believed?
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Uri, header};
+use http::{HeaderMap, Method, Request, header};
 
 use super::{
     Channel, Fields, SignType, Terms,
@@ -45,7 +45,8 @@ impl Channel {
         fields: Fields,
     ) -> Result<Answer, ChannelError> {
         let answer = self.send(operation, Some(terms), path, fields).await?.opened(operation)?;
-        self.check_signature(terms.sign_type, &answer.fields)?;
+        self.check_signature(terms.sign_type, &answer.fields)
+            .map_err(|why| ChannelError::Unverified { why, request_id: answer.request_id.clone() })?;
         answer.is_about("mch_id", &self.mchid)?;
         answer.is_about("appid", &terms.appid)?;
         match answer.required("result_code")? {
@@ -81,7 +82,7 @@ impl Channel {
             _ => &self.transports.plain,
         };
         let request = self.request(terms, path, fields)?;
-        let (head, body) = transport.send(request).await?.into_parts();
+        let (head, body) = self.hosts.send(&**transport, request).await?.into_parts();
         let request_id = head.headers.get("Request-ID").and_then(|id| id.to_str().ok()).map(str::to_owned);
         tracing::debug!(?operation, status = head.status.as_u16(), ?request_id, "WeChat Pay answered");
         if !head.status.is_success() {
@@ -97,9 +98,8 @@ impl Channel {
         path: &str,
         mut fields: Fields,
     ) -> Result<Request<Bytes>, ChannelError> {
-        let uri: Uri = format!("{}{path}", self.base_url)
-            .parse()
-            .map_err(|_| misconfigured("BAD_BASE_URL", "the base URL is not a URL"))?;
+        let uri =
+            self.hosts.uri(path).ok_or_else(|| misconfigured("BAD_BASE_URL", "the base URL is not a URL"))?;
         fields.set("mch_id", self.mchid.as_str());
         fields.set("nonce_str", nonce().map_err(|error| misconfigured("SIGNING_FAILED", error.to_string()))?);
         let mut sign_type = SignType::Md5;

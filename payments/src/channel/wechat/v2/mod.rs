@@ -32,7 +32,7 @@ pub use self::{
 };
 use self::{error::Operation, exchange::cannot_be_written};
 use super::{
-    CallUp,
+    CallUp, Hosts,
     v3::request_sign::{SignError, nonce},
 };
 use crate::{
@@ -55,7 +55,7 @@ pub struct Transports {
 /// [`ChannelError`] tells what is allowed.
 #[derive(Debug)]
 pub struct Channel {
-    base_url: String,
+    hosts: Hosts,
     mchid: String,
     key: ApiV2Key,
     transports: Transports,
@@ -63,16 +63,15 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// A client of the host at `base_url`, e.g. `https://api.mch.weixin.qq.com`, whose path, if any, becomes part of
-    /// every request. A `base_url` that is none makes every request fail as misconfigured.
+    /// A client of `hosts`. A base URL that is none makes every request fail as misconfigured.
     pub fn new(
-        base_url: &str,
+        hosts: impl Into<Hosts>,
         mchid: String,
         key: ApiV2Key,
         transports: Transports,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { base_url: base_url.trim_end_matches('/').to_owned(), mchid, key, transports, clock }
+        Self { hosts: hosts.into(), mchid, key, transports, clock }
     }
 
     /// Merchant number.

@@ -7,16 +7,16 @@ use aws_lc_rs::{
     error::Unspecified,
     rand::SystemRandom,
     rsa::{KeyPair, PublicKey},
-    signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaParameters},
+    signature::{
+        KeyPair as KeyPairTrait, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaParameters,
+    },
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer, pem::PemObject};
+use rustls_pki_types::{PrivateKeyDer, SubjectPublicKeyInfoDer, pem::PemObject};
 use units::Timestamp;
-use x509_cert::{
-    Certificate,
-    der::{Decode, Encode},
-};
 use zeroize::Zeroizing;
+
+use super::x509::X509;
 
 /// What every id of a WeChat Pay public key begins with.
 /// Source: WeChat Pay API v3, section on verifying with the WeChat Pay public key.
@@ -40,6 +40,8 @@ pub struct CredentialParts {
     pub previous_api_v3_key: Option<String>,
     /// Keys that may sign for WeChat Pay; during a change, the old and the new one.
     pub platform_keys: Vec<PlatformKeyPart>,
+    /// Whether platform certificates are asked for as well; then no key need be at hand.
+    pub download_certificates: bool,
 }
 
 /// One key that may sign for WeChat Pay, as an operator writes it down.
@@ -69,7 +71,7 @@ pub struct CredentialsError {
     pub problem: &'static str,
 }
 
-fn wrong(field: impl Into<String>, problem: &'static str) -> CredentialsError {
+pub(super) fn wrong(field: impl Into<String>, problem: &'static str) -> CredentialsError {
     CredentialsError { field: field.into(), problem }
 }
 
@@ -83,6 +85,7 @@ pub struct Credentials {
     resource_keys: Vec<LessSafeKey>,
     platform_keys: BTreeMap<String, PlatformKey>,
     asks_for: Option<String>,
+    download_certificates: bool,
 }
 
 impl fmt::Debug for Credentials {
@@ -131,7 +134,7 @@ impl Credentials {
                 return Err(wrong(format!("platform_keys[{i}]"), "the same serial stands there twice"));
             }
         }
-        if platform_keys.is_empty() {
+        if platform_keys.is_empty() && !parts.download_certificates {
             return Err(wrong("platform_keys", "without any, no answer and no notice could be believed"));
         }
         Ok(Self {
@@ -142,6 +145,7 @@ impl Credentials {
             resource_keys,
             platform_keys,
             asks_for,
+            download_certificates: parts.download_certificates,
         })
     }
 
@@ -166,6 +170,28 @@ impl Credentials {
         self.asks_for.as_deref()
     }
 
+    /// Whether platform certificates are asked for.
+    pub(super) const fn downloads_certificates(&self) -> bool {
+        self.download_certificates
+    }
+
+    /// What the merchant's own certificate says, if it belongs to this private key and serial.
+    ///
+    /// # Errors
+    /// [`CredentialsError`] if it does not, or is none.
+    pub fn fits(&self, certificate_pem: &str) -> Result<MerchantCertificate, CredentialsError> {
+        let certificate = MerchantCertificate::read(certificate_pem, &self.merchant_key)?;
+        if !certificate.serial.eq_ignore_ascii_case(&self.merchant_serial) {
+            return Err(wrong("merchant_serial", "the certificate has another serial"));
+        }
+        Ok(certificate)
+    }
+
+    /// The platform's certificates among the keys that are configured, and until when each of them is good.
+    pub fn platform_certificates(&self) -> impl Iterator<Item = (&str, Timestamp)> {
+        self.platform_keys.iter().filter_map(|(serial, key)| Some((serial.as_str(), key.validity?.1)))
+    }
+
     /// Base64 of the merchant's RSA signature (PKCS#1 v1.5, SHA-256) over `message`. About a millisecond of CPU:
     /// short enough to be done where it is asked for.
     pub(super) fn sign(&self, message: &[u8]) -> Result<String, Unspecified> {
@@ -185,6 +211,37 @@ impl Credentials {
     }
 }
 
+/// The merchant's own certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MerchantCertificate {
+    /// Its number: upper-case hexadecimal digits.
+    pub serial: String,
+    /// It is good from then.
+    pub from: Timestamp,
+    /// And until then.
+    pub until: Timestamp,
+}
+
+impl MerchantCertificate {
+    /// What it says, if it belongs to this private key; both are PEM.
+    ///
+    /// # Errors
+    /// [`CredentialsError`] if it does not, or if one of them is none.
+    pub fn of(certificate_pem: &str, private_key_pem: &str) -> Result<Self, CredentialsError> {
+        Self::read(certificate_pem, &private_key(private_key_pem)?)
+    }
+
+    fn read(pem: &str, merchant_key: &KeyPair) -> Result<Self, CredentialsError> {
+        const FIELD: &str = "certificate";
+        let X509 { serial, validity: (from, until), spki } = X509::read(FIELD, pem)?;
+        let key = PublicKey::from_der(&spki).map_err(|_| wrong(FIELD, "not of an RSA key"))?;
+        if key.as_ref() != KeyPairTrait::public_key(merchant_key).as_ref() {
+            return Err(wrong(FIELD, "it belongs to another private key"));
+        }
+        Ok(Self { serial, from, until })
+    }
+}
+
 /// A key that may sign for WeChat Pay.
 pub(super) struct PlatformKey {
     key: ParsedPublicKey,
@@ -193,7 +250,8 @@ pub(super) struct PlatformKey {
 }
 
 impl PlatformKey {
-    fn read(field: &str, part: &PlatformKeyPart) -> Result<(String, Self), CredentialsError> {
+    /// The serial it is known by, and the key.
+    pub(super) fn read(field: &str, part: &PlatformKeyPart) -> Result<(String, Self), CredentialsError> {
         match part {
             PlatformKeyPart::PublicKey { id, pem } => {
                 let number = id.strip_prefix(PUBLIC_KEY_ID_PREFIX).unwrap_or_default();
@@ -207,18 +265,7 @@ impl PlatformKey {
             }
             PlatformKeyPart::Certificate { pem } => {
                 let field = format!("{field}.pem");
-                let bad = |_| wrong(&field, "not an X.509 certificate");
-                let der = CertificateDer::from_pem_slice(pem.as_bytes())
-                    .map_err(|_| wrong(&field, "not a certificate in PEM"))?;
-                let certificate = Certificate::from_der(&der).map_err(bad)?;
-                let tbs = certificate.tbs_certificate();
-                let instant = |time: x509_cert::time::Time| {
-                    let secs = time.to_unix_duration().as_secs();
-                    Timestamp::from_secs(i64::try_from(secs).unwrap_or(0))
-                };
-                let validity = (instant(tbs.validity().not_before), instant(tbs.validity().not_after));
-                let spki = tbs.subject_public_key_info().to_der().map_err(bad)?;
-                let serial = base16ct::upper::encode_string(tbs.serial_number().as_bytes());
+                let X509 { serial, validity, spki } = X509::read(&field, pem)?;
                 Ok((serial, Self::from_der(&field, &spki, Some(validity))?))
             }
         }

@@ -16,6 +16,7 @@ pub(super) enum Operation {
     Close,
     Refund,
     QueryRefund,
+    Certificates,
 }
 
 /// An error body. Source: WeChat Pay API v3, interface rules, section on errors.

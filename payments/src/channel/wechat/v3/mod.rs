@@ -4,6 +4,7 @@
 //! is believed only if the signature over the very bytes received holds. The functions underneath are public, so that
 //! recorded messages can be laid against each of them.
 
+mod certificates; // what the platform hands out to be believed by
 mod credentials; // who we are, and whom we believe
 mod error; // what an error answer allows
 mod notice; // what we are told unasked
@@ -11,22 +12,25 @@ pub mod request_sign; // the Authorization header
 pub mod resource; // what is encrypted
 pub mod verify; // who wrote these bytes
 mod wire; // the JSON
+mod x509; // what a certificate says
 
 use std::{fmt::Write as _, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, Method, Request, StatusCode, header, response};
 use serde::{Serialize, de::DeserializeOwned};
 use units::Clock;
 
+use self::{certificates::Certificates, error::Operation, request_sign::SignError};
 pub use self::{
-    credentials::{CredentialParts, Credentials, CredentialsError, PlatformKeyPart},
+    certificates::{Downloaded, ListError},
+    credentials::{CredentialParts, Credentials, CredentialsError, MerchantCertificate, PlatformKeyPart},
     notice::NoticeRefused,
 };
-use self::{error::Operation, request_sign::SignError};
 pub use super::CallUp;
+use super::Hosts;
 use crate::{
-    channel::{ChannelError, NewOrder, NewRefund, Notice, Prepaid, RefundReport, Trade, Way},
+    channel::{ChannelError, NewOrder, NewRefund, Notice, Prepaid, RefundReport, Trade, VerifyError, Way},
     transport::Transport,
 };
 
@@ -36,14 +40,22 @@ const USER_AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
 /// [`ChannelError`] tells what is allowed.
 #[derive(Debug)]
 pub struct Channel {
-    base_url: String,
+    hosts: Hosts,
     credentials: Credentials,
+    certificates: Arc<Certificates>,
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
 }
 
 /// A success whose signature held.
 struct Answer {
+    body: Bytes,
+    request_id: Option<String>,
+}
+
+/// Whatever came back.
+struct Came {
+    head: response::Parts,
     body: Bytes,
     request_id: Option<String>,
 }
@@ -65,16 +77,26 @@ impl Answer {
 }
 
 impl Channel {
-    /// A client of the host at `base_url`, e.g. `https://api.mch.weixin.qq.com`. A path in it becomes part of every
-    /// request and of what is signed. A `base_url` that is none makes every request fail as misconfigured.
+    /// A client of `hosts`. A path in the first one's address becomes part of every request and of what is signed; a base
+    /// URL that is none makes every request fail as misconfigured.
     pub fn new(
-        base_url: String,
+        hosts: impl Into<Hosts>,
         credentials: Credentials,
         transport: Arc<dyn Transport>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let base_url = base_url.trim_end_matches('/').to_owned();
-        Self { base_url, credentials, transport, clock }
+        Self { hosts: hosts.into(), credentials, certificates: Arc::default(), transport, clock }
+    }
+
+    /// This client with other hosts and other credentials of the same merchant, and all that was downloaded for it.
+    #[must_use]
+    pub fn renewed(&self, hosts: impl Into<Hosts>, credentials: Credentials) -> Self {
+        let certificates = match credentials.mchid() == self.mchid() {
+            true => Arc::clone(&self.certificates),
+            false => Arc::default(),
+        };
+        let (transport, clock) = (Arc::clone(&self.transport), Arc::clone(&self.clock));
+        Self { hosts: hosts.into(), credentials, certificates, transport, clock }
     }
 
     /// Merchant number.
@@ -230,7 +252,125 @@ impl Channel {
     /// # Errors
     /// [`NoticeRefused`].
     pub fn read_notice(&self, headers: &HeaderMap, body: &[u8]) -> Result<Notice, NoticeRefused> {
-        notice::read(&self.credentials, self.clock.now(), headers, body)
+        notice::read(&self.credentials, &self.certificates.ring(), self.clock.now(), headers, body)
+    }
+
+    /// The same; one whose key nobody here has heard of makes us ask for certificates first, once a minute at most.
+    ///
+    /// # Errors
+    /// [`NoticeRefused`].
+    pub async fn take_notice(&self, headers: &HeaderMap, body: &[u8]) -> Result<Notice, NoticeRefused> {
+        match self.read_notice(headers, body) {
+            Err(NoticeRefused::UnknownSerial(serial)) if self.look_for(&serial).await => {
+                self.read_notice(headers, body)
+            }
+            read => read,
+        }
+    }
+
+    /// Asks for the platform's certificates, and keeps them if the answer can be believed. A merchant who has the public
+    /// key only has none, which is no error.
+    ///
+    /// Source: WeChat Pay API v3, downloading platform certificates.
+    ///
+    /// # Errors
+    /// [`ChannelError`]; nothing has changed then.
+    pub async fn download_certificates(&self) -> Result<Downloaded, ChannelError> {
+        let _turn = self.certificates.turn.lock().await;
+        let _ = self.certificates.may_ask(self.clock.now()); // whoever asks, it counts
+        self.downloaded().await
+    }
+
+    /// How far our clock is ahead of WeChat Pay's, in seconds, by an answer of any kind; `None` where it does not say when
+    /// it was made. Requests that are more than five minutes off are refused.
+    ///
+    /// # Errors
+    /// [`ChannelError::NoAnswer`], or one that says that no request can be made.
+    pub async fn clock_skew(&self) -> Result<Option<i64>, ChannelError> {
+        let Came { head, .. } =
+            self.came(Operation::Certificates, Method::GET, "/v3/certificates", Bytes::new()).await?;
+        let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let signed_at = text("Wechatpay-Timestamp").and_then(|secs| secs.parse().ok());
+        let dated = || {
+            let date = jiff::fmt::rfc2822::parse(text("Date")?).ok()?;
+            Some(date.timestamp().as_second())
+        };
+        let theirs: Option<i64> = signed_at.or_else(dated);
+        Ok(theirs.map(|theirs| self.clock.now().secs().saturating_sub(theirs)))
+    }
+
+    /// The serials of the certificates that were downloaded.
+    pub fn downloaded_serials(&self) -> Vec<String> {
+        self.certificates.ring().keys().cloned().collect()
+    }
+
+    /// Downloads the certificates where it is time for it: some hours after the last time, some minutes after one that
+    /// failed. `None` where it is not, or where this merchant downloads none.
+    ///
+    /// # Errors
+    /// [`ChannelError`].
+    pub async fn renew_certificates(&self) -> Result<Option<Downloaded>, ChannelError> {
+        if !self.credentials.downloads_certificates() {
+            return Ok(None);
+        }
+        let _turn = self.certificates.turn.lock().await;
+        let now = self.clock.now();
+        if !self.certificates.is_due(now) || !self.certificates.may_ask(now) {
+            return Ok(None);
+        }
+        self.downloaded().await.map(Some)
+    }
+
+    /// Asks whether there is a certificate of this serial by now. True if there is.
+    async fn look_for(&self, serial: &str) -> bool {
+        if !self.credentials.downloads_certificates() {
+            return false;
+        }
+        // Whoever comes while somebody asks waits for what that comes to.
+        let _turn = self.certificates.turn.lock().await;
+        let is_there = || self.certificates.ring().contains_key(serial);
+        if is_there() {
+            return true;
+        }
+        if !self.certificates.may_ask(self.clock.now()) {
+            return false;
+        }
+        tracing::info!(
+            mchid = self.mchid(),
+            serial,
+            "an unknown serial: WeChat Pay is asked for certificates"
+        );
+        match self.downloaded().await {
+            Ok(_) => is_there(),
+            Err(error) => {
+                tracing::warn!(mchid = self.mchid(), %error, "WeChat Pay's certificates cannot be had");
+                false
+            }
+        }
+    }
+
+    async fn downloaded(&self) -> Result<Downloaded, ChannelError> {
+        let came = self.came(Operation::Certificates, Method::GET, "/v3/certificates", Bytes::new()).await?;
+        let Came { head, body, request_id } = came;
+        if !head.status.is_success() {
+            let error = error::classify(Operation::Certificates, head.status, request_id, &body);
+            return match error {
+                ChannelError::NotFound { .. } => {
+                    self.certificates.keep(None, self.clock.now());
+                    Ok(Downloaded::PublicKeyOnly)
+                }
+                error => Err(error),
+            };
+        }
+        let (held, now) = (self.certificates.ring(), self.clock.now());
+        let ring = certificates::read(&self.credentials, &held, now, &head.headers, &body);
+        let ring = ring.map_err(|error| match error {
+            ListError::Unverified(why) => ChannelError::Unverified { why, request_id },
+            other => ChannelError::Malformed { what: other.to_string(), request_id },
+        })?;
+        let serials = ring.keys().cloned().collect();
+        self.certificates.keep(Some(ring), now);
+        Ok(Downloaded::Certificates(serials))
     }
 
     fn report(answer: &Answer, out_refund_no: &str) -> Result<RefundReport, ChannelError> {
@@ -258,20 +398,48 @@ impl Channel {
         path_and_query: &str,
         body: Bytes,
     ) -> Result<Answer, ChannelError> {
-        let request = self.signed(method, path_and_query, body)?;
-        let (head, body) = self.transport.send(request).await?.into_parts();
-        let request_id = head.headers.get("Request-ID").and_then(|id| id.to_str().ok()).map(str::to_owned);
-        tracing::debug!(?operation, status = head.status.as_u16(), ?request_id, "WeChat Pay answered");
+        let Came { head, body, request_id } = self.came(operation, method, path_and_query, body).await?;
         if !head.status.is_success() {
             return Err(error::classify(operation, head.status, request_id, &body));
         }
         // Also over an empty body: a 204 is signed like everything else.
-        verify::check(&self.credentials, self.clock.now(), &head.headers, &body)?;
+        let mut checked = self.check(&head.headers, &body);
+        if let Err(VerifyError::UnknownSerial(serial)) = &checked
+            && self.look_for(serial).await
+        {
+            checked = self.check(&head.headers, &body);
+        }
+        if let Err(why) = checked {
+            return Err(ChannelError::Unverified { why, request_id });
+        }
         if head.status == StatusCode::ACCEPTED {
             // Taken in, not carried out. Source: WeChat Pay API v3, HTTP status codes.
             return Err(error::classify(operation, head.status, request_id, &body));
         }
         Ok(Answer { body, request_id })
+    }
+
+    /// Sends a request and takes whatever comes back, not verified yet.
+    async fn came(
+        &self,
+        operation: Operation,
+        method: Method,
+        path_and_query: &str,
+        body: Bytes,
+    ) -> Result<Came, ChannelError> {
+        let request = self.signed(method, path_and_query, body)?;
+        let (head, body) = self.hosts.send(&*self.transport, request).await?.into_parts();
+        let request_id = head.headers.get("Request-ID").and_then(|id| id.to_str().ok()).map(str::to_owned);
+        tracing::debug!(?operation, status = head.status.as_u16(), ?request_id, "WeChat Pay answered");
+        Ok(Came { head, body, request_id })
+    }
+
+    /// With the keys as they are when it begins.
+    fn check(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), VerifyError> {
+        let downloaded = self.certificates.ring();
+        verify::check_by(self.clock.now(), headers, body, |serial| {
+            self.credentials.platform_key(serial).or_else(|| downloaded.get(serial).map(|key| &**key))
+        })
     }
 
     fn signed(
@@ -280,9 +448,10 @@ impl Channel {
         path_and_query: &str,
         body: Bytes,
     ) -> Result<Request<Bytes>, ChannelError> {
-        let uri: Uri = format!("{}{path_and_query}", self.base_url)
-            .parse()
-            .map_err(|_| misconfigured("BAD_BASE_URL", "the base URL is not a URL"))?;
+        let uri = self
+            .hosts
+            .uri(path_and_query)
+            .ok_or_else(|| misconfigured("BAD_BASE_URL", "the base URL is not a URL"))?;
         let sent = uri.path_and_query().map_or("/", |sent| sent.as_str());
         let timestamp = self.clock.now().secs();
         let authorization = request_sign::nonce()

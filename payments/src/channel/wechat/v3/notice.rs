@@ -6,6 +6,7 @@ use units::Timestamp;
 
 use super::{
     Credentials,
+    certificates::Ring,
     resource::{self, ResourceError},
     verify, wire,
 };
@@ -86,11 +87,14 @@ impl From<ResourceError> for NoticeRefused {
 /// Verifies, then decrypts, then reads: nothing of the body is looked at before its signature holds.
 pub(super) fn read(
     credentials: &Credentials,
+    downloaded: &Ring,
     now: Timestamp,
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Notice, NoticeRefused> {
-    verify::check(credentials, now, headers, body)?;
+    verify::check_by(now, headers, body, |serial| {
+        credentials.platform_key(serial).or_else(|| downloaded.get(serial).map(|key| &**key))
+    })?;
     let wire::Event { id: event_id, event_type, resource } = parse("event", body)?;
     if event_id.is_empty() {
         return Err(NoticeRefused::Malformed("event: the id is empty".to_owned()));

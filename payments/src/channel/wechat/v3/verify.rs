@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::HeaderMap;
 use units::Timestamp;
 
-use super::{Credentials, request_sign::SUITE};
+use super::{Credentials, credentials::PlatformKey, request_sign::SUITE};
 use crate::channel::VerifyError;
 
 const TIMESTAMP: &str = "Wechatpay-Timestamp";
@@ -32,6 +32,16 @@ pub fn check(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<(), VerifyError> {
+    check_by(now, headers, body, |serial| credentials.platform_key(serial))
+}
+
+/// The same, with whichever key stands under the serial.
+pub(super) fn check_by<'a>(
+    now: Timestamp,
+    headers: &HeaderMap,
+    body: &[u8],
+    key_of: impl FnOnce(&str) -> Option<&'a PlatformKey>,
+) -> Result<(), VerifyError> {
     let serial = required(headers, SERIAL)?;
     let signature = required(headers, SIGNATURE)?;
     let timestamp = required(headers, TIMESTAMP)?;
@@ -47,7 +57,7 @@ pub fn check(
     }
 
     let probe = signature.starts_with(PROBE);
-    let key = match credentials.platform_key(serial) {
+    let key = match key_of(serial) {
         Some(key) if key.in_force(now) => key,
         // A probe may name a serial that nobody holds; that is no reason to look for a missing key.
         _ if probe => return Err(VerifyError::BadSignature { probe }),

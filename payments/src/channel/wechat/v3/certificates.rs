@@ -1,0 +1,168 @@
+//! Which platform certificates were downloaded, and when are they asked for again?
+//!
+//! What is kept is public. It stands in memory only: a process that starts asks for it, and so does whoever meets a
+//! serial that nobody here has heard of, but once a minute at most.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use http::HeaderMap;
+use serde::Deserialize;
+use units::Timestamp;
+
+use super::{
+    Credentials, PlatformKeyPart,
+    credentials::PlatformKey,
+    resource::{self, Resource, ResourceError},
+    verify,
+};
+use crate::channel::VerifyError;
+
+/// How long a list is good for. WeChat Pay wants it asked for within twelve hours.
+/// Source: WeChat Pay API v3, downloading platform certificates.
+const FRESH: Duration = Duration::from_secs(11 * 3600);
+/// When to try again after a failure.
+const AGAIN: Duration = Duration::from_secs(300);
+/// Nobody asks more often, whoever makes us want to.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Downloaded certificates by their serials.
+pub(super) type Ring = BTreeMap<String, Arc<PlatformKey>>;
+
+/// The downloaded certificates of one merchant. Whoever verifies something takes them as they are when it begins.
+#[derive(Default)]
+pub(super) struct Certificates {
+    ring: ArcSwap<Ring>,
+    asked: Mutex<Asked>,
+    /// Held by the one who asks.
+    pub(super) turn: tokio::sync::Mutex<()>,
+}
+
+impl std::fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Certificates").field(&self.ring.load().keys()).finish()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    /// When the last request left.
+    at: Option<Timestamp>,
+    /// When it is time for the next one.
+    due: Option<Timestamp>,
+}
+
+/// What a merchant has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Downloaded {
+    /// Certificates of these serials.
+    Certificates(Vec<String>),
+    /// None: WeChat Pay signs with its public key for this merchant.
+    PublicKeyOnly,
+}
+
+impl Certificates {
+    /// As they are now.
+    pub(super) fn ring(&self) -> Arc<Ring> {
+        self.ring.load_full()
+    }
+
+    /// Whether it is time to ask again. A clock that was put back is no reason to wait.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.due.is_none_or(|due| due <= now || due > now.after(FRESH))
+    }
+
+    /// Whether one may ask at `now`; if so, that is what is done from now on.
+    pub(super) fn may_ask(&self, now: Timestamp) -> bool {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = asked.at.is_none_or(|at| at.after(EVERY) <= now || at > now);
+        if may {
+            *asked = Asked { at: Some(now), due: Some(now.after(AGAIN)) };
+        }
+        may
+    }
+
+    /// There was an answer: what it says, if it says anything, replaces what was there. A certificate that is gone from
+    /// the list stays until it ends, so that what it signed a moment ago is still believed.
+    pub(super) fn keep(&self, fresh: Option<Ring>, now: Timestamp) {
+        if let Some(mut fresh) = fresh {
+            for (serial, key) in self.ring.load().iter().filter(|(_, key)| key.in_force(now)) {
+                fresh.entry(serial.clone()).or_insert_with(|| Arc::clone(key));
+            }
+            self.ring.store(Arc::new(fresh));
+        }
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.due = Some(now.after(FRESH));
+    }
+}
+
+/// An answer. Source: WeChat Pay API v3, downloading platform certificates.
+#[derive(Deserialize)]
+struct Listed {
+    data: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    serial_no: String,
+    encrypt_certificate: Resource,
+}
+
+/// Why a list of certificates is not believed. Nothing of it is kept then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ListError {
+    /// Not the shape that is documented.
+    #[error("malformed: {0}")]
+    Malformed(String),
+    /// A certificate cannot be decrypted.
+    #[error("a certificate of the list cannot be read: {0}")]
+    Sealed(#[from] ResourceError),
+    /// A certificate is none, or has another number than the list says.
+    #[error("the certificate {serial}: {problem}")]
+    Certificate {
+        /// As the list says.
+        serial: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Signed by nobody whom we know or who stands in it.
+    #[error("its signature does not hold: {0}")]
+    Unverified(#[from] VerifyError),
+}
+
+/// Reads a list of certificates, and believes it if it is signed by one that we hold, or by one of its own: that these
+/// are WeChat Pay's is vouched for by the APIv3 key they are encrypted with, which nobody else has.
+///
+/// # Errors
+/// [`ListError`]: the first check that failed.
+pub(super) fn read(
+    credentials: &Credentials,
+    held: &Ring,
+    now: Timestamp,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Ring, ListError> {
+    let listed: Listed =
+        serde_json::from_slice(body).map_err(|error| ListError::Malformed(error.to_string()))?;
+    let mut ring = Ring::new();
+    for Entry { serial_no, encrypt_certificate } in listed.data {
+        let bad = |problem| ListError::Certificate { serial: serial_no.clone(), problem };
+        let pem = resource::open(credentials, &encrypt_certificate)?;
+        let (serial, key) = PlatformKey::read("certificate", &PlatformKeyPart::Certificate { pem })
+            .map_err(|error| bad(error.problem))?;
+        if !serial.eq_ignore_ascii_case(&serial_no) {
+            return Err(bad("its own serial is another"));
+        }
+        ring.insert(serial, Arc::new(key));
+    }
+    verify::check_by(now, headers, body, |serial| {
+        let known = credentials.platform_key(serial);
+        known.or_else(|| held.get(serial).or_else(|| ring.get(serial)).map(|key| &**key))
+    })?;
+    Ok(ring)
+}

@@ -249,6 +249,11 @@ impl Merchants {
         Self(merchants.into_iter().map(|merchant| (merchant.name.clone(), merchant)).collect())
     }
 
+    /// True where none is configured.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// By name.
     pub fn get(&self, name: &str) -> Option<&Merchant> {
         self.0.get(name)

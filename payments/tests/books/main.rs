@@ -23,6 +23,8 @@ mod nodes;
 mod orders;
 mod prices;
 mod recovery;
+mod refund_nodes;
+mod refunds;
 mod review;
 mod rows;
 mod sales;

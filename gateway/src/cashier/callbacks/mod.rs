@@ -102,11 +102,8 @@ async fn genuine(cashier: &Cashier, merchant: &Merchant, notice: Notice) -> Verd
                 );
                 return Verdict { result: "amount_mismatch", status: StatusCode::CONFLICT };
             }
-            match cashier.refunds.reported(&report, Some(event_id)).await {
-                Ok(item) => {
-                    cashier.metrics.refund(item.state.public());
-                    ACCEPTED
-                }
+            match cashier.refunds.noticed(&report, event_id).await {
+                Ok(_) => ACCEPTED,
                 Err(RefundNewsError::Unknown(number)) => {
                     tracing::error!(number, "a refund notification about a refund that is not ours");
                     Verdict { result: "unknown_order", status: StatusCode::NOT_FOUND }

@@ -13,7 +13,7 @@ use payments::{
         Notice, Trade,
         wechat::v2::{NoticeRefused, SUCCESS_REPLY, Signed, failure},
     },
-    ledger::{CreditSource, Order, PayApi},
+    ledger::{CreditSource, Order, PayApi, RefundItem},
     refund::RefundNewsError,
     topup::{Merchant, NewsError, OverV2, PaidNews, pay_sign},
 };
@@ -70,7 +70,7 @@ pub(in crate::cashier) async fn refund_report_v2(
             Ok(hint) => {
                 let event = format!("v2-refund:{}:{}", merchant.mchid, hint.refund_id);
                 let asked = cashier.refunds.ask_about(merchant, &hint.out_refund_no, event).await;
-                refund_verdict(&cashier, asked.map(|item| item.state.public()))
+                refund_verdict(asked)
             }
             Err(why) => not_genuine(merchant, &why),
         },
@@ -163,12 +163,9 @@ fn difference(order: &Order, trade: &Trade) -> &'static str {
     }
 }
 
-fn refund_verdict(cashier: &Cashier, asked: Result<&'static str, RefundNewsError>) -> Verdict {
+fn refund_verdict(asked: Result<RefundItem, RefundNewsError>) -> Verdict {
     match asked {
-        Ok(state) => {
-            cashier.metrics.refund(state);
-            taken("accepted")
-        }
+        Ok(_) => taken("accepted"),
         Err(RefundNewsError::Unknown(number)) => {
             tracing::error!(number, "a refund notification about a refund that is not ours");
             refused("unknown_order", "refund not found")

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Every kind of command. A new one is added here, or this does not compile.
-const KINDS: [&str; 49] = [
+const KINDS: [&str; 50] = [
     "OpenAccount",
     "AddKey",
     "RevokeKey",
@@ -62,6 +62,7 @@ const KINDS: [&str; 49] = [
     "PinRate",
     "UnpinRate",
     "PruneRates",
+    "ApproveRefund",
 ];
 
 const fn kind(body: &Body) -> &'static str {
@@ -115,6 +116,7 @@ const fn kind(body: &Body) -> &'static str {
         Body::PinRate { .. } => 46,
         Body::UnpinRate { .. } => 47,
         Body::PruneRates { .. } => 48,
+        Body::ApproveRefund { .. } => 49,
     }]
 }
 

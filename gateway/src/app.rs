@@ -38,7 +38,7 @@ use crate::{
     admin::{Admin, AdminToken, HandRoom, NewAccount, PriceRoom, RouteRoom, create_account, secret_file},
     books::{self, Books},
     cache::{self, Cache, CacheMetrics, CacheSecret, LocalShelf, SharedCacheMetrics, SharedShelf, Shelf},
-    cashier::{Cashier, LedgerTill, PaymentMetrics, StoredKeys, shape},
+    cashier::{Cashier, LedgerTill, PaymentMetrics, Sources, StoredKeys, shape},
     dispatch::TargetHealth,
     edge::{self, ConnLimits},
     inference::{Front, Parts},
@@ -224,6 +224,8 @@ pub async fn start(
         clock: clock.clone(),
         proxies: money::trusted_proxies(&settings)?,
         metrics: payment_metrics,
+        sources: Sources::default(),
+        at_work: background.clone(),
     };
     let elsewhere = shaped(cashier.router().merge(portal::router()), &clock);
     let upkeep = Upkeep {

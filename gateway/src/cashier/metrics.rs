@@ -1,6 +1,6 @@
 //! What is counted about payments.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use payments::{
     channel::ChannelError,
@@ -8,7 +8,7 @@ use payments::{
     refund::RefundObserver,
     topup::{Observer, QueryReport},
 };
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use units::Timestamp;
 
 /// Every step of an order that is counted.
@@ -34,10 +34,15 @@ const RESULTS: &[&str] = &[
     "bad_amount",
     "doctype",
     "ignored",
+    "source_limited",
+    "wrong_content_type",
+    "oversized",
+    "too_slow",
     "error",
 ];
-/// What of refunds takes a person.
-const ALARMS: &[&str] = &["abnormal", "not_enough", "misconfigured"];
+/// What takes a person.
+const ALARMS: &[&str] =
+    &["amount_mismatch", "unknown_order", "refund_abnormal", "refund_not_enough", "refund_misconfigured"];
 /// Where a refund item that is not at an end may stand.
 const OPEN: &[RefundItemState] = &[
     RefundItemState::Queued,
@@ -57,11 +62,13 @@ const DELAYS: &[f64] = &[
 pub struct PaymentMetrics {
     orders: IntCounterVec,
     notifications: IntCounterVec,
+    alarms: IntCounterVec,
     credits: IntCounterVec,
     credit_delay: HistogramVec,
     queries: IntCounterVec,
+    queries_under_way: IntGauge,
+    queries_behind: Gauge,
     refunds: IntCounterVec,
-    refund_alarms: IntCounterVec,
     refunds_pending: IntGaugeVec,
     refund_oldest: IntGauge,
 }
@@ -91,12 +98,17 @@ impl PaymentMetrics {
             "How long ago the oldest refund item that is not at an end was asked for.",
         )?;
         registry.register(Box::new(refund_oldest.clone()))?;
+        let queries_under_way =
+            IntGauge::new("tollgate_payment_queries_under_way", "Orders that are being asked about.")?;
+        registry.register(Box::new(queries_under_way.clone()))?;
+        let queries_behind = Gauge::new(
+            "tollgate_payment_queries_behind_seconds",
+            "For how long an order query has been due that waits because WeChat Pay was asked as often as it may be.",
+        )?;
+        registry.register(Box::new(queries_behind.clone()))?;
         let metrics = Self {
-            refund_alarms: counter(
-                "tollgate_refund_alarms_total",
-                "Refunds that take a person, by why, each time it is found.",
-                &["reason"],
-            )?,
+            queries_under_way,
+            queries_behind,
             refunds_pending,
             refund_oldest,
             orders: counter(
@@ -113,6 +125,11 @@ impl PaymentMetrics {
                 "tollgate_payment_credits_total",
                 "Credited payments by how we knew.",
                 &["source"],
+            )?,
+            alarms: counter(
+                "tollgate_payment_alarms_total",
+                "Payments and refunds that a person has to look at, each once.",
+                &["reason"],
             )?,
             credit_delay,
             queries: counter(
@@ -133,7 +150,7 @@ impl PaymentMetrics {
             metrics.notifications.with_label_values(&["wechat", result]);
         }
         for reason in ALARMS {
-            metrics.refund_alarms.with_label_values(&[reason]);
+            metrics.alarms.with_label_values(&[reason]);
         }
         for state in OPEN {
             metrics.refunds_pending.with_label_values(&[state.as_str()]);
@@ -152,6 +169,11 @@ impl PaymentMetrics {
     /// A notification, by what became of it.
     pub fn notification(&self, result: &str) {
         self.notifications.with_label_values(&["wechat", result]).inc();
+    }
+
+    /// Something that a person has to look at.
+    pub fn alarm(&self, reason: &str) {
+        self.alarms.with_label_values(&[reason]).inc();
     }
 
     /// A payment that was credited at `now`.
@@ -195,10 +217,6 @@ impl RefundCounter {
     fn count(&self, status: &str) {
         self.0.refunds.with_label_values(&["wechat", status]).inc();
     }
-
-    fn alarm(&self, reason: &str) {
-        self.0.refund_alarms.with_label_values(&[reason]).inc();
-    }
 }
 
 impl RefundObserver for RefundCounter {
@@ -219,14 +237,14 @@ impl RefundObserver for RefundCounter {
                     item = %item.id, order = %item.order, amount = %item.amount,
                     "a refund left us and cannot reach the payer: see to it in WeChat Pay's merchant platform"
                 );
-                self.alarm("abnormal");
+                self.0.alarm("refund_abnormal");
             }
             RefundItemState::Wait => {
                 tracing::error!(
                     item = %item.id, order = %item.order, amount = %item.amount,
                     "the merchant's balance does not cover a refund: top it up in WeChat Pay's merchant platform"
                 );
-                self.alarm("not_enough");
+                self.0.alarm("refund_not_enough");
             }
             _ => {}
         }
@@ -234,7 +252,7 @@ impl RefundObserver for RefundCounter {
 
     fn misconfigured(&self, item: &RefundItem, error: &ChannelError) {
         tracing::error!(item = %item.id, order = %item.order, %error, "refunds cannot be asked for as this is set up");
-        self.alarm("misconfigured");
+        self.0.alarm("refund_misconfigured");
     }
 
     fn open(&self, items: &[RefundItem], now: Timestamp) {
@@ -249,6 +267,10 @@ impl RefundObserver for RefundCounter {
 }
 
 impl Observer for QueryCounter {
+    fn asking(&self) {
+        self.metrics.queries_under_way.inc();
+    }
+
     fn queried(&self, report: &QueryReport) {
         let result = match report {
             QueryReport::Credited(order) => {
@@ -261,11 +283,18 @@ impl Observer for QueryCounter {
             }
             QueryReport::Quarantined(order) => {
                 tracing::error!(order = %order.id, "a payment does not agree with its order; nothing was credited");
+                self.metrics.alarm("amount_mismatch");
                 "quarantined"
             }
             QueryReport::Nothing => "nothing",
+            QueryReport::Over => "over",
             QueryReport::Failed => "failed",
         };
+        self.metrics.queries_under_way.dec();
         self.metrics.queries.with_label_values(&[result]).inc();
+    }
+
+    fn behind(&self, by: Duration) {
+        self.metrics.queries_behind.set(by.as_secs_f64());
     }
 }

@@ -26,15 +26,11 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 use payments::{grant::Grants, holds::Holds, refund::Refunds, store::Store, topup::TopUps};
+use tokio_util::task::TaskTracker;
 use units::Clock;
 
-pub(crate) use self::{
-    codes::{HINT_CHARS, code_digest, fresh_code},
-    refunds::refund_reason,
-    topups::{idempotency_key, yuan},
-    views::{budget, package, refund_for_operators, refund_preview, time, topup},
-};
 pub use self::{
+    callbacks::Sources,
     errors::{PayError, reply},
     generation::whole_receipt,
     key_source::StoredKeys,
@@ -42,6 +38,12 @@ pub use self::{
     shape::shape,
     statement::download,
     till::LedgerTill,
+};
+pub(crate) use self::{
+    codes::{HINT_CHARS, code_digest, fresh_code},
+    refunds::refund_reason,
+    topups::{idempotency_key, yuan},
+    views::{budget, package, refund_for_operators, refund_preview, time, topup},
 };
 use crate::{edge::TrustedProxies, keys::Keys, plan::Snapshots};
 
@@ -70,6 +72,10 @@ pub struct Cashier {
     pub proxies: TrustedProxies,
     /// What is counted.
     pub metrics: PaymentMetrics,
+    /// Who sends notifications that are not genuine.
+    pub sources: Sources,
+    /// Notifications that are being written.
+    pub at_work: TaskTracker,
 }
 
 /// The largest body of these endpoints and of a notification, in bytes.

@@ -32,6 +32,7 @@ pub(super) async fn offered(cashier: &Cashier, order: &Order) -> Result<Value, P
     let made = payable && cashier.grants.offer(order, key).await?;
     if made && cashier.grants.needs_no_claim() && order.state == OrderState::Pending {
         cashier.grants.open(order, GrantClaim::Policy).await?;
+        cashier.topups.lent_on(order);
     }
     let mut shown = views::topup_with(cashier, order, &cashier.grants.lent_on(order).await?);
     if made {
@@ -53,7 +54,7 @@ pub(super) async fn claim(
         match cashier.topups.claimed(&order).await {
             QueryReport::Credited(order) => cashier.metrics.credited(&order, "query", cashier.clock.now()),
             QueryReport::Closed(_) => cashier.metrics.order("closed"),
-            QueryReport::Quarantined(_) | QueryReport::Nothing | QueryReport::Failed => {}
+            QueryReport::Quarantined(_) | QueryReport::Nothing | QueryReport::Over | QueryReport::Failed => {}
         }
         let order = find(&cashier, &caller, &id).await?;
         if order.state == OrderState::Pending {

@@ -307,6 +307,7 @@ pub(super) async fn one(
 ) -> Result<Response, PayError> {
     let caller = cashier.keys.authenticate(&headers).await?;
     let order = find(&cashier, &caller, &id).await?;
+    cashier.topups.seen(&order);
     let lent = cashier.grants.lent_on(&order).await?;
     Ok(reply(StatusCode::OK, &views::topup_with(&cashier, &order, &lent)))
 }
@@ -328,7 +329,7 @@ pub(super) async fn close(
                     "WeChat Pay gave no clear answer; the order is still watched",
                 ));
             }
-            QueryReport::Quarantined(_) | QueryReport::Nothing => {}
+            QueryReport::Quarantined(_) | QueryReport::Nothing | QueryReport::Over => {}
         }
     }
     let order = find(&cashier, &caller, &id).await?;

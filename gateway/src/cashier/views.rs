@@ -247,8 +247,15 @@ pub(crate) fn topup(order: &Order) -> Value {
         "created_at": time(order.created_at),
         "expires_at": time(order.expires_at),
         "paid_at": order.paid_at.map(time),
+        "credited_after_secs": credited_after(order),
         "timeline": timeline,
     })
+}
+
+/// Whole seconds from the payment, as WeChat Pay dates it, to its credit.
+fn credited_after(order: &Order) -> Option<u64> {
+    let credited = order.timeline.iter().find(|step| step.event == "credited")?;
+    Some(credited.at.since(order.paid_at?).as_secs())
 }
 
 /// A budget and what was counted against it.

@@ -11,7 +11,7 @@ use units::{
 use super::{
     AccountRole, Adjustment, ApiKey, Asset, BudgetPeriod, DebtSource, ExternalRefund, GoodsRefund, Grant,
     GrantCaps, GrantClaim, LotUse, ManualPayout, NewCode, OrderKind, PackageOffer, PayBy, Prepay, Resolution,
-    TokenLeg, code::campaign_lot, entry::words, view::Needs,
+    StrangeNotice, TokenLeg, code::campaign_lot, entry::words, view::Needs,
 };
 use crate::prices::Tier;
 
@@ -503,6 +503,8 @@ pub enum Body {
         /// Which payment's.
         order: OrderId,
     },
+    /// Remembers a genuine notification that is about nothing of ours.
+    FileNotice(StrangeNotice),
     /// Decides about an order under review: an operator, a reason, a second person.
     ResolveReview(Resolution),
     /// Books a refund that the bill knows and we do not.
@@ -705,6 +707,7 @@ impl Command {
             | Body::CancelRefund { .. }
             | Body::ApproveRefund { .. }
             | Body::SweepBonus { .. }
+            | Body::FileNotice(_)
             | Body::ExpireLot { .. }
             | Body::PruneRates { .. }
             | Body::AcceptRate(_) => true,
@@ -872,6 +875,7 @@ impl Command {
                 into.order(*order);
                 into.wallet(*account, &Cny);
             }
+            Body::FileNotice(strange) => into.notice(Some(&strange.id)),
             Body::ResolveReview(about) => {
                 into.order(about.order);
                 into.batch(about.batch);

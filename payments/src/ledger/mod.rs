@@ -43,7 +43,7 @@ pub use entry::{Book, Entry, EntryKind};
 pub use grant::{Grant, GrantBlock, GrantCaps, GrantClaim, GrantStanding, GrantState};
 pub use hands::{Adjustment, DebtSource, ExternalRefund, GoodsRefund, ManualPayout};
 pub use hold::{Hold, HoldState, LEGS_MAX, LotUse, TokenLeg};
-pub use order::{GoodsLine, Order, OrderKind, OrderState, TimelineEvent};
+pub use order::{CLOSE_REQUESTED, GoodsLine, Order, OrderKind, OrderState, TimelineEvent};
 pub use package::{Package, PackageOffer};
 pub use pay_by::{PayApi, PayBy, PaySign, PayWay, Prepay};
 pub use price_rows::{FxNoted, FxPair, FxRate, PriceAssignment, PriceDraft, PriceList, PriceVersion};
@@ -53,7 +53,7 @@ pub use refund_plan::{
 };
 pub use refund_rest::{StayReason, Staying, staying};
 pub use review::{Resolution, SuspensePayment, SuspenseState, Verdict};
-pub use rows::{Account, AccountRole, ApiKey, Lot, LotClass, Notice, NoticeResult, Wallet};
+pub use rows::{Account, AccountRole, ApiKey, Lot, LotClass, Notice, NoticeResult, StrangeNotice, Wallet};
 pub use terms::{TokenTerms, Weights};
 pub use tokens::{Split, split_charge, weight_milli};
 pub use view::{Needs, RowOp, Rows};

@@ -121,6 +121,9 @@ impl OrderState {
     }
 }
 
+/// The event of an order whose customer no longer wants it.
+pub const CLOSE_REQUESTED: &str = "close_requested";
+
 /// One step in the life of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimelineEvent {
@@ -186,6 +189,11 @@ impl Order {
     /// The number WeChat Pay knows it by.
     pub fn out_trade_no(&self) -> String {
         self.id.bare()
+    }
+
+    /// Its customer no longer wants it: it is closed as soon as WeChat Pay lets it be.
+    pub fn is_unwanted(&self) -> bool {
+        self.timeline.iter().any(|step| step.event == CLOSE_REQUESTED)
     }
 }
 

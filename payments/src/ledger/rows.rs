@@ -190,7 +190,22 @@ words! {
         Duplicate = "duplicate",
         /// It does not agree with what we stored.
         Rejected = "rejected",
+        /// It is about nothing of ours, or of a kind that is not used.
+        Unused = "unused",
     }
+}
+
+/// A verified notification that is about nothing of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StrangeNotice {
+    /// WeChat Pay's event id.
+    pub id: String,
+    /// To which merchant.
+    pub merchant: String,
+    /// About what: the number it names, or its kind.
+    pub subject: String,
+    /// Why it is nothing of ours.
+    pub detail: String,
 }
 
 /// A verified notification, once per event id.

@@ -2,11 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use super::{
-    Store, SubmitError,
-    handle::{Readers, stopped},
-    lane::Job,
-};
+use super::{Store, SubmitError, handle::stopped, lane::Job};
 
 /// Work of which there may be one worker among all the nodes that write the same books.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +21,6 @@ impl Duty {
 }
 
 impl Store {
-    /// True where other processes may write the same books.
-    pub const fn is_shared(&self) -> bool {
-        matches!(self.readers, Readers::Postgres(_))
-    }
-
     /// True where this run is the one that does it: it was, or nobody with a lease that still runs is. A run that has it
     /// keeps it for as long as it lives, so whatever it finds half done while it has it, nobody else is at work on.
     ///

@@ -205,6 +205,11 @@ impl Store {
         }
     }
 
+    /// True where other processes may write the same books.
+    pub const fn is_shared(&self) -> bool {
+        matches!(self.readers, Readers::Postgres(_))
+    }
+
     /// Runs a reading on one snapshot, beside the writer.
     pub(super) async fn read<T: Send + 'static>(
         &self,

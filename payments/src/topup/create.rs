@@ -283,6 +283,7 @@ impl TopUps {
         }
         let answer = merchant.create(&order, &self.settings.description).await;
         // Watched whatever came: an order that WeChat Pay may know may be paid.
+        self.agenda.learn(&order, self.clock.now());
         self.fresh.notify_one();
         match answer {
             Ok(prepay) => self.step(order.id, Body::OrderPrepaid { order: order.id, prepay }).await,

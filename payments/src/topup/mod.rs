@@ -4,7 +4,9 @@
 //! answered query says so, whichever comes first, once. What a balance buys in tokens
 //! is reckoned here too. Speaks to the ledger through the store and to the channel.
 
+mod agenda;
 mod alone;
+mod ask;
 mod bonus;
 mod create;
 mod merchant;
@@ -18,11 +20,11 @@ use tokio::sync::Notify;
 use units::{Clock, Fen, Livemode};
 
 pub use self::{
+    ask::QueryReport,
     bonus::{BadRungs, BonusRung, BonusRungs, Gift},
     create::{Buy, CreateError, PayWish, Quoted, TopUpRequest},
     merchant::{Callbacks, Merchant, Merchants, OverV2, OverV3, pay_sign},
     news::{NewsError, PaidNews},
-    watch::QueryReport,
     worth::{BadMix, Bought, Mix, Part, TokensHeld, sum, worth},
 };
 use crate::store::Store;
@@ -51,15 +53,23 @@ pub struct TopUps {
     clock: Arc<dyn Clock>,
     /// Orders that WeChat Pay is being told of.
     making: alone::OneAtATime,
-    /// Woken when there is an order to watch that there was not before.
+    /// What is awaited.
+    agenda: agenda::Agenda,
+    /// Woken when there is something to ask that there was not before.
     fresh: Arc<Notify>,
     observer: Arc<dyn Observer>,
 }
 
-/// Who is told what queries find, for metrics and alarms.
+/// Who is told of the watch's queries, for metrics and alarms.
 pub trait Observer: Send + Sync + std::fmt::Debug {
-    /// One query's outcome.
+    /// An order's turn has come; [`Self::queried`] follows.
+    fn asking(&self);
+
+    /// What the turn came to.
     fn queried(&self, report: &QueryReport);
+
+    /// An order has been due for so long, because WeChat Pay was asked as often as it may be; said again and again.
+    fn behind(&self, by: Duration);
 }
 
 impl TopUps {
@@ -77,6 +87,7 @@ impl TopUps {
             settings: Arc::new(settings),
             clock,
             making: alone::OneAtATime::default(),
+            agenda: agenda::Agenda::default(),
             fresh: Arc::default(),
             observer,
         }

@@ -5,11 +5,13 @@ use units::{Fen, NanoCny, OrderId};
 use super::{Merchant, TopUps};
 use crate::{
     channel::Trade,
-    ledger::{Actor, Body, Command, CreditSource, DebtSource, Order, OrderStep, Refusal, Reply, Role},
+    ledger::{
+        Actor, Body, Command, CreditSource, DebtSource, Order, OrderStep, Refusal, Reply, Role, StrangeNotice,
+    },
     store::SubmitError,
 };
 
-/// What the news did. In each case it is on disk and may be acknowledged, except for [`PaidNews::Quarantined`].
+/// What the news did. In each case it is on disk and may be acknowledged, except where it was quarantined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PaidNews {
     /// Credited the order, now.
@@ -18,6 +20,8 @@ pub enum PaidNews {
     Duplicate(Box<Order>),
     /// The news does not agree with the order: a person decides; nothing was credited.
     Quarantined(Box<Order>),
+    /// The same, which was found before: whoever has to know was told.
+    StillQuarantined(Box<Order>),
 }
 
 /// Why the news did nothing.
@@ -89,6 +93,9 @@ impl TopUps {
             },
         };
         match self.store.submit(command).await? {
+            Reply::Order { order, step: OrderStep::StillQuarantined } => {
+                Ok(PaidNews::StillQuarantined(order))
+            }
             Reply::Order { order, step: OrderStep::Credited } => {
                 self.settle_debt(&order).await?;
                 Ok(PaidNews::Credited(order))
@@ -97,6 +104,34 @@ impl TopUps {
             Reply::Order { order, .. } => Ok(PaidNews::Duplicate(order)),
             _ => Err(NewsError::Store(SubmitError::Refused(Refusal::UnknownOrder(id)))),
         }
+    }
+
+    /// Writes down a genuine notification that is about nothing of ours. True if it was not there yet.
+    ///
+    /// # Errors
+    /// [`SubmitError`]: then it is not on disk.
+    pub async fn file(
+        &self,
+        merchant: &Merchant,
+        event: &str,
+        subject: &str,
+        detail: &str,
+    ) -> Result<bool, SubmitError> {
+        let strange = StrangeNotice {
+            id: event.to_owned(),
+            merchant: merchant.name.clone(),
+            subject: subject.to_owned(),
+            detail: detail.to_owned(),
+        };
+        let command = Command {
+            key: format!("notice:{event}"),
+            actor: Actor { id: merchant.name.clone(), role: Role::Channel },
+            reason: None,
+            approver: None,
+            at: self.clock.now(),
+            body: Body::FileNotice(strange),
+        };
+        Ok(matches!(self.store.submit(command).await?, Reply::Done))
     }
 
     /// A new payment first settles what its account owes.

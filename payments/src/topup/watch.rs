@@ -1,212 +1,111 @@
 //! Watching orders until they end: a lost notification is found by asking.
+//!
+//! The agenda is in memory. The books are read whole at the start, where several nodes share them every few seconds too, and
+//! otherwise one order at a time, when its turn has come: whatever happened to it meanwhile, by a notification or on another
+//! node, its row says.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashSet, time::Duration};
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
 use units::{OrderId, Timestamp};
 
-use super::{CreateError, Merchant, NewsError, PaidNews, TopUps};
+use super::{QueryReport, TopUps};
 use crate::{
-    channel::{ChannelError, Trade, TradeState},
-    ledger::{Body, CreditSource, Order, OrderState, PayApi},
+    ledger::{GrantState, Order, OrderState},
     store::SubmitError,
 };
 
-/// An order is asked for this long after it was made known, then after twice, then four times as long, ...
-const FIRST_QUERY: Duration = Duration::from_secs(5);
-/// ... but never less often than this.
-const SLOWEST_QUERY: Duration = Duration::from_secs(20);
-/// API v2 refuses to close an order that is younger.
-const CLOSES_AFTER: Duration = Duration::from_secs(300);
+/// How often the orders of other nodes are looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(20);
 /// If the store cannot be read, it is tried again after this.
 const AFTER_TROUBLE: Duration = Duration::from_secs(5);
-
-/// What one query came to, for metrics.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum QueryReport {
-    /// It credited this order.
-    Credited(Box<Order>),
-    /// It found this order closed.
-    Closed(Box<Order>),
-    /// It found a payment that does not agree with its order.
-    Quarantined(Box<Order>),
-    /// It found nothing new.
-    Nothing,
-    /// WeChat Pay gave no clear answer.
-    Failed,
-}
 
 impl TopUps {
     /// Watches every unpaid order until `stop`.
     pub async fn watch(&self, stop: CancellationToken) {
-        let mut rounds: HashMap<OrderId, Round> = HashMap::new();
+        let mut asking = FuturesUnordered::new();
+        let mut look = Some(self.clock.now());
         loop {
-            let next = match self.pass(&mut rounds).await {
-                Ok(next) => next,
-                Err(error) => {
-                    tracing::warn!(%error, "unpaid orders cannot be read");
-                    Some(self.clock.now().after(AFTER_TROUBLE))
-                }
-            };
-            let idle = async {
-                match next {
-                    Some(at) => self.clock.sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let now = self.clock.now();
+            if look.is_some_and(|at| at <= now) {
+                look = match self.learn_all().await {
+                    Ok(()) => self.store.is_shared().then(|| now.after(LOOK_EVERY)),
+                    Err(error) => {
+                        tracing::warn!(%error, "unpaid orders cannot be read");
+                        Some(now.after(AFTER_TROUBLE))
+                    }
+                };
+            }
+            let turns = self.agenda.turns(now);
+            self.observer.behind(turns.behind);
+            for order in turns.orders {
+                self.observer.asking();
+                asking.push(self.turn(order));
+            }
+            let next = [turns.next, look].into_iter().flatten().min();
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.fresh.notified() => {}
-                () = idle => {}
+                Some(()) = asking.next() => {}
+                () = self.wake(next) => {}
             }
         }
     }
 
-    /// Asks for every order whose turn it is; when the next one's turn comes.
-    async fn pass(&self, rounds: &mut HashMap<OrderId, Round>) -> Result<Option<Timestamp>, SubmitError> {
+    async fn wake(&self, at: Option<Timestamp>) {
+        match at {
+            Some(at) => self.clock.sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn learn_all(&self) -> Result<(), SubmitError> {
         let orders = self.store.unpaid_orders().await?;
-        let now = self.clock.now();
-        rounds.retain(|id, _| orders.iter().any(|order| order.id == *id));
-        for order in orders {
-            let round = rounds.entry(order.id).or_insert_with(|| Round::first(&order));
-            if round.due <= now {
-                *round = round.next(&order, now);
-                let report = self.check(&order).await;
-                self.observer.queried(&report);
-            }
-        }
-        Ok(rounds.values().map(|round| round.due).min())
+        let grants = self.store.unresolved_grants().await?;
+        let active = grants.into_iter().filter(|grant| grant.state == GrantState::Active);
+        let lent: HashSet<OrderId> = active.map(|grant| grant.order).collect();
+        let runs = self.store.runs_alive().await?;
+        self.agenda.learn_all(&orders, &lent, (&runs, self.store.epoch()), self.clock.now());
+        Ok(())
     }
 
-    /// Asks WeChat Pay about one order now and carries out what follows.
-    pub async fn check(&self, order: &Order) -> QueryReport {
-        let Some(merchant) = self.merchants.get(&order.merchant) else { return QueryReport::Failed };
-        match merchant.query(order).await {
-            Ok(trade) if trade.state.was_paid() => self.found_paid(order, merchant, trade).await,
-            Ok(trade) if matches!(trade.state, TradeState::Closed | TradeState::Revoked) => {
-                self.closed(order, "query").await
+    /// Asks for one order, if it is still awaited.
+    async fn turn(&self, id: OrderId) {
+        let report = match self.store.order(id).await {
+            Ok(Some(order)) if is_awaited(&order) => self.check(&order).await,
+            Ok(_) => QueryReport::Over,
+            Err(error) => {
+                tracing::warn!(order = %id, %error, "an unpaid order cannot be read");
+                QueryReport::Failed
             }
-            Ok(_) if ends_at(order) <= self.clock.now() => self.close(order).await,
-            Ok(_) => QueryReport::Nothing,
-            // It never arrived there; once it has expired it never will.
-            Err(ChannelError::NotFound { .. }) if ends_at(order) <= self.clock.now() => {
-                self.closed(order, "query").await
-            }
-            Err(ChannelError::NotFound { .. }) => QueryReport::Nothing,
-            Err(error) => trouble(order, &error),
-        }
-    }
-
-    /// Closes an order because its customer no longer wants it; that it was asked for stands in its timeline.
-    pub async fn cancel(&self, order: &Order) -> QueryReport {
-        let noted = Body::OrderNoted {
-            order: order.id,
-            event: "close_requested".to_owned(),
-            source: "api".to_owned(),
-            detail: None,
         };
-        match self.step(order.id, noted).await {
-            // The watch closes it when it may be closed.
-            Ok(order) if ends_at(&order) > self.clock.now() => {
-                self.fresh.notify_one();
-                QueryReport::Nothing
-            }
-            Ok(order) => self.close(&order).await,
-            Err(error) => trouble(order, &error),
+        self.answered(id, &report);
+        self.observer.queried(&report);
+    }
+
+    /// Takes down that an order's query came to this.
+    pub(super) fn answered(&self, id: OrderId, report: &QueryReport) {
+        let over = !matches!(report, QueryReport::Nothing | QueryReport::Failed);
+        self.agenda.answered(id, over, self.clock.now());
+    }
+
+    /// Somebody looks at an order and waits for its payment: it is asked for more often as long as this is said now and then.
+    pub fn seen(&self, order: &Order) {
+        if is_awaited(order) && self.agenda.seen(order, self.clock.now()) {
+            self.fresh.notify_one();
         }
     }
 
-    /// The payer says to have paid: noted once, and WeChat Pay is asked at once.
-    pub async fn claimed(&self, order: &Order) -> QueryReport {
-        if !order.timeline.iter().any(|step| step.event == "claimed") {
-            let noted = Body::OrderNoted {
-                order: order.id,
-                event: "claimed".to_owned(),
-                source: "api".to_owned(),
-                detail: None,
-            };
-            if let Err(error) = self.step(order.id, noted).await {
-                return trouble(order, &error);
-            }
-        }
-        self.check(order).await
-    }
-
-    /// Closes an order nobody paid. A payment may win the race: closing is followed by a last look.
-    ///
-    /// The answer [`QueryReport::Nothing`] means that it is not settled yet; the watch goes on.
-    pub async fn close(&self, order: &Order) -> QueryReport {
-        let Some(merchant) = self.merchants.get(&order.merchant) else { return QueryReport::Failed };
-        match merchant.close(order).await {
-            Ok(()) | Err(ChannelError::AlreadyPaid { .. } | ChannelError::NotFound { .. }) => {}
-            Err(error) => return trouble(order, &error),
-        }
-        match merchant.query(order).await {
-            Ok(trade) if trade.state.was_paid() => self.found_paid(order, merchant, trade).await,
-            Ok(trade) if matches!(trade.state, TradeState::Closed | TradeState::Revoked) => {
-                self.closed(order, "close").await
-            }
-            Ok(_) => QueryReport::Nothing,
-            Err(ChannelError::NotFound { .. }) => self.closed(order, "close").await,
-            Err(error) => trouble(order, &error),
-        }
-    }
-
-    async fn found_paid(&self, order: &Order, merchant: &Merchant, trade: Trade) -> QueryReport {
-        match self.paid(merchant, trade, CreditSource::Query, None).await {
-            Ok(PaidNews::Credited(order)) => QueryReport::Credited(order),
-            Ok(PaidNews::Quarantined(order)) => QueryReport::Quarantined(order),
-            Ok(PaidNews::Duplicate(_)) => QueryReport::Nothing,
-            Err(error) => trouble(order, &error),
-        }
-    }
-
-    async fn closed(&self, order: &Order, source: &str) -> QueryReport {
-        let body = Body::OrderClosed { order: order.id, source: source.to_owned() };
-        match self.step(order.id, body).await {
-            Ok(order) if order.state == OrderState::Closed => QueryReport::Closed(Box::new(order)),
-            Ok(_) => QueryReport::Nothing,
-            Err(CreateError::Store(error)) => trouble(order, &NewsError::Store(error)),
-            Err(error) => trouble(order, &error),
+    /// Something was lent on an order: it is asked for more often until it ends.
+    pub fn lent_on(&self, order: &Order) {
+        if is_awaited(order) {
+            self.agenda.waits(order, self.clock.now());
+            self.fresh.notify_one();
         }
     }
 }
 
-/// When an order is closed that nobody has paid: at its end, or once its customer no longer wants it and it may be closed.
-fn ends_at(order: &Order) -> Timestamp {
-    if !order.timeline.iter().any(|step| step.event == "close_requested") {
-        return order.expires_at;
-    }
-    match order.pay_by.api {
-        PayApi::V2 => order.expires_at.min(order.created_at.after(CLOSES_AFTER)),
-        PayApi::V3 => order.created_at,
-    }
-}
-
-fn trouble(order: &Order, error: &dyn std::error::Error) -> QueryReport {
-    tracing::warn!(order = %order.id, %error, "an order query led to nothing");
-    QueryReport::Failed
-}
-
-/// When an order is asked for next, and how long the pause was.
-#[derive(Debug, Clone, Copy)]
-struct Round {
-    due: Timestamp,
-    pause: Duration,
-}
-
-impl Round {
-    /// A new order is given time to be paid; one found at the start is asked for at once.
-    fn first(order: &Order) -> Self {
-        Self { due: order.created_at.after(FIRST_QUERY), pause: FIRST_QUERY }
-    }
-
-    fn next(self, order: &Order, now: Timestamp) -> Self {
-        let pause = (self.pause * 2).min(SLOWEST_QUERY);
-        let due = now.after(pause);
-        // The end of an order is looked at on time.
-        let ends_at = ends_at(order);
-        let due = if ends_at > now { due.min(ends_at) } else { due };
-        Self { due, pause }
-    }
+const fn is_awaited(order: &Order) -> bool {
+    matches!(order.state, OrderState::Created | OrderState::Pending)
 }

@@ -388,6 +388,43 @@ async fn a_closed_order_revokes_its_key_and_grant_and_no_admitted_call_is_lost()
 }
 
 #[tokio::test]
+async fn an_order_that_nobody_wants_any_more_is_lent_nothing_though_it_cannot_be_closed_yet() {
+    let lender = Lender::new();
+    let order = lender.offered().await;
+    let open = lender.grants.open(&order, GrantClaim::Payer).await.unwrap();
+    assert!(open.is_some());
+    let unwanted = Body::OrderNoted {
+        order: order.id,
+        event: payments::ledger::CLOSE_REQUESTED.to_owned(),
+        source: "api".to_owned(),
+        detail: None,
+    };
+    lender.world.submit("step", unwanted.clone()).await.unwrap();
+    assert_eq!(lender.grants.sweep_all().await.unwrap(), None, "all of it was there");
+    let grant = lender.world.store.grant(order.id).await.unwrap().unwrap();
+    assert_eq!((grant.state, grant.used), (GrantState::Revoked, NanoCny::ZERO));
+    assert!(matches!(lender.call(&order, 1).await, Err(AdmitError::OverBudget(_))));
+    // One that asks for a grant afterwards is told that there is none.
+    let other = lender.offered().await;
+    let unwanted = match unwanted {
+        Body::OrderNoted { event, source, detail, .. } => {
+            Body::OrderNoted { order: other.id, event, source, detail }
+        }
+        _ => unreachable!(),
+    };
+    lender.world.submit("step", unwanted).await.unwrap();
+    assert!(matches!(
+        lender.grants.open(&other, GrantClaim::Payer).await,
+        Err(SubmitError::Refused(Refusal::GrantRefused { why: GrantBlock::NotPending, .. }))
+    ));
+    // The payment wins all the same.
+    let trade = crate::support::trade_of(&order, "T1", units::Clock::now(&*lender.world.clock));
+    lender.world.paid(trade, None).await;
+    assert_eq!(lender.world.wallet(order.account, &Asset::Cny).await.posted, yuan("10").get());
+    lender.world.assert_sound().await;
+}
+
+#[tokio::test]
 async fn a_grant_ends_by_itself_and_is_only_opened_where_it_was_asked_for() {
     let lender = Lender::new();
     let order = lender.offered().await;

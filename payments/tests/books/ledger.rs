@@ -711,7 +711,7 @@ fn a_payment_that_differs_in_anything_is_put_aside_and_nothing_is_credited() {
         assert_eq!((books.state(order), books.available()), (OrderState::Review, NanoCny::ZERO), "{what}");
         assert_eq!(books.store.rows().notice("E1").unwrap().result, NoticeResult::Rejected);
         let before = books.store.rows().clone();
-        assert_eq!(books.step(news), OrderStep::Quarantined, "{what}");
+        assert_eq!(books.step(news), OrderStep::StillQuarantined, "{what}");
         assert_eq!(*books.store.rows(), before, "said again it adds nothing");
         let agreeing = books.news(order, 1_000);
         assert_eq!(books.step(agreeing), OrderStep::Quarantined, "a person decides, not the next message");

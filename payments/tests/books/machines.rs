@@ -154,7 +154,7 @@ fn a_payment_after_the_end_of_its_order_waits_for_a_person_and_goes_back_whole()
             *transaction_id = "late".to_owned();
         }
         assert_eq!(books.step(news.clone()), OrderStep::Quarantined);
-        assert_eq!(books.step(news), OrderStep::Quarantined, "said again it adds nothing");
+        assert_eq!(books.step(news), OrderStep::StillQuarantined, "said again it adds nothing");
         let lines = books.store.journal().iter().filter(|line| line.credit.as_str() == "suspense");
         assert_eq!(lines.count(), if state == OrderState::Failed { 1 } else { 2 });
         assert_eq!((books.state(order), books.available().get()), (state, 0));

@@ -24,6 +24,7 @@ mod orders;
 mod prices;
 mod recovery;
 mod refund_nodes;
+mod refund_wishes;
 mod refunds;
 mod review;
 mod rows;

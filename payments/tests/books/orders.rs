@@ -1,6 +1,6 @@
 //! Orders against a far side that answers late, twice, wrongly or not at all.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use crate::support::{Answer, MODEL, Op, Running, World, fen, trade_of};
 use payments::{
@@ -10,7 +10,7 @@ use payments::{
     topup::{Buy, CreateError, NewsError, PaidNews, PayWish, QueryReport, TopUpRequest},
 };
 use serde_json::json;
-use units::{AccountId, Clock, Livemode, NanoCny};
+use units::{AccountId, Clock, Livemode, NanoCny, OrderId, Timestamp};
 
 fn wish(account: AccountId, amount: i64, key: Option<&str>) -> TopUpRequest {
     TopUpRequest {
@@ -253,6 +253,67 @@ async fn news_of_nothing_of_ours_or_of_nothing_paid_credits_nothing() {
 }
 
 // ---- watching ----
+
+#[tokio::test]
+async fn four_hundred_who_wait_are_credited_within_half_a_minute_though_no_notice_comes() {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut chance = fastrand::Rng::with_seed(seed);
+    let world = World::new();
+    let account = world.account().await;
+    let mut orders = Vec::new();
+    for _ in 0..400 {
+        orders.push(world.topups.create(wish(account, 1, None)).await.unwrap());
+    }
+    let begun = world.clock.now();
+    let mut payments: Vec<(Timestamp, usize)> =
+        (0..400).map(|n| (begun.after(Duration::from_millis(chance.u64(1_000..20_000))), n)).collect();
+    payments.sort_unstable();
+    let paid: HashMap<OrderId, Timestamp> = payments.iter().map(|(at, n)| (orders[*n].id, *at)).collect();
+    let mut payments = payments.into_iter().peekable();
+    let watch = Running::watch(&world);
+    let mut seen = Timestamp(0);
+    world
+        .clock
+        .run_until(async || {
+            let now = world.clock.now();
+            if now.since(seen) >= Duration::from_secs(3) {
+                orders.iter().for_each(|order| world.topups.seen(order));
+                seen = now;
+            }
+            while let Some((_, n)) = payments.next_if(|(at, _)| *at <= now) {
+                world.far.pay(&orders[n].out_trade_no());
+            }
+            world.reports.credited_count() == 400
+        })
+        .await;
+    watch.end(&world).await;
+    let credited = world.reports.credited();
+    let took = |order: &Order| {
+        let at = order.timeline.iter().find(|step| step.event == "credited").unwrap().at;
+        at.since(paid[&order.id])
+    };
+    assert_eq!(credited.len(), 400);
+    let longest = credited.iter().map(took).max().unwrap();
+    assert!(longest <= Duration::from_secs(30), "{longest:?}");
+    assert_eq!(world.wallet(account, &Asset::Cny).await.posted, NanoCny::from(fen(400)).get());
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn what_a_notice_credited_is_asked_for_no_more() {
+    let world = World::new();
+    let account = world.account().await;
+    let order = world.topups.create(wish(account, 500, None)).await.unwrap();
+    let watch = Running::watch(&world);
+    world.clock.run_until(async || world.far.asked(Op::Query).len() == 1).await;
+    world.far.knows_paid(&order, "T1");
+    world.paid(trade_of(&order, "T1", world.clock.now()), None).await;
+    let over = || world.reports.0.lock().unwrap().contains(&QueryReport::Over);
+    world.clock.run_until(async || over()).await;
+    assert_eq!(world.far.asked(Op::Query).len(), 1);
+    watch.end(&world).await;
+}
 
 #[tokio::test]
 async fn a_lost_notification_is_found_by_asking_soon_at_first_then_every_twenty_seconds() {

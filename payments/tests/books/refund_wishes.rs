@@ -103,8 +103,7 @@ async fn what_a_preview_says_is_set_aside_to_the_nano_and_what_stays_is_explaine
         let preview = world.refunds.preview(by(account, customer(), amount)).await.unwrap();
         assert_eq!((preview.refundable, preview.waits), (fen(7_065), false));
         assert_explains_all(&world, account, &preview).await;
-        let staying: Vec<_> =
-            preview.staying.iter().map(|part| (part.order, part.units, part.why)).collect();
+        let staying: Vec<_> = preview.staying.iter().map(|part| (part.order, part.units, part.why)).collect();
         let expected = [
             (Some(orders[1]), 2_000_000_000, StayReason::InUse),
             (Some(orders[1]), 4_322_000, StayReason::Remainder),
@@ -291,12 +290,10 @@ async fn an_operator_says_why_and_above_the_bound_another_one_agrees() {
     assert_eq!(batch.why.as_deref(), Some("a complaint"));
     let again = refunds.request(ask(5_001, Some("a complaint"), Some("bob"))).await.unwrap();
     assert_eq!(again.0.id, batch.id, "once");
-    let (small, _) = refunds.request(RefundRequest {
-        idempotency_key: None,
-        ..ask(5_000, Some("a complaint"), None)
-    })
-    .await
-    .unwrap();
+    let (small, _) = refunds
+        .request(RefundRequest { idempotency_key: None, ..ask(5_000, Some("a complaint"), None) })
+        .await
+        .unwrap();
     assert_eq!((small.state, small.approver), (RefundBatchState::Reserved, None));
     world.assert_sound().await;
 }

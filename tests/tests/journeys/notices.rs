@@ -59,6 +59,12 @@ async fn fifty_deliveries_of_one_payment_credit_it_once() {
     world.books_balance().await;
 }
 
+/// What a person was called for.
+async fn alarms(world: &World, reason: &str) -> u64 {
+    let seen = world.metric("tollgate_payment_alarms_total", &[&format!("reason=\"{reason}\"")]).await;
+    seen.to_string().parse().expect("a whole number")
+}
+
 /// One delivery is spoiled, and counted as `counted`; what the merchant answered to it.
 async fn spoiled(world: &World, order: &Value, mut fault: Value, counted: &str) -> u64 {
     without_queries(world).await;
@@ -127,6 +133,8 @@ async fn a_payment_that_does_not_agree_with_its_order_waits_for_a_person() {
         world.sim_post(&redelivered, &json!({"copies": 2})).await.expect(200);
         assert_eq!(world.order(&order).await["status"], "review", "{fault}");
         assert_eq!(world.credits().await["balance"], "0.50", "{fault}");
+        // Whoever is called out of bed is called once.
+        assert_eq!(alarms(&world, "amount_mismatch").await, 1, "{fault}");
         world.books_balance().await;
     }
 }
@@ -278,6 +286,8 @@ async fn even_what_wechat_signs_must_be_whole_fresh_and_about_us() {
     dollars["transaction_id"] = json!("4200002815202601010000000002");
     let dollars = notice(key, &dollars);
     platform.send(&world, &url, serial, &now.to_string(), &dollars).await;
+    platform.send(&world, &url, serial, &now.to_string(), &dollars).await;
+    assert_eq!(alarms(&world, "amount_mismatch").await, 1);
     assert_ne!(world.order(&order).await["status"], "paid");
     // And one payment does not pay two orders.
     let order = order_of(&world, "10.00").await;
@@ -334,6 +344,63 @@ async fn a_forger_gets_nothing_but_a_refusal() {
 }
 
 #[tokio::test]
+async fn a_genuine_notice_about_nothing_of_ours_calls_a_person_once() {
+    let site = Site::new(|config| config).await;
+    let credentials = site.credentials();
+    let mut world = site.open().await;
+    world.customer("alice");
+    let order = order_of(&world, "10.00").await;
+    let url = notify_url(&world, &order).await;
+    let (serial, key) = (text(&credentials, "platform_key_id"), text(&credentials, "api_v3_key"));
+    let now = world.sim_get("/clock").await["now_micros"].as_i64().expect("a time") / 1_000_000;
+    let mut elsewhere = payment(&credentials, &order);
+    elsewhere["out_trade_no"] = json!("20260101000000000000000000000001");
+    let body = notice(key, &elsewhere);
+    let platform = Signer::platform(&credentials);
+    for _ in 0..3 {
+        let answer = platform.send(&world, &url, serial, &now.to_string(), &body).await;
+        assert_eq!(answer.status, 404, "{answer:?}");
+    }
+    assert_eq!(alarms(&world, "unknown_order").await, 1);
+    assert_eq!(world.credits().await["balance"], "0.00");
+    world.books_balance().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_forgeries_is_not_even_looked_at_and_the_real_one_is_heard_beside_it() {
+    let trusting = "[server]\ntrusted_proxies = [\"127.0.0.1\"]\n";
+    let site = Site::new(|config| config.replacen("[server]\n", trusting, 1)).await;
+    let credentials = site.credentials();
+    let mut world = site.open().await;
+    world.customer("alice");
+    without_queries(&world).await;
+    let order = order_of(&world, "10.00").await;
+    let url = notify_url(&world, &order).await;
+    let body = notice(text(&credentials, "api_v3_key"), &payment(&credentials, &order));
+    let forged = async |from: &str, kind: &str, body: String| {
+        let request = world.http.post(&url).header("content-type", kind).header("x-forwarded-for", from);
+        sent(request.body(body)).await.status
+    };
+    assert_eq!(forged("203.0.113.9", "text/html", body.clone()).await, 415);
+    assert_eq!(forged("203.0.113.9", "application/json", "x".repeat(70_000)).await, 413);
+    let mut statuses = Vec::new();
+    for _ in 0..70 {
+        statuses.push(forged("203.0.113.7", "application/json", body.clone()).await);
+    }
+    assert_eq!(statuses[..60], [401; 60]);
+    assert!(statuses[60..].iter().filter(|status| **status == 429).count() >= 5, "{statuses:?}");
+    assert_eq!(forged("203.0.113.8", "application/json", body.clone()).await, 401, "another is looked at");
+    for result in ["source_limited", "wrong_content_type", "oversized", "missing_header"] {
+        let seen = world.metric(NOTIFICATIONS, &[&format!("result=\"{result}\"")]).await;
+        assert!(seen > 0.5, "{result}: {}", world.metrics().await);
+    }
+    world.pay(&order).await.expect(200);
+    world.order_until(&order, "paid").await;
+    assert_eq!(world.credits().await["balance"], "10.00");
+    world.books_balance().await;
+}
+
+#[tokio::test]
 async fn a_look_at_the_callback_is_answered_and_says_nothing() {
     let world = World::demo().await;
     let order = order_of(&world, "1.00").await;
@@ -341,5 +408,8 @@ async fn a_look_at_the_callback_is_answered_and_says_nothing() {
     for url in [url.clone(), url.replace("/notify", "/refund-notify")] {
         let looked = sent(world.http.request(Method::HEAD, &url)).await;
         assert_eq!((looked.status, looked.body.len()), (200, 0), "{looked:?}");
+        let looked = sent(world.http.get(&url)).await;
+        assert_eq!((looked.status, looked.body.len()), (200, 0), "{looked:?}");
+        assert_eq!(sent(world.http.put(&url)).await.status, 405);
     }
 }

@@ -33,8 +33,13 @@ async fn a_preview_is_what_then_goes_back_and_moves_nothing_itself() {
     let before = world.balance().await;
     let wish = json!({"amount": "6.00"});
     let preview = world.post("/v1/refunds/preview", &wish).await.expect(200).json();
-    assert_eq!((&preview["amount"], &preview["needs_approval"]), (&json!("6.00"), &json!(false)), "{preview:#}");
-    let stays: i64 = preview["stays"].as_array().expect("parts").iter().map(|part| nano(text(part, "amount"))).sum();
+    assert_eq!(
+        (&preview["amount"], &preview["needs_approval"]),
+        (&json!("6.00"), &json!(false)),
+        "{preview:#}"
+    );
+    let stays: i64 =
+        preview["stays"].as_array().expect("parts").iter().map(|part| nano(text(part, "amount"))).sum();
     assert_eq!(nano(text(&preview, "refundable")) + stays, nano("15.00") - cost, "all of it is explained");
     assert_eq!(world.balance().await, before);
     let refund = world.post("/v1/refunds", &wish).await.expect(201).json();
@@ -43,7 +48,8 @@ async fn a_preview_is_what_then_goes_back_and_moves_nothing_itself() {
         items.map(|item| (item["order"].clone(), item["amount"].clone())).collect()
     };
     assert_eq!(parts(&preview), parts(&refund));
-    let taken: i64 = preview["items"].as_array().expect("items").iter().map(|item| nano(text(item, "takes"))).sum();
+    let taken: i64 =
+        preview["items"].as_array().expect("items").iter().map(|item| nano(text(item, "takes"))).sum();
     assert_eq!(world.balance().await, before - taken);
 
     let too_much = world.post("/v1/refunds/preview", &json!({"amount": "16.00"})).await;
@@ -98,7 +104,8 @@ async fn an_operator_gives_money_back_after_a_look_and_above_the_bound_not_alone
     let run = |args: &[&str]| world.run(&[args, &config[..]].concat());
     let preview = json_of(&run(&["refund", "preview", &account, "--amount", "30.00"]).ok());
     assert_eq!((&preview["amount"], &preview["needs_approval"]), (&json!("30.00"), &json!(true)));
-    let create = ["refund", "create", &id, "--amount", "30.00", "--reason", "a complaint", "--operator", "ann"];
+    let create =
+        ["refund", "create", &id, "--amount", "30.00", "--reason", "a complaint", "--operator", "ann"];
     let unasked = run(&create);
     assert_eq!(unasked.code(), 2, "nobody is there to be asked: {unasked:?}");
     let yes = [&create[..], &["--yes", "--key", "ticket-7"]].concat();
@@ -117,7 +124,11 @@ async fn an_operator_gives_money_back_after_a_look_and_above_the_bound_not_alone
     refund_is(&world, &refund, "success").await;
     assert_eq!(world.balance().await, nano("20.00"));
     let customers = world.get(&format!("/v1/refunds/{}", text(&refund, "id"))).await.expect(200).json();
-    assert_eq!((&customers["why"], &customers["reason"]), (&Value::Null, &json!("sorry")), "what is ours stays ours");
+    assert_eq!(
+        (&customers["why"], &customers["reason"]),
+        (&Value::Null, &json!("sorry")),
+        "what is ours stays ours"
+    );
 
     let nobody = run(&["refund", "show", "rfb_00000000000000000000000000"]);
     assert_eq!(nobody.code(), 3, "{nobody:?}");
@@ -129,7 +140,18 @@ async fn an_operator_gives_money_back_after_a_look_and_above_the_bound_not_alone
 
     // Where nothing runs it is set aside all the same, and sent by whoever serves next.
     assert!(world.process.stop().success());
-    let small = ["refund", "create", &account, "--amount", "5.00", "--reason", "a gift", "--operator", "ann", "--yes"];
+    let small = [
+        "refund",
+        "create",
+        &account,
+        "--amount",
+        "5.00",
+        "--reason",
+        "a gift",
+        "--operator",
+        "ann",
+        "--yes",
+    ];
     let queued = json_of(&world.run(&[&small[..], &config[..]].concat()).ok());
     assert_eq!(queued["status"], "queued", "{queued:#}");
     world.start_again().await;
@@ -146,7 +168,8 @@ async fn what_cannot_reach_the_payer_and_what_the_merchant_cannot_cover_are_alar
     let refund = world.post("/v1/refunds", &json!({"amount": "4.00"})).await.expect(201).json();
     until("somebody is told that money is short", || async {
         world.advance(Duration::from_millis(500)).await;
-        (world.metric("tollgate_refund_alarms_total", &["reason=\"not_enough\""]).await >= 1.0).then_some(())
+        (world.metric("tollgate_payment_alarms_total", &["reason=\"refund_not_enough\""]).await >= 1.0)
+            .then_some(())
     })
     .await;
     world.no_faults().await;
@@ -158,7 +181,7 @@ async fn what_cannot_reach_the_payer_and_what_the_merchant_cannot_cover_are_alar
     })
     .await;
     assert_eq!(abnormal["items"][0]["out_refund_no"], refund["items"][0]["out_refund_no"], "the same number");
-    assert_eq!(world.metric("tollgate_refund_alarms_total", &["reason=\"abnormal\""]).await, 1.0);
+    assert_eq!(world.metric("tollgate_payment_alarms_total", &["reason=\"refund_abnormal\""]).await, 1.0);
     until("it is seen to stand there", || async {
         world.advance(Duration::from_secs(10)).await;
         (world.metric("tollgate_refunds_pending", &["status=\"abnormal\""]).await == 1.0).then_some(())

@@ -3,41 +3,136 @@
 //! Raw bytes are verified first; what is genuine is on disk before it is acknowledged; whatever fails is answered with
 //! 4xx or 5xx, because the status alone makes WeChat Pay try again.
 
-use std::sync::Arc;
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
-    extract::{Path, State},
+    extract::{FromRequest, Path, Request, State, rejection::BytesRejection},
     http::HeaderMap,
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::StatusCode;
+use http::{StatusCode, header};
 use payments::{
     channel::{Notice, wechat::v3::NoticeRefused},
-    ledger::CreditSource,
+    ledger::{CreditSource, Order},
     refund::RefundNewsError,
     topup::{Merchant, NewsError, PaidNews},
 };
 use serde_json::json;
 
+mod sources;
 mod v2;
 
+pub use self::sources::Sources;
 pub(super) use self::v2::{refund_report_v2, report_v2};
 use super::{Cashier, reply};
+use crate::edge::Peer;
 
-/// `GET` and `HEAD` on a callback: here, and nothing else.
+/// WeChat Pay wants its answer within five seconds. What takes longer goes on, and its repeat finds it done.
+/// Source: WeChat Pay, payment notifications.
+const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+
+/// `HEAD` and `GET` on a callback: here, and nothing else.
 pub(super) async fn probe() -> Response {
     StatusCode::OK.into_response()
+}
+
+/// What comes in at a callback.
+pub(super) struct Incoming {
+    /// Who sends it.
+    from: IpAddr,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+}
+
+impl FromRequest<Arc<Cashier>> for Incoming {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, cashier: &Arc<Cashier>) -> Result<Self, Infallible> {
+        let headers = request.headers().clone();
+        let peer =
+            request.extensions().get::<Peer>().map_or(Ipv4Addr::LOCALHOST.into(), |Peer(peer)| peer.ip());
+        let from = cashier.proxies.client(peer, &headers);
+        Ok(Self { from, headers, body: Bytes::from_request(request, cashier).await })
+    }
+}
+
+/// Why something is not looked at any closer; the same by both APIs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unread {
+    /// Its sender sent too many forgeries.
+    TooManyFailures,
+    /// It does not even call itself what a notification is.
+    ContentType,
+    /// It is larger than any notification.
+    TooLarge,
+    /// It broke off.
+    Truncated,
+}
+
+impl Unread {
+    const fn result(self) -> &'static str {
+        match self {
+            Self::TooManyFailures => "source_limited",
+            Self::ContentType => "wrong_content_type",
+            Self::TooLarge => "oversized",
+            Self::Truncated => "malformed",
+        }
+    }
+
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
+            Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Truncated => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+impl Incoming {
+    /// The bytes, if this is worth a look. `kind` is what a content type that is named has in it.
+    fn read(&self, cashier: &Cashier, kind: &str) -> Result<&Bytes, Unread> {
+        if !cashier.sources.is_heard(self.from, cashier.clock.now()) {
+            return Err(Unread::TooManyFailures);
+        }
+        let named = self.headers.get(header::CONTENT_TYPE);
+        if named
+            .is_some_and(|named| !named.to_str().is_ok_and(|named| named.to_ascii_lowercase().contains(kind)))
+        {
+            return Err(Unread::ContentType);
+        }
+        self.body.as_ref().map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Unread::TooLarge,
+            _ => Unread::Truncated,
+        })
+    }
+
+    /// It was not genuine, which counts against its sender; true where the log should hear of it.
+    fn failed(&self, cashier: &Cashier) -> bool {
+        sources::is_told(cashier.sources.failed(self.from, cashier.clock.now()))
+    }
 }
 
 /// `POST /pay/wechat/v3/{merchant}/notify` and `/refund-notify`: what is reported, the notification itself says.
 pub(super) async fn report(
     State(cashier): State<Arc<Cashier>>,
     Path(merchant): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
+    incoming: Incoming,
 ) -> Response {
-    take(&cashier, &merchant, &headers, &body).await
+    let verdict = take(&cashier, &merchant, &incoming).await;
+    cashier.metrics.notification(verdict.result);
+    let said = if verdict.status.is_success() {
+        json!({"code": "SUCCESS", "message": "成功"})
+    } else {
+        json!({"code": "FAIL", "message": "失败"})
+    };
+    reply(verdict.status, &said)
 }
 
 /// What becomes of a notification: the metric's word, and the answer.
@@ -48,35 +143,56 @@ struct Verdict {
 
 const ACCEPTED: Verdict = Verdict { result: "accepted", status: StatusCode::OK };
 const DUPLICATE: Verdict = Verdict { result: "duplicate", status: StatusCode::OK };
+const TOO_SLOW: Verdict = Verdict { result: "too_slow", status: StatusCode::SERVICE_UNAVAILABLE };
 
-async fn take(cashier: &Cashier, merchant: &str, headers: &HeaderMap, body: &[u8]) -> Response {
-    let merchant = cashier.topups.merchants().get(merchant);
-    let Some((merchant, over)) = merchant.and_then(|merchant| Some((merchant, merchant.v3.as_ref()?))) else {
-        cashier.metrics.notification("unknown_merchant");
-        return fail(StatusCode::NOT_FOUND);
+async fn take(cashier: &Arc<Cashier>, merchant: &str, incoming: &Incoming) -> Verdict {
+    let known = cashier.topups.merchants().get(merchant);
+    let Some(over) = known.and_then(|merchant| merchant.v3.as_ref()) else {
+        incoming.failed(cashier);
+        return Verdict { result: "unknown_merchant", status: StatusCode::NOT_FOUND };
     };
-    let verdict = match over.channel.read_notice(headers, body) {
-        Ok(notice) => genuine(cashier, merchant, notice).await,
-        Err(refused) => not_genuine(merchant, &refused),
+    let body = match incoming.read(cashier, "json") {
+        Ok(body) => body,
+        Err(unread) => return Verdict { result: unread.result(), status: unread.status() },
     };
-    cashier.metrics.notification(verdict.result);
-    if verdict.status.is_success() {
-        reply(verdict.status, &json!({"code": "SUCCESS", "message": "成功"}))
-    } else {
-        fail(verdict.status)
+    let notice = match over.channel.read_notice(&incoming.headers, body) {
+        Ok(notice) => notice,
+        Err(refused) => return not_genuine(cashier, merchant, &refused, incoming),
+    };
+    let (cashier, merchant) = (Arc::clone(cashier), merchant.to_owned());
+    in_time(&cashier.clone(), async move {
+        let Some(merchant) = cashier.topups.merchants().get(&merchant) else { return TOO_SLOW };
+        genuine(&cashier, merchant, notice).await
+    })
+    .await
+    .unwrap_or(TOO_SLOW)
+}
+
+/// What it comes to, if that is known in time; it goes on all the same.
+async fn in_time<T: Send + 'static>(
+    cashier: &Cashier,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    let work = cashier.at_work.spawn(work);
+    match tokio::time::timeout(ANSWER_WITHIN, work).await {
+        Ok(Ok(done)) => Some(done),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a notification's handling broke off");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("a notification could not be written in time; it is asked for again");
+            None
+        }
     }
 }
 
-fn fail(status: StatusCode) -> Response {
-    reply(status, &json!({"code": "FAIL", "message": "失败"}))
-}
-
-fn not_genuine(merchant: &Merchant, refused: &NoticeRefused) -> Verdict {
+fn not_genuine(cashier: &Cashier, merchant: &str, refused: &NoticeRefused, incoming: &Incoming) -> Verdict {
     let result = refused.reason();
     if matches!(refused, NoticeRefused::BadSignature { probe: true }) {
-        tracing::debug!(merchant = merchant.name, "a signature probe was refused, as it should be");
-    } else {
-        tracing::warn!(merchant = merchant.name, result, error = ?refused, "a notification was refused");
+        tracing::debug!(merchant, "a signature probe was refused, as it should be");
+    } else if incoming.failed(cashier) {
+        tracing::warn!(merchant, result, error = ?refused, from = %incoming.from, "a notification was refused");
     }
     let status = match refused {
         NoticeRefused::Malformed(_) => StatusCode::BAD_REQUEST,
@@ -87,29 +203,62 @@ fn not_genuine(merchant: &Merchant, refused: &NoticeRefused) -> Verdict {
     Verdict { result, status }
 }
 
+/// Genuine, but nothing of ours: it is written down and told once, however often it comes.
+async fn strange(
+    cashier: &Cashier,
+    merchant: &Merchant,
+    event: &str,
+    subject: &str,
+    (result, why): (&'static str, &str),
+) -> bool {
+    match cashier.topups.file(merchant, event, subject, why).await {
+        Ok(true) => {
+            tracing::error!(
+                merchant = merchant.name,
+                event,
+                subject,
+                why,
+                "a genuine notification is nothing of ours"
+            );
+            cashier.metrics.alarm(result);
+            true
+        }
+        Ok(false) => true,
+        Err(error) => {
+            tracing::error!(%error, event, "a notification could not be written");
+            false
+        }
+    }
+}
+
 async fn genuine(cashier: &Cashier, merchant: &Merchant, notice: Notice) -> Verdict {
     match notice {
         Notice::Paid { event_id, trade } => {
-            let news = cashier.topups.paid(merchant, trade, CreditSource::Notify, Some(event_id)).await;
+            let number = trade.out_trade_no.clone();
+            let news =
+                cashier.topups.paid(merchant, trade, CreditSource::Notify, Some(event_id.clone())).await;
+            if matches!(news, Err(NewsError::UnknownOrder(_))) {
+                strange(cashier, merchant, &event_id, &number, ("unknown_order", "no such order")).await;
+            }
             paid_verdict(cashier, news)
         }
         Notice::Refund { event_id, mchid, report } => {
+            let number = &report.out_refund_no;
             if mchid != merchant.mchid {
-                tracing::error!(
-                    merchant = merchant.name,
-                    mchid,
-                    "a refund notification names another merchant"
-                );
+                let why = ("amount_mismatch", "it names another merchant");
+                strange(cashier, merchant, &event_id, number, why).await;
                 return Verdict { result: "amount_mismatch", status: StatusCode::CONFLICT };
             }
-            match cashier.refunds.noticed(&report, event_id).await {
+            match cashier.refunds.noticed(&report, event_id.clone()).await {
                 Ok(_) => ACCEPTED,
-                Err(RefundNewsError::Unknown(number)) => {
-                    tracing::error!(number, "a refund notification about a refund that is not ours");
+                Err(RefundNewsError::Unknown(_)) => {
+                    // Started in the merchant's own console, say: the bill tells what came of it.
+                    strange(cashier, merchant, &event_id, number, ("unknown_order", "no such refund")).await;
                     Verdict { result: "unknown_order", status: StatusCode::NOT_FOUND }
                 }
                 Err(error @ RefundNewsError::Mismatch { .. }) => {
-                    tracing::error!(%error, "a refund notification does not agree with what was sent");
+                    let why = error.to_string();
+                    strange(cashier, merchant, &event_id, number, ("amount_mismatch", &why)).await;
                     Verdict { result: "amount_mismatch", status: StatusCode::CONFLICT }
                 }
                 Err(error @ (RefundNewsError::Store(_) | RefundNewsError::Unanswered { .. })) => {
@@ -118,9 +267,17 @@ async fn genuine(cashier: &Cashier, merchant: &Merchant, notice: Notice) -> Verd
                 }
             }
         }
-        Notice::Other { event_type, .. } => {
-            tracing::info!(event_type, "a notification of a kind we do not use was acknowledged");
-            Verdict { result: "ignored", status: StatusCode::OK }
+        Notice::Other { event_id, event_type } => {
+            match cashier.topups.file(merchant, &event_id, &event_type, "a kind that is not used").await {
+                Ok(_) => {
+                    tracing::info!(event_type, "a notification of a kind we do not use was acknowledged");
+                    Verdict { result: "ignored", status: StatusCode::OK }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a notification could not be written");
+                    Verdict { result: "error", status: StatusCode::SERVICE_UNAVAILABLE }
+                }
+            }
         }
     }
 }
@@ -133,13 +290,13 @@ fn paid_verdict(cashier: &Cashier, news: Result<PaidNews, NewsError>) -> Verdict
         }
         Ok(PaidNews::Duplicate(_)) => DUPLICATE,
         Ok(PaidNews::Quarantined(order)) => {
-            tracing::error!(order = %order.id, "a payment does not agree with its order; nothing was credited");
+            tell_quarantined(cashier, &order);
             Verdict { result: "amount_mismatch", status: StatusCode::CONFLICT }
         }
-        Err(NewsError::UnknownOrder(number)) => {
-            tracing::error!(number, "a genuine payment notification about an order that is not ours");
-            Verdict { result: "unknown_order", status: StatusCode::NOT_FOUND }
+        Ok(PaidNews::StillQuarantined(_)) => {
+            Verdict { result: "amount_mismatch", status: StatusCode::CONFLICT }
         }
+        Err(NewsError::UnknownOrder(_)) => Verdict { result: "unknown_order", status: StatusCode::NOT_FOUND },
         Err(error @ NewsError::NotPaid { .. }) => {
             tracing::info!(%error, "a notification that says nothing was paid was acknowledged");
             Verdict { result: "ignored", status: StatusCode::OK }
@@ -153,4 +310,10 @@ fn paid_verdict(cashier: &Cashier, news: Result<PaidNews, NewsError>) -> Verdict
             Verdict { result: "error", status: StatusCode::SERVICE_UNAVAILABLE }
         }
     }
+}
+
+/// A payment that does not agree with its order is told once: the log's error, and what alarms look at.
+fn tell_quarantined(cashier: &Cashier, order: &Order) {
+    tracing::error!(order = %order.id, "a payment does not agree with its order; nothing was credited");
+    cashier.metrics.alarm("amount_mismatch");
 }

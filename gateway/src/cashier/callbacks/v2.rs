@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, State, rejection::BytesRejection},
+    extract::{Path, State},
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
 use http::{StatusCode, header};
 use payments::{
     channel::{
@@ -19,6 +18,7 @@ use payments::{
 };
 use units::OrderId;
 
+use super::{Incoming, Unread, in_time, strange, tell_quarantined};
 use crate::cashier::Cashier;
 
 /// What becomes of a notice: the metric's word, and why it is to come again, if it is.
@@ -26,6 +26,8 @@ struct Verdict {
     result: &'static str,
     again: Option<&'static str>,
 }
+
+const TOO_SLOW: Verdict = refused("too_slow", "try again");
 
 const fn taken(result: &'static str) -> Verdict {
     Verdict { result, again: None }
@@ -46,13 +48,18 @@ impl IntoResponse for Verdict {
 pub(in crate::cashier) async fn report_v2(
     State(cashier): State<Arc<Cashier>>,
     Path(merchant): Path<String>,
-    body: Result<Bytes, BytesRejection>,
+    incoming: Incoming,
 ) -> Response {
-    let verdict = match heard(&cashier, &merchant, body) {
-        Ok((merchant, over, body)) => match over.channel.read_notice(&body) {
-            Ok(signed) => signed_verdict(&cashier, merchant, signed).await,
-            Err(why) => not_genuine(merchant, &why),
-        },
+    let read = |over: &OverV2, body: &[u8]| over.channel.read_notice(body);
+    let verdict = match heard(&cashier, &merchant, &incoming, read) {
+        Ok(signed) => {
+            let work = Arc::clone(&cashier);
+            let signed = async move {
+                let Some(merchant) = work.topups.merchants().get(&merchant) else { return TOO_SLOW };
+                signed_verdict(&work, merchant, signed).await
+            };
+            in_time(&cashier, signed).await.unwrap_or(TOO_SLOW)
+        }
         Err(verdict) => verdict,
     };
     cashier.metrics.notification(verdict.result);
@@ -63,57 +70,67 @@ pub(in crate::cashier) async fn report_v2(
 pub(in crate::cashier) async fn refund_report_v2(
     State(cashier): State<Arc<Cashier>>,
     Path(merchant): Path<String>,
-    body: Result<Bytes, BytesRejection>,
+    incoming: Incoming,
 ) -> Response {
-    let verdict = match heard(&cashier, &merchant, body) {
-        Ok((merchant, over, body)) => match over.channel.read_refund_notice(&body) {
-            Ok(hint) => {
+    let read = |over: &OverV2, body: &[u8]| over.channel.read_refund_notice(body);
+    let verdict = match heard(&cashier, &merchant, &incoming, read) {
+        Ok(hint) => {
+            let work = Arc::clone(&cashier);
+            let asked = async move {
+                let Some(merchant) = work.topups.merchants().get(&merchant) else { return TOO_SLOW };
                 let event = format!("v2-refund:{}:{}", merchant.mchid, hint.refund_id);
-                let asked = cashier.refunds.ask_about(merchant, &hint.out_refund_no, event).await;
-                refund_verdict(asked)
-            }
-            Err(why) => not_genuine(merchant, &why),
-        },
+                let asked = work.refunds.ask_about(merchant, &hint.out_refund_no, event.clone()).await;
+                refund_verdict(&work, merchant, (&event, &hint.out_refund_no), asked).await
+            };
+            in_time(&cashier, asked).await.unwrap_or(TOO_SLOW)
+        }
         Err(verdict) => verdict,
     };
     cashier.metrics.notification(verdict.result);
     verdict.into_response()
 }
 
-/// Whom a notice is for, and its bytes.
-fn heard<'a>(
-    cashier: &'a Cashier,
+/// What a notice says, if it is for a merchant of ours and worth a look.
+fn heard<T>(
+    cashier: &Cashier,
     merchant: &str,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<(&'a Merchant, &'a OverV2, Bytes), Verdict> {
-    let merchant = cashier.topups.merchants().get(merchant);
-    let (merchant, over) = merchant
-        .and_then(|merchant| Some((merchant, merchant.v2.as_ref()?)))
-        .ok_or_else(|| refused("unknown_merchant", "no such merchant"))?;
-    let body = body.map_err(|_| refused("malformed", "bad xml"))?;
-    Ok((merchant, over, body))
-}
-
-fn not_genuine(merchant: &Merchant, why: &NoticeRefused) -> Verdict {
-    let result = why.reason();
-    tracing::warn!(merchant = merchant.name, result, error = %why, "a notification was refused");
-    refused(result, why.told())
+    incoming: &Incoming,
+    read: impl FnOnce(&OverV2, &[u8]) -> Result<T, NoticeRefused>,
+) -> Result<T, Verdict> {
+    let known = cashier.topups.merchants().get(merchant);
+    let Some(over) = known.and_then(|merchant| merchant.v2.as_ref()) else {
+        incoming.failed(cashier);
+        return Err(refused("unknown_merchant", "no such merchant"));
+    };
+    let body = incoming.read(cashier, "xml").map_err(|unread| {
+        let why = match unread {
+            Unread::TooManyFailures => "too many failures",
+            Unread::ContentType => "bad content type",
+            Unread::TooLarge | Unread::Truncated => "bad xml",
+        };
+        refused(unread.result(), why)
+    })?;
+    read(over, body).map_err(|why| {
+        let result = why.reason();
+        if incoming.failed(cashier) {
+            tracing::warn!(merchant, result, error = %why, from = %incoming.from, "a notification was refused");
+        }
+        refused(result, why.told())
+    })
 }
 
 async fn signed_verdict(cashier: &Cashier, merchant: &Merchant, signed: Signed) -> Verdict {
     let Signed { notice, sign_type } = signed;
     let Notice::Paid { event_id, trade } = notice else { return taken("ignored") };
-    let unknown = || {
-        tracing::error!(
-            number = trade.out_trade_no,
-            "a genuine notification about an order that is not ours"
-        );
+    let unknown = async || {
+        let why = ("unknown_order", "no such order");
+        strange(cashier, merchant, &event_id, &trade.out_trade_no, why).await;
         refused("unknown_order", "order not found")
     };
-    let Ok(id) = OrderId::from_bare(&trade.out_trade_no) else { return unknown() };
+    let Ok(id) = OrderId::from_bare(&trade.out_trade_no) else { return unknown().await };
     let order = match cashier.store.order(id).await {
         Ok(Some(order)) if order.merchant == merchant.name => order,
-        Ok(_) => return unknown(),
+        Ok(_) => return unknown().await,
         Err(error) => {
             tracing::error!(%error, "a notification's order could not be read");
             return refused("error", "try again");
@@ -132,9 +149,10 @@ async fn signed_verdict(cashier: &Cashier, merchant: &Merchant, signed: Signed) 
         }
         Ok(PaidNews::Duplicate(_)) => taken("duplicate"),
         Ok(PaidNews::Quarantined(order)) => {
-            tracing::error!(order = %order.id, "a payment does not agree with its order; nothing was credited");
+            tell_quarantined(cashier, &order);
             refused("amount_mismatch", difference(&order, &told))
         }
+        Ok(PaidNews::StillQuarantined(order)) => refused("amount_mismatch", difference(&order, &told)),
         Err(NewsError::NotPaid { .. }) => taken("ignored"),
         Err(NewsError::UnknownOrder(_)) => refused("unknown_order", "order not found"),
         Err(error @ NewsError::NoTransaction(_)) => {
@@ -163,15 +181,21 @@ fn difference(order: &Order, trade: &Trade) -> &'static str {
     }
 }
 
-fn refund_verdict(asked: Result<RefundItem, RefundNewsError>) -> Verdict {
+async fn refund_verdict(
+    cashier: &Cashier,
+    merchant: &Merchant,
+    (event, number): (&str, &str),
+    asked: Result<RefundItem, RefundNewsError>,
+) -> Verdict {
     match asked {
         Ok(_) => taken("accepted"),
-        Err(RefundNewsError::Unknown(number)) => {
-            tracing::error!(number, "a refund notification about a refund that is not ours");
+        Err(RefundNewsError::Unknown(_)) => {
+            strange(cashier, merchant, event, number, ("unknown_order", "no such refund")).await;
             refused("unknown_order", "refund not found")
         }
         Err(error @ RefundNewsError::Mismatch { .. }) => {
-            tracing::error!(%error, "a refund does not agree with what was sent");
+            let why = error.to_string();
+            strange(cashier, merchant, event, number, ("amount_mismatch", &why)).await;
             refused("amount_mismatch", "refund mismatch")
         }
         Err(error @ (RefundNewsError::Store(_) | RefundNewsError::Unanswered { .. })) => {

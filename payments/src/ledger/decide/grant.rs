@@ -24,7 +24,10 @@ impl Draft<'_> {
         let amount = caps.amount(NanoCny::from(order.amount), standing.has_paid);
         let lasts = caps.lasts_secs.saturating_mul(1_000_000);
         let checks = [
-            (order.state == OrderState::Pending && at < order.expires_at, GrantBlock::NotPending),
+            (
+                order.state == OrderState::Pending && at < order.expires_at && !order.is_unwanted(),
+                GrantBlock::NotPending,
+            ),
             (order.kind == OrderKind::Wallet && *role == AccountRole::Customer, GrantBlock::NotMoney),
             (*claim == GrantClaim::Payer || caps.unclaimed, GrantBlock::Unclaimed),
             (!standing.barred, GrantBlock::Barred),

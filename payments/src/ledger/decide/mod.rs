@@ -101,6 +101,8 @@ pub enum OrderStep {
     Credited,
     /// Found a payment that does not agree with it; nothing was credited.
     Quarantined,
+    /// Nothing: this very payment was put aside before.
+    StillQuarantined,
 }
 
 /// Why a command changes nothing. A business answer: trying again will not help until something else changes.
@@ -297,6 +299,7 @@ pub fn decide(rows: &Rows, command: &Command) -> Result<Decision, Refusal> {
         }
         Body::RefundGoods(wish) => draft.refund_goods(wish)?,
         Body::SweepBonus { account, order } => draft.sweep_bonus(*account, *order)?,
+        Body::FileNotice(strange) => draft.file_strange(strange)?,
         Body::ResolveReview(about) => draft.resolve_review(about)?,
         Body::ExtRefund(found) => draft.ext_refund(found)?,
         Body::SettleDebt { account, from } => draft.settle_debt(*account, *from)?,

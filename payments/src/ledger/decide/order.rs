@@ -4,8 +4,8 @@ use units::{Fen, NanoCny, OrderId};
 
 use super::{Draft, OrderStep, Refusal, Reply, check::invalid};
 use crate::ledger::{
-    Asset, NewOrder, Order, OrderKind, OrderState, PackageOffer, PayBy, Prepay, RowOp, TimelineEvent,
-    TokenTerms,
+    Asset, CLOSE_REQUESTED, NewOrder, Order, OrderKind, OrderState, PackageOffer, PayBy, Prepay, RowOp,
+    TimelineEvent, TokenTerms,
 };
 
 /// A balance that can be topped up holds at most this much.
@@ -198,6 +198,10 @@ impl Draft<'_> {
     ) -> Result<Reply, Refusal> {
         let mut order = self.find_order(id)?;
         self.note(&mut order, event, source, detail);
+        if event == CLOSE_REQUESTED {
+            // Nothing is lent on what nobody wants to pay, however long it takes to close it.
+            self.revoke_grant(id);
+        }
         let order = self.put_order(order);
         Ok(Reply::Order { order: Box::new(order), step: OrderStep::Moved })
     }

@@ -2,10 +2,10 @@
 
 use units::{Fen, NanoCny};
 
-use super::{Draft, OrderStep, Posting, Refusal, Reply};
+use super::{Draft, OrderStep, Posting, Refusal, Reply, check::text};
 use crate::ledger::{
-    Asset, Body, Book, EntryKind, Notice, NoticeResult, Order, OrderState, RowOp, SuspensePayment,
-    SuspenseState,
+    Asset, Body, Book, EntryKind, Notice, NoticeResult, Order, OrderState, RowOp, StrangeNotice,
+    SuspensePayment, SuspenseState,
 };
 
 impl Draft<'_> {
@@ -103,7 +103,8 @@ impl Draft<'_> {
             order = self.put_order(order);
         }
         self.file_notice(&order, NoticeResult::Rejected, Some(difference));
-        Ok(Reply::Order { order: Box::new(order), step: OrderStep::Quarantined })
+        let step = if known { OrderStep::StillQuarantined } else { OrderStep::Quarantined };
+        Ok(Reply::Order { order: Box::new(order), step })
     }
 
     /// Books the payment in suspense, once. An amount that is missing or not in yuan cannot be booked, and one that is
@@ -140,6 +141,23 @@ impl Draft<'_> {
             state: SuspenseState::Open,
             created_at: self.command.at,
         }));
+    }
+
+    /// Remembers a genuine notification that is about nothing of ours, once.
+    pub(super) fn file_strange(&mut self, strange: &StrangeNotice) -> Result<Reply, Refusal> {
+        text("id", &strange.id)?;
+        if self.rows.notices.contains_key(&strange.id) {
+            return Ok(Reply::Already);
+        }
+        self.ops.push(RowOp::Notice(Notice {
+            id: strange.id.clone(),
+            merchant: strange.merchant.clone(),
+            subject: strange.subject.clone(),
+            result: NoticeResult::Unused,
+            detail: Some(strange.detail.clone()),
+            at: self.command.at,
+        }));
+        Ok(Reply::Done)
     }
 
     /// Remembers a notification, once.

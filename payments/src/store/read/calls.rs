@@ -43,6 +43,19 @@ impl Store {
         self.read(move |db| db.many(&query, &[epoch.into()], hold)).await
     }
 
+    /// The runs that share these books and are alive, this one among them.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn runs_alive(&self) -> Result<Vec<i64>, SubmitError> {
+        let own = self.epoch();
+        if !self.is_shared() {
+            return Ok(vec![own]);
+        }
+        let query = "SELECT epoch FROM node_lease WHERE until > now() OR epoch = ?1 ORDER BY epoch";
+        self.read(move |db| db.many(query, &[own.into()], |cells| cells.int())).await
+    }
+
     /// Every hold that has not ended and whose deadline has passed at `at`.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use payments::{
         GoodsLine, GoodsRefund, GrantCaps, GrantClaim, Hold, HoldQuote, HoldState, LineRefund, LotClass,
         ManualPayout, NewCode, NewHold, NewOrder, Order, OrderKind, OrderState, PackageOffer,
         RefundBatchState, RefundItem, RefundItemState, RefundNews, Resolution, Role, SettleEnd, SettledBy,
-        Stranded, SuspenseState, TokenLeg, Verdict, Weights,
+        Stranded, StrangeNotice, SuspenseState, TokenLeg, Verdict, Weights,
     },
     prices::{Book, FxInForce, Published, Sheet, Tier},
 };
@@ -452,6 +452,17 @@ impl Cast {
                 let order = self.order(world, *order, |order| order.state.is_paid() && order.bonus.get() > 0);
                 let account = rows.order(order).map_or(self.accounts[0], |order| order.account);
                 ("bonus".to_owned(), Body::SweepBonus { account, order })
+            }
+            Step::Strange { number } => {
+                // The events of everything else, too, and now and then one without an id.
+                let id = if number % 10 == 0 { String::new() } else { format!("EV-{number}") };
+                let strange = StrangeNotice {
+                    id,
+                    merchant: "main".to_owned(),
+                    subject: "nothing of ours".to_owned(),
+                    detail: "no such order".to_owned(),
+                };
+                (format!("notice:{number}"), Body::FileNotice(strange))
             }
             Step::Elsewhere { order, amount, number } => {
                 let id = self.order(world, *order, |order| order.state.is_paid());

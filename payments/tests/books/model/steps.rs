@@ -209,6 +209,9 @@ pub enum Step {
     SweepBonus {
         order: usize,
     },
+    Strange {
+        number: u8,
+    },
     Elsewhere {
         order: usize,
         amount: i64,
@@ -386,6 +389,7 @@ fn refunds() -> impl Strategy<Value = Step> {
         3 => any_of().prop_map(|item| Step::Cancel { item }),
         3 => any_of().prop_map(|item| Step::Approve { item }),
         2 => any_of().prop_map(|order| Step::SweepBonus { order }),
+        1 => (0..30_u8).prop_map(|number| Step::Strange { number }),
         4 => (any_of(), few_fen(), 0..30_u8).prop_map(|(order, amount, number)| Step::Elsewhere { order, amount, number }),
         2 => (any_of(), few_fen(), 0..30_u8).prop_map(|(order, amount, ticket)| Step::Payout { order, amount, ticket }),
         1 => (0..30_u8, nano()).prop_map(|(row, amount)| Step::Fee { row, amount }),

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,6 +16,8 @@ use units::{Clock, Timestamp, Wake};
 pub struct ManualClock {
     now: watch::Sender<Timestamp>,
     asleep: Arc<Asleep>,
+    /// So many wait for an answer that comes without the clock.
+    waiting: AtomicUsize,
 }
 
 /// Who sleeps until when.
@@ -39,7 +44,7 @@ impl Drop for Sleeper {
 impl ManualClock {
     pub fn at(now: Timestamp) -> Arc<Self> {
         let asleep = Arc::new(Asleep { until: Mutex::default(), changed: watch::Sender::new(()) });
-        Arc::new(Self { now: watch::Sender::new(now), asleep })
+        Arc::new(Self { now: watch::Sender::new(now), asleep, waiting: AtomicUsize::new(0) })
     }
 
     pub fn advance(&self, by: Duration) {
@@ -68,11 +73,23 @@ impl ManualClock {
         }
     }
 
+    /// Somebody waits for an answer: [`Self::run_until`] does not move on.
+    pub fn begins_to_wait(&self) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// They have it.
+    pub fn has_waited(&self) {
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
     /// Moves to where the next sleeper wakes, again and again, until `done` says so.
     pub async fn run_until(&self, mut done: impl AsyncFnMut() -> bool) {
         let limit = self.now().after(Duration::from_secs(7 * 24 * 3600));
         while !done().await {
-            if let Some(at) = self.next_waking() {
+            if self.waiting.load(Ordering::SeqCst) == 0
+                && let Some(at) = self.next_waking()
+            {
                 assert!(at < limit, "a week has passed and it has not come about");
                 self.move_to(at);
             }

@@ -178,14 +178,38 @@ pub fn trade_of(order: &Order, transaction_id: &str, at: Timestamp) -> Trade {
     }
 }
 
-/// Remembers what queries led to.
-#[derive(Debug, Default)]
-pub struct Reports(pub Mutex<Vec<QueryReport>>);
+/// Remembers what queries led to; while one is under way the clock does not run ahead.
+#[derive(Debug)]
+pub struct Reports(pub Mutex<Vec<QueryReport>>, Arc<ManualClock>);
+
+impl Reports {
+    /// How many orders queries credited.
+    pub fn credited_count(&self) -> usize {
+        let is_credited = |report: &&QueryReport| matches!(report, QueryReport::Credited(_));
+        self.0.lock().unwrap().iter().filter(is_credited).count()
+    }
+
+    /// The orders that queries credited.
+    pub fn credited(&self) -> Vec<Order> {
+        let credited = |report: &QueryReport| match report {
+            QueryReport::Credited(order) => Some(Order::clone(order)),
+            _ => None,
+        };
+        self.0.lock().unwrap().iter().filter_map(credited).collect()
+    }
+}
 
 impl Observer for Reports {
+    fn asking(&self) {
+        self.1.begins_to_wait();
+    }
+
     fn queried(&self, report: &QueryReport) {
         self.0.lock().unwrap().push(report.clone());
+        self.1.has_waited();
     }
+
+    fn behind(&self, _: std::time::Duration) {}
 }
 
 /// Everything of the crate over one folder.
@@ -305,7 +329,7 @@ impl World {
         let merchants = Arc::new(Merchants::new([merchant(&far, &clock, Livemode::Demo)]));
         let shared: Arc<dyn Clock> = clock.clone();
         let holds = Holds::new(store.clone(), admission.clone(), journal.clone(), shared.clone());
-        let reports = Arc::new(Reports::default());
+        let reports = Arc::new(Reports(Mutex::default(), clock.clone()));
         let topups = topups(&store, &merchants, "top-up", &clock, &reports);
         let refunds = Refunds::new(store.clone(), admission.clone(), merchants.clone(), shared);
         Self {
@@ -423,6 +447,10 @@ impl World {
                     assert!(lot.adds_up(), "{lot:?}");
                 }
                 let wallet = balance.wallet;
+                // What other nodes write, memory learns when it next commits something itself.
+                if self.store.is_shared() {
+                    continue;
+                }
                 if let Some(known) = self.admission.available(account.id, &wallet.asset) {
                     assert_eq!(known, wallet.available(), "what memory knows of {wallet:?}");
                 }

@@ -171,7 +171,9 @@ pub async fn start(
         payment_metrics.observer(clock.clone()),
     );
     let refunds =
-        Refunds::new(books.store.clone(), books.admission.clone(), merchants.clone(), clock.clone());
+        Refunds::new(books.store.clone(), books.admission.clone(), merchants.clone(), clock.clone())
+            .observed_by(payment_metrics.refund_observer())
+            .approved_above(settings.payments.refunds_approved_above);
 
     let (stop_listening, stop_tails, stop_background) =
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
@@ -259,7 +261,7 @@ pub async fn start(
             clock: clock.clone(),
             snapshots: snapshots.clone(),
             holds: Some(holds.clone()),
-            refunds: Some(refunds.clone()),
+            refunds: refunds.clone(),
         },
         health: Arc::clone(&health),
         routes: RouteRoom {

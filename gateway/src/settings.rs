@@ -144,6 +144,8 @@ pub struct PaymentSettings {
     pub bonus: BonusRungs,
     /// What is lent while a payment is under way.
     pub grants: GrantCaps,
+    /// More than this goes back with a second person only; absent, nothing takes one.
+    pub refunds_approved_above: Option<Fen>,
 }
 
 /// `[payments.wechat.<name>]`, its keys read.

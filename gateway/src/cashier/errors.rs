@@ -167,6 +167,10 @@ impl From<Refusal> for PayError {
                     .with("currency", "CNY")
             }
             Refusal::NothingRefundable(_) => Self::conflict("nothing_refundable", words),
+            Refusal::UnknownBatch(_) => Self::not_found("refund", words),
+            Refusal::BatchState { state, .. } => {
+                Self::conflict("refund_under_way", words).with("status", state.as_str())
+            }
             Refusal::GrantRefused { why, .. } => {
                 let why = serde_json::to_value(why).unwrap_or_default();
                 Self::conflict("temporary_access_refused", words).at("temporary_access").with("why", why)
@@ -301,6 +305,7 @@ impl From<RefundRequestError> for PayError {
         match error {
             RefundRequestError::UnknownOrder(_) => Self::not_found("order", error.to_string()),
             RefundRequestError::UnknownRefund(_) => Self::not_found("refund", error.to_string()),
+            RefundRequestError::Odd => Self::unavailable(error.to_string()),
             RefundRequestError::Store(error) => error.into(),
         }
     }

@@ -3,10 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use payments::{
-    ledger::Order,
+    channel::ChannelError,
+    ledger::{Order, RefundBatch, RefundBatchState, RefundItem, RefundItemState},
+    refund::RefundObserver,
     topup::{Observer, QueryReport},
 };
-use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use units::Timestamp;
 
 /// Every step of an order that is counted.
@@ -38,6 +40,18 @@ const RESULTS: &[&str] = &[
     "too_slow",
     "error",
 ];
+/// What takes a person.
+const ALARMS: &[&str] =
+    &["amount_mismatch", "unknown_order", "refund_abnormal", "refund_not_enough", "refund_misconfigured"];
+/// Where a refund item that is not at an end may stand.
+const OPEN: &[RefundItemState] = &[
+    RefundItemState::Queued,
+    RefundItemState::Sent,
+    RefundItemState::Unknown,
+    RefundItemState::Wait,
+    RefundItemState::Processing,
+    RefundItemState::Abnormal,
+];
 /// From payment to credit, in seconds.
 const DELAYS: &[f64] = &[
     0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 180.0, 600.0, 1_800.0, 3_600.0, 10_800.0, 21_600.0, 86_400.0,
@@ -55,6 +69,8 @@ pub struct PaymentMetrics {
     queries_under_way: IntGauge,
     queries_behind: Gauge,
     refunds: IntCounterVec,
+    refunds_pending: IntGaugeVec,
+    refund_oldest: IntGauge,
 }
 
 impl PaymentMetrics {
@@ -71,6 +87,17 @@ impl PaymentMetrics {
         let opts = HistogramOpts::new("tollgate_payment_credit_delay_seconds", "From payment to credit.");
         let credit_delay = HistogramVec::new(opts.buckets(DELAYS.to_vec()), &["source"])?;
         registry.register(Box::new(credit_delay.clone()))?;
+        let pending = Opts::new(
+            "tollgate_refunds_pending",
+            "Refund items that are not at an end, by where they stand; on the node that works on them.",
+        );
+        let refunds_pending = IntGaugeVec::new(pending, &["status"])?;
+        registry.register(Box::new(refunds_pending.clone()))?;
+        let refund_oldest = IntGauge::new(
+            "tollgate_refund_oldest_pending_age_seconds",
+            "How long ago the oldest refund item that is not at an end was asked for.",
+        )?;
+        registry.register(Box::new(refund_oldest.clone()))?;
         let queries_under_way =
             IntGauge::new("tollgate_payment_queries_under_way", "Orders that are being asked about.")?;
         registry.register(Box::new(queries_under_way.clone()))?;
@@ -82,6 +109,8 @@ impl PaymentMetrics {
         let metrics = Self {
             queries_under_way,
             queries_behind,
+            refunds_pending,
+            refund_oldest,
             orders: counter(
                 "tollgate_payment_orders_total",
                 "Top-up orders by what happened.",
@@ -120,8 +149,11 @@ impl PaymentMetrics {
         for result in RESULTS {
             metrics.notifications.with_label_values(&["wechat", result]);
         }
-        for reason in ["amount_mismatch", "unknown_order"] {
+        for reason in ALARMS {
             metrics.alarms.with_label_values(&[reason]);
+        }
+        for state in OPEN {
+            metrics.refunds_pending.with_label_values(&[state.as_str()]);
         }
         for source in ["notify", "query"] {
             metrics.credits.with_label_values(&[source]);
@@ -139,14 +171,9 @@ impl PaymentMetrics {
         self.notifications.with_label_values(&["wechat", result]).inc();
     }
 
-    /// Something that a person has to look at, the first time it is seen.
+    /// Something that a person has to look at.
     pub fn alarm(&self, reason: &str) {
         self.alarms.with_label_values(&[reason]).inc();
-    }
-
-    /// A refund that reached a state.
-    pub fn refund(&self, status: &str) {
-        self.refunds.with_label_values(&["wechat", status]).inc();
     }
 
     /// A payment that was credited at `now`.
@@ -174,6 +201,68 @@ impl PaymentMetrics {
     /// An observer of the watch over unpaid orders.
     pub fn observer(&self, clock: Arc<dyn units::Clock>) -> Arc<dyn Observer> {
         Arc::new(QueryCounter { metrics: self.clone(), clock })
+    }
+
+    /// An observer of refunds, which counts them and calls for a person where one is needed.
+    pub fn refund_observer(&self) -> Arc<dyn RefundObserver> {
+        Arc::new(RefundCounter(self.clone()))
+    }
+}
+
+/// Counts how refunds go.
+#[derive(Debug)]
+struct RefundCounter(PaymentMetrics);
+
+impl RefundCounter {
+    fn count(&self, status: &str) {
+        self.0.refunds.with_label_values(&["wechat", status]).inc();
+    }
+}
+
+impl RefundObserver for RefundCounter {
+    fn requested(&self, batch: &RefundBatch) {
+        if batch.state == RefundBatchState::Waiting {
+            tracing::warn!(refund = %batch.id, amount = %batch.amount, "a refund waits for an operator to agree");
+            self.count("waiting");
+        } else {
+            self.count("queued");
+        }
+    }
+
+    fn moved(&self, item: &RefundItem) {
+        self.count(item.state.public());
+        match item.state {
+            RefundItemState::Abnormal => {
+                tracing::error!(
+                    item = %item.id, order = %item.order, amount = %item.amount,
+                    "a refund left us and cannot reach the payer: see to it in WeChat Pay's merchant platform"
+                );
+                self.0.alarm("refund_abnormal");
+            }
+            RefundItemState::Wait => {
+                tracing::error!(
+                    item = %item.id, order = %item.order, amount = %item.amount,
+                    "the merchant's balance does not cover a refund: top it up in WeChat Pay's merchant platform"
+                );
+                self.0.alarm("refund_not_enough");
+            }
+            _ => {}
+        }
+    }
+
+    fn misconfigured(&self, item: &RefundItem, error: &ChannelError) {
+        tracing::error!(item = %item.id, order = %item.order, %error, "refunds cannot be asked for as this is set up");
+        self.0.alarm("refund_misconfigured");
+    }
+
+    fn open(&self, items: &[RefundItem], now: Timestamp) {
+        for state in OPEN {
+            let standing = items.iter().filter(|item| item.state == *state).count();
+            let gauge = self.0.refunds_pending.with_label_values(&[state.as_str()]);
+            gauge.set(i64::try_from(standing).unwrap_or(i64::MAX));
+        }
+        let oldest = items.iter().map(|item| now.since(item.created_at).as_secs()).max().unwrap_or(0);
+        self.0.refund_oldest.set(i64::try_from(oldest).unwrap_or(i64::MAX));
     }
 }
 

@@ -41,8 +41,9 @@ pub use self::{
 };
 pub(crate) use self::{
     codes::{HINT_CHARS, code_digest, fresh_code},
-    topups::idempotency_key,
-    views::{budget, package, time, topup},
+    refunds::refund_reason,
+    topups::{idempotency_key, yuan},
+    views::{budget, package, refund_for_operators, refund_preview, time, topup},
 };
 use crate::{edge::TrustedProxies, keys::Keys, plan::Snapshots};
 
@@ -99,7 +100,9 @@ impl Cashier {
             .route("/v1/topups/{id}/close", post(topups::close))
             .route("/v1/topups/{id}/claim", post(temporary::claim))
             .route("/v1/refunds", post(refunds::create).get(refunds::list))
+            .route("/v1/refunds/preview", post(refunds::preview))
             .route("/v1/refunds/{id}", get(refunds::one))
+            .route("/v1/refunds/{id}/cancel", post(refunds::cancel))
             .route("/pay/wechat/v3/{merchant}/notify", callback.clone())
             .route("/pay/wechat/v3/{merchant}/refund-notify", callback)
             .route("/pay/wechat/v2/{merchant}/notify", with_probes(post(callbacks::report_v2)))

@@ -381,7 +381,7 @@ pub(super) fn object<T: DeserializeOwned>(body: &[u8], known: &[&str]) -> Result
 }
 
 /// An amount in yuan: a decimal string, or a whole number.
-pub(super) fn yuan(value: &Value, param: &'static str) -> Result<Fen, PayError> {
+pub(crate) fn yuan(value: &Value, param: &'static str) -> Result<Fen, PayError> {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) if number.is_i64() || number.is_u64() => number.to_string(),

@@ -11,11 +11,12 @@ use payments::{
         RefundBatchState, RefundItem, RefundItemState, TokenTerms,
     },
     prices::{PriceError, Quote},
+    refund::RefundPreview,
     store::Balance,
     topup::{Bought, Mix, Part, sum},
 };
 use serde_json::{Value, json};
-use units::{Fen, NanoCny, Timestamp, Tokens};
+use units::{AccountId, Fen, NanoCny, Timestamp, Tokens};
 
 use super::{Cashier, payable};
 use crate::{chat::Outcome, meter::HoldAsk};
@@ -306,12 +307,62 @@ pub(super) fn refund(batch: &RefundBatch, items: &[RefundItem]) -> Value {
     })
 }
 
+/// The same, with what is only for us: whose, who asked, why, and who agreed.
+pub(crate) fn refund_for_operators(batch: &RefundBatch, items: &[RefundItem]) -> Value {
+    let mut shown = refund(batch, items);
+    shown["account"] = batch.account.to_string().into();
+    shown["asked_by"] = json!(batch.by.as_ref().map(|by| &by.id));
+    shown["why"] = json!(batch.why);
+    shown["approver"] = json!(batch.approver.as_ref().map(|approver| &approver.id));
+    shown
+}
+
+/// What a refund would be made of; `approval` where it takes a second person.
+pub(crate) fn refund_preview(account: AccountId, preview: &RefundPreview, approval: bool) -> Value {
+    let asset = &preview.asset;
+    let items: Vec<Value> = preview
+        .items
+        .iter()
+        .map(|item| {
+            json!({
+                "order": item.order.to_string(),
+                "amount": item.amount.to_string(),
+                "takes": asset.text(item.units),
+                "bonus": item.bonus.to_string(),
+            })
+        })
+        .collect();
+    let stays: Vec<Value> = preview
+        .staying
+        .iter()
+        .map(|part| {
+            json!({
+                "order": part.order.map(|order| order.to_string()),
+                "amount": asset.text(part.units),
+                "why": part.why.as_str(),
+            })
+        })
+        .collect();
+    json!({
+        "object": "refund_preview",
+        "account": account.to_string(),
+        "balance": asset.to_string(),
+        "amount": preview.amount.to_string(),
+        "refundable": preview.refundable.to_string(),
+        "currency": "CNY",
+        "needs_approval": approval,
+        "items": items,
+        "stays": stays,
+    })
+}
+
 /// One word for the whole: the least advanced of its items while it runs, then how it ended.
 fn batch_status(batch: &RefundBatch, items: &[RefundItem]) -> &'static str {
     match batch.state {
         RefundBatchState::Done => "success",
         RefundBatchState::Partial => "partial",
         RefundBatchState::Cancelled => "cancelled",
+        RefundBatchState::Waiting => "waiting",
         RefundBatchState::Reserved | RefundBatchState::Running => {
             let order = [
                 RefundItemState::Abnormal,

@@ -5,7 +5,10 @@ use std::{path::Path, sync::Arc};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use http_body_util::BodyExt;
-use payments::store::{FolderLock, Store};
+use payments::{
+    refund::Refunds,
+    store::{FolderLock, Store},
+};
 use serde_json::Value;
 use tower::ServiceExt;
 use units::Clock;
@@ -59,14 +62,16 @@ impl Desk {
         };
         let hands = Box::new(HandRoom {
             store: store.clone(),
-            admission,
+            admission: admission.clone(),
             clock: clock.clone(),
             snapshots: Arc::new(ArcSwap::from_pointee(Snapshot {
                 table: settings.table.clone(),
                 ..Snapshot::default()
             })),
             holds: None,
-            refunds: None,
+            // Nothing is sent from here: whoever serves next finds what is queued.
+            refunds: Refunds::new(store.clone(), admission, Arc::default(), clock.clone())
+                .approved_above(settings.payments.refunds_approved_above),
         });
         Ok(Self::Local { store, key_secret, clock, prices, hands, _lock: lock })
     }

@@ -54,7 +54,7 @@ impl Who {
 }
 
 impl Signed {
-    fn by(self) -> Result<Value, Failed> {
+    pub(super) fn by(self) -> Result<Value, Failed> {
         self.who.by(Some(self.reason), self.approver)
     }
 }
@@ -69,7 +69,7 @@ fn logged_in() -> Option<String> {
 }
 
 /// One request, and its answer on standard output.
-async fn ask(
+pub(super) async fn ask(
     config: &ConfigFile,
     method: Method,
     path: &str,

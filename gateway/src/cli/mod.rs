@@ -5,6 +5,7 @@
 mod bench;
 mod books;
 mod check;
+mod consent;
 mod copies;
 mod demo;
 mod desk;
@@ -19,6 +20,7 @@ mod offers;
 mod output;
 mod prices;
 mod ready;
+mod refund;
 mod serve;
 mod signals;
 mod sim;
@@ -94,6 +96,9 @@ enum Verb {
     /// Orders that wait for a person.
     #[command(subcommand)]
     Orders(hands::OrdersVerb),
+    /// Unused money back to who paid it.
+    #[command(subcommand)]
+    Refund(refund::RefundVerb),
     /// What accounts and keys may spend.
     #[command(subcommand)]
     Budgets(hands::BudgetsVerb),
@@ -278,6 +283,7 @@ async fn run(verb: Verb) -> Result<Exit, Failed> {
         Verb::Accounts(AccountsVerb::Resume(args)) => Box::pin(hands::standing("resume", args)).await,
         Verb::Accounts(AccountsVerb::Close(args)) => Box::pin(hands::standing("close", args)).await,
         Verb::Orders(verb) => Box::pin(hands::orders(verb)).await,
+        Verb::Refund(verb) => Box::pin(refund::run(verb)).await,
         Verb::Budgets(verb) => Box::pin(hands::budgets(verb)).await,
         Verb::Explain(args) => Box::pin(hands::explain(args)).await,
         Verb::Calls(verb) => Box::pin(hands::correct(verb)).await,

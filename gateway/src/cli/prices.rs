@@ -1,7 +1,7 @@
 //! Price lists, from the command line.
 
 use std::{
-    io::{IsTerminal, Read, Write},
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -10,7 +10,7 @@ use payments::prices::{DEFAULT_LIST, Document};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{ConfigFile, Exit, Failed, check, desk::Desk, draft, output::Format};
+use super::{ConfigFile, Exit, Failed, check, consent::agreed, desk::Desk, draft, output::Format};
 use crate::settings::Settings;
 
 #[derive(Debug, Subcommand)]
@@ -268,7 +268,7 @@ async fn publish(
             );
         }
         if !consent.yes {
-            agreed(&diff)?;
+            agreed(&diff, "Publish this?", "prices diff", "not published")?;
         }
         // The hash names the draft that was looked at: another one that was saved meanwhile is refused.
         let body = json!({"source_hash": diff["source_hash"], "valid_from": at, "reason": reason});
@@ -278,27 +278,6 @@ async fn publish(
     desk.close().await;
     format.show(&published?)?;
     Ok(Exit::Ok)
-}
-
-/// Asks whoever sits there; where nobody does, `--yes` says it.
-fn agreed(diff: &Value) -> Result<(), Failed> {
-    let refused = |exit, words: &str| Failed { exit, error: anyhow::anyhow!(words.to_owned()) };
-    if !std::io::stdin().is_terminal() {
-        return Err(refused(
-            Exit::Usage,
-            "nobody is there to be asked: look at `prices diff`, then add --yes",
-        ));
-    }
-    eprintln!("{diff:#}");
-    eprint!("Publish this? [y/N] ");
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
-        Ok(())
-    } else {
-        Err(refused(Exit::Conflict, "not published"))
-    }
 }
 
 async fn get(config: &ConfigFile, path: &str, format: Format) -> Result<Exit, Failed> {

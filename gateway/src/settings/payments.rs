@@ -59,7 +59,19 @@ pub(super) fn check(raw: RawPayments, checks: &mut Checks<'_>) -> Option<Payment
     }
     let bonus = bonus(&path.key("bonus"), &raw.bonus, topup.as_ref(), checks);
     let grants = grants(&path.key("grants"), &raw.grants, checks);
-    Some(PaymentSettings { merchants, topup: topup?, bonus: bonus?, grants: grants? })
+    let above = match raw.refunds.approve_above.as_str() {
+        "" => Some(None),
+        text => {
+            checks.problems.catch(path.key("refunds").key("approve_above"), text.parse::<Fen>()).map(Some)
+        }
+    };
+    Some(PaymentSettings {
+        merchants,
+        topup: topup?,
+        bonus: bonus?,
+        grants: grants?,
+        refunds_approved_above: above?,
+    })
 }
 
 /// What is given is our cost, so it is bounded by what is paid, and grows with it.

@@ -145,6 +145,23 @@ pub(super) struct RawPayments {
     pub(super) bonus: Vec<RawBonus>,
     /// What is lent to a payer while the payment is under way.
     pub(super) grants: RawGrants,
+    /// How much goes back without a second person.
+    pub(super) refunds: RawRefunds,
+}
+
+/// How much goes back without a second person.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawRefunds {
+    /// More than this in one request, in yuan, takes a second person: an operator names another one, and what a customer asks for
+    /// is set aside and waits until an operator agrees. A decimal string; `""` for never.
+    pub(super) approve_above: String,
+}
+
+impl Default for RawRefunds {
+    fn default() -> Self {
+        Self { approve_above: "1000.00".to_owned() }
+    }
 }
 
 /// What payments from some amount on come with. It is used after its payment and goes with it, as far as it is refunded.

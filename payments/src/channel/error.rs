@@ -151,6 +151,15 @@ impl ChannelError {
         }
     }
 
+    /// Whether the merchant lacks the permission for what was asked, and for nothing else: its keys and numbers are right. What
+    /// was asked was not done.
+    ///
+    /// Source: WeChat Pay, error codes of refunds, `NO_AUTH`.
+    pub fn lacks_permission(&self) -> bool {
+        let plain = |code: &str| code.replace('_', "").eq_ignore_ascii_case("NOAUTH");
+        matches!(self, Self::Misconfigured { code, .. } if plain(code))
+    }
+
     /// Whether the same request, with the same number and values, may be sent again later. For the first two kinds a
     /// query comes first.
     pub const fn is_retryable(&self) -> bool {

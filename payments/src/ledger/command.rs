@@ -434,12 +434,22 @@ pub enum Body {
         /// What admission set aside for it, in the asset's unit: no more may leave the balance, since calls that were
         /// admitted on the rest may still be on their way to the ledger.
         granted: i64,
+        /// More than this takes a second person: where an operator asks another one, where a customer does an operator.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approve_above: Option<Fen>,
         /// Only this order, where given.
         order: Option<OrderId>,
         /// Shown to the payer.
         reason: Option<String>,
         /// Ids for the items, at least as many as there can be: chosen by the caller, since deciding has no chance.
         item_ids: Vec<RefundId>,
+    },
+    /// An operator agrees to a request to refund that waits for it.
+    ApproveRefund {
+        /// Which.
+        batch: RefundBatchId,
+        /// For whom.
+        account: AccountId,
     },
     /// The item is about to be sent: written before the call, so that a crash in between is known.
     RefundSending {
@@ -695,6 +705,7 @@ impl Command {
             | Body::RefundSending { .. }
             | Body::RefundReported { .. }
             | Body::CancelRefund { .. }
+            | Body::ApproveRefund { .. }
             | Body::SweepBonus { .. }
             | Body::FileNotice(_)
             | Body::ExpireLot { .. }
@@ -834,6 +845,10 @@ impl Command {
                 into.tied.insert(*account);
                 into.batch(*batch);
                 into.standings.insert(*account);
+            }
+            Body::ApproveRefund { batch, account } => {
+                into.account(*account);
+                into.batch(*batch);
             }
             Body::RefundSending { batch, .. } => into.batch(*batch),
             Body::RefundReported { batch, order, account, asset, event, payment, .. } => {

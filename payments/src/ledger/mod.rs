@@ -23,6 +23,7 @@ mod pay_by;
 mod price_rows;
 mod refund;
 mod refund_plan;
+mod refund_rest;
 mod review;
 mod rows;
 mod terms;
@@ -50,6 +51,7 @@ pub use refund::{LineRefund, RefundBatch, RefundBatchState, RefundItem, RefundIt
 pub use refund_plan::{
     BonusShare, PlanError, PlannedItem, Refundable, out_of_channel, plan_refund, refundable,
 };
+pub use refund_rest::{StayReason, Staying, staying};
 pub use review::{Resolution, SuspensePayment, SuspenseState, Verdict};
 pub use rows::{Account, AccountRole, ApiKey, Lot, LotClass, Notice, NoticeResult, StrangeNotice, Wallet};
 pub use terms::{TokenTerms, Weights};

@@ -3,11 +3,14 @@
 use serde::{Deserialize, Serialize};
 use units::{AccountId, Fen, OrderId, RefundBatchId, RefundId, Timestamp};
 
-use super::entry::words;
+use super::{Actor, entry::words};
 
 words! {
     /// Where a request to refund stands. It begins reserved: what was only asked for leaves no row.
     RefundBatchState {
+        /// Its money is set aside, its numbers are assigned; it is more than a customer gets back unseen, and nothing is sent
+        /// before an operator agrees.
+        Waiting = "waiting",
         /// Its money is set aside, its numbers are assigned; nothing was sent.
         Reserved = "reserved",
         /// Items are waiting or under way, and at least one was sent.
@@ -32,6 +35,15 @@ pub struct RefundBatch {
     pub amount: Fen,
     /// Why, shown to the payer.
     pub reason: Option<String>,
+    /// Who asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Actor>,
+    /// Why, in the words of the operator who asked for it or agreed to it; for us.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Who agreed, where it took a second person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approver: Option<Actor>,
     /// Where it stands.
     pub state: RefundBatchState,
     /// Since when.

@@ -12,7 +12,7 @@ use super::{Lot, LotClass, burn_order, pledges};
 /// WeChat Pay refunds for 365 days after the payment.
 const REFUNDABLE_MICROS: i64 = 365 * 24 * 3600 * 1_000_000;
 /// WeChat Pay takes at most 50 refunds of one order.
-const REFUNDS_MAX: i64 = 50;
+pub(super) const REFUNDS_MAX: i64 = 50;
 /// Nano-yuan in a fen.
 pub(super) const NANO_PER_FEN: i64 = 10_000_000;
 
@@ -125,6 +125,11 @@ pub enum PlanError {
         /// What there is.
         refundable: Fen,
     },
+}
+
+/// True of a payment that is young enough for WeChat Pay to refund.
+pub(super) const fn is_recent(payment: &Lot, now: Timestamp) -> bool {
+    channel_refunds(payment.created_at, 0, now)
 }
 
 /// True where WeChat Pay still takes a refund of a payment of `paid_at`, after so many refunds of it.

@@ -4,19 +4,27 @@
 //! changes, one at a time. What came of an unclear answer is asked for before anything is sent again. Speaks to the
 //! ledger through the store and to the channel.
 
+mod observer;
+mod preview;
 mod request;
+mod send;
 mod work;
 
 use std::sync::Arc;
 
 use tokio::sync::Notify;
-use units::{Clock, RefundId};
+use units::{Clock, Fen, RefundId};
 
-pub use self::request::{GoodsRefundRequest, RefundRequest, RefundRequestError};
+use self::observer::Unobserved;
+pub use self::{
+    observer::RefundObserver,
+    preview::{PlannedRefund, RefundPreview},
+    request::{GoodsRefundRequest, Refund, RefundRequest, RefundRequestError},
+};
 use crate::{
     admission::Admission,
     channel::{ChannelError, RefundReport, RefundState},
-    ledger::{Actor, Body, Command, RefundItem, RefundNews, Reply, Role},
+    ledger::{Actor, Body, Command, RefundItem, RefundItemState, RefundNews, Reply, Role},
     store::{Store, SubmitError},
     topup::{Merchant, Merchants},
 };
@@ -28,6 +36,9 @@ pub struct Refunds {
     admission: Arc<Admission>,
     merchants: Arc<Merchants>,
     clock: Arc<dyn Clock>,
+    observer: Arc<dyn RefundObserver>,
+    /// More than this takes a second person.
+    approve_above: Option<Fen>,
     /// Woken when there is something to send or to ask that there was not before.
     fresh: Arc<Notify>,
 }
@@ -67,7 +78,26 @@ impl Refunds {
         merchants: Arc<Merchants>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { store, admission, merchants, clock, fresh: Arc::default() }
+        let observer = Arc::new(Unobserved);
+        Self { store, admission, merchants, clock, observer, approve_above: None, fresh: Arc::default() }
+    }
+
+    /// The same, with somebody who is told how they go.
+    #[must_use]
+    pub fn observed_by(self, observer: Arc<dyn RefundObserver>) -> Self {
+        Self { observer, ..self }
+    }
+
+    /// The same, where more than `bound` in one request takes a second person: an operator names another operator, and what a
+    /// customer asks for waits until an operator agrees.
+    #[must_use]
+    pub fn approved_above(self, bound: Option<Fen>) -> Self {
+        Self { approve_above: bound, ..self }
+    }
+
+    /// True of an amount that takes a second person.
+    pub fn takes_two(&self, amount: Fen) -> bool {
+        self.approve_above.is_some_and(|bound| amount > bound)
     }
 
     /// There is something to send that somebody else queued.
@@ -75,7 +105,22 @@ impl Refunds {
         self.fresh.notify_one();
     }
 
-    /// Takes in what WeChat Pay says of a refund, by notification, answer or query. `event` is the notification's id.
+    /// Takes in a notice of a refund; `event` is its id. One about an item that was not sent, or was turned away for now, is a
+    /// hint: something was done that our books do not know of, after they were put back from a copy perhaps. WeChat Pay is
+    /// asked then, before anything is sent.
+    ///
+    /// # Errors
+    /// [`RefundNewsError`]; nothing moved.
+    pub async fn noticed(&self, report: &RefundReport, event: String) -> Result<RefundItem, RefundNewsError> {
+        let (item, news) = self.agreeing(report).await?;
+        if is_news_to_us(&item) {
+            tracing::warn!(item = %item.id, said = %news, "a notice about a refund that is not known to be sent");
+            return Ok(self.report(&item, RefundNews::Unclear, None, None, Some(event)).await?);
+        }
+        Ok(self.report(&item, news, report.refund_id.clone(), None, Some(event)).await?)
+    }
+
+    /// Takes in what WeChat Pay says of a refund when it is asked; `event` is the id of the notice that made us ask.
     ///
     /// # Errors
     /// [`RefundNewsError`]; nothing moved.
@@ -84,6 +129,15 @@ impl Refunds {
         report: &RefundReport,
         event: Option<String>,
     ) -> Result<RefundItem, RefundNewsError> {
+        let (mut item, news) = self.agreeing(report).await?;
+        if is_news_to_us(&item) {
+            item = self.report(&item, RefundNews::Unclear, None, None, None).await?;
+        }
+        Ok(self.report(&item, news, report.refund_id.clone(), None, event).await?)
+    }
+
+    /// The item that a report is about, and what it says of it, if it agrees with what was sent.
+    async fn agreeing(&self, report: &RefundReport) -> Result<(RefundItem, RefundNews), RefundNewsError> {
         let unknown = || RefundNewsError::Unknown(report.out_refund_no.clone());
         let id = RefundId::from_bare(&report.out_refund_no).map_err(|_| unknown())?;
         let item = self.store.refund_item(id).await?.ok_or_else(unknown)?;
@@ -105,7 +159,7 @@ impl Refunds {
                 return Err(RefundNewsError::Mismatch { item: id, what });
             }
         };
-        Ok(self.report(&item, news, report.refund_id.clone(), None, event).await?)
+        Ok((item, news))
     }
 
     /// Asks WeChat Pay what became of a refund of this merchant's, because somebody who need not be WeChat Pay says that there
@@ -152,7 +206,11 @@ impl Refunds {
             event,
             payment: item.payment.clone(),
         };
+        let before = item.state;
         let item = self.item_command(item, Role::Channel, body).await?;
+        if item.state != before {
+            self.observer.moved(&item);
+        }
         // An item that ended makes room for the next one.
         self.fresh.notify_one();
         Ok(item)
@@ -177,4 +235,9 @@ impl Refunds {
             _ => Ok(item.clone()),
         }
     }
+}
+
+/// True of an item that, as far as our books know, WeChat Pay has not taken: not sent, or turned away for now.
+const fn is_news_to_us(item: &RefundItem) -> bool {
+    matches!(item.state, RefundItemState::Queued | RefundItemState::Wait)
 }

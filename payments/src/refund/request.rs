@@ -6,13 +6,16 @@ use super::Refunds;
 use crate::{
     ledger::{
         Actor, Asset, Body, Command, GoodsRefund, LineRefund, LotClass, RefundBatch, RefundItem, Refundable,
-        Refusal, Reply, refundable,
+        Refusal, Reply, Role, refundable,
     },
     store::{Submission, SubmitError},
 };
 
 /// An account has at most this many payments refunded by one request; a larger one is made in parts.
 const ITEMS_MAX: usize = 200;
+
+/// A request to refund with its items.
+pub type Refund = (RefundBatch, Vec<RefundItem>);
 
 /// A wish to have money back.
 #[derive(Debug, Clone)]
@@ -27,6 +30,10 @@ pub struct RefundRequest {
     pub order: Option<OrderId>,
     /// Shown to the payer.
     pub reason: Option<String>,
+    /// Why, where an operator asks; for us.
+    pub why: Option<String>,
+    /// The operator who agrees, where another one asks for much.
+    pub approver: Option<Actor>,
     /// The same key and wish give the same refund.
     pub idempotency_key: Option<String>,
 }
@@ -57,6 +64,9 @@ pub enum RefundRequestError {
     /// The account has no such refund.
     #[error("no refund {0}")]
     UnknownRefund(RefundBatchId),
+    /// The ledger said something else than it should.
+    #[error("the ledger gave an unexpected answer")]
+    Odd,
     /// The ledger says no, or cannot be reached.
     #[error(transparent)]
     Store(#[from] SubmitError),
@@ -67,57 +77,64 @@ impl Refunds {
     ///
     /// # Errors
     /// [`RefundRequestError`]; nothing was reserved.
-    pub async fn request(
-        &self,
-        request: RefundRequest,
-    ) -> Result<(RefundBatch, Vec<RefundItem>), RefundRequestError> {
+    pub async fn request(&self, request: RefundRequest) -> Result<Refund, RefundRequestError> {
         let asset = self.asset_for(request.account, request.order).await?;
-        let now = self.clock.now();
-        let batch = RefundBatchId::new(now);
-        let key = match &request.idempotency_key {
-            Some(key) => format!("refund:{}:{key}", request.account),
-            None => format!("refund:{batch}"),
-        };
+        let account = request.account;
         // Calls that have ended gave back what they did not use, but memory knows it only once it is on disk.
         self.store.flushed().await?;
-        if self.admission.available(request.account, &asset).is_none() {
-            self.store.load_balance(request.account, asset.clone()).await?;
+        if self.admission.available(account, &asset).is_none() {
+            self.store.load_balance(account, asset.clone()).await?;
         }
         // How much goes, the ledger decides, never more than asked for and the bonuses that go with it; until it has, no
         // call may be admitted on the money.
         let wanted = match (&asset, request.amount) {
             (Asset::Cny, Some(amount)) => {
-                NanoCny::from(amount).get().saturating_add(self.tied_bonus(request.account).await?)
+                NanoCny::from(amount).get().saturating_add(self.tied_bonus(account).await?)
             }
             _ => i64::MAX,
         };
         let slot = self.store.slot().await?;
         // From here to the queue nothing waits: a caller who goes away must not leave the money taken.
-        let taken = self.admission.take_up_to(request.account, &asset, wanted).amount;
-        let command = Command {
+        let taken = self.admission.take_up_to(account, &asset, wanted).amount;
+        let command = self.command(request, asset.clone(), taken);
+        let submission = Submission { command, taken: vec![(account, asset, taken)], receipt: None };
+        let Reply::Refund { batch, items } = slot.send(submission).committed().await? else {
+            return Err(RefundRequestError::Odd);
+        };
+        self.observer.requested(&batch);
+        self.fresh.notify_one();
+        // A repeat is answered with the refund as it was first reserved; what became of it since, its rows say.
+        Ok(self.store.refund(batch.id).await?.unwrap_or((*batch, items)))
+    }
+
+    /// The request as the ledger is asked, with fresh numbers; `granted` is what was set aside for it.
+    pub(super) fn command(&self, request: RefundRequest, asset: Asset, granted: i64) -> Command {
+        let now = self.clock.now();
+        let batch = RefundBatchId::new(now);
+        let account = request.account;
+        let key = match (&request.idempotency_key, request.actor.role) {
+            (Some(key), Role::Operator) => format!("hand:refund:{account}:{key}"),
+            (Some(key), _) => format!("refund:{account}:{key}"),
+            (None, _) => format!("refund:{batch}"),
+        };
+        Command {
             key,
             actor: request.actor,
-            reason: request.reason.clone(),
-            approver: None,
+            reason: request.why,
+            approver: request.approver,
             at: now,
             body: Body::RequestRefund {
                 batch,
-                account: request.account,
-                asset: asset.clone(),
+                account,
+                asset,
                 amount: request.amount,
-                granted: taken,
+                granted,
+                approve_above: self.approve_above,
                 order: request.order,
                 reason: request.reason,
                 item_ids: (0..ITEMS_MAX).map(|_| RefundId::new(now)).collect(),
             },
-        };
-        let submission = Submission { command, taken: vec![(request.account, asset, taken)], receipt: None };
-        let Reply::Refund { batch, items } = slot.send(submission).committed().await? else {
-            return Err(SubmitError::Refused(Refusal::UnknownBatch(batch)).into());
-        };
-        self.fresh.notify_one();
-        // A repeat is answered with the refund as it was first reserved; what became of it since, its rows say.
-        Ok(self.store.refund(batch.id).await?.unwrap_or((*batch, items)))
+        }
     }
 
     /// What of an account's money could go back now, payment by payment.
@@ -136,7 +153,7 @@ impl Refunds {
             .collect())
     }
 
-    async fn asset_for(
+    pub(super) async fn asset_for(
         &self,
         account: AccountId,
         order: Option<OrderId>,
@@ -167,10 +184,7 @@ impl Refunds {
     ///
     /// # Errors
     /// [`RefundRequestError`]; nothing was reserved.
-    pub async fn request_goods(
-        &self,
-        request: GoodsRefundRequest,
-    ) -> Result<(RefundBatch, Vec<RefundItem>), RefundRequestError> {
+    pub async fn request_goods(&self, request: GoodsRefundRequest) -> Result<Refund, RefundRequestError> {
         let now = self.clock.now();
         let batch = RefundBatchId::new(now);
         let wish = GoodsRefund {
@@ -193,46 +207,69 @@ impl Refunds {
             body: Body::RefundGoods(wish),
         };
         let Reply::Refund { batch, items } = self.store.submit(command).await? else {
-            return Err(RefundRequestError::UnknownOrder(request.order));
+            return Err(RefundRequestError::Odd);
         };
+        self.observer.requested(&batch);
         self.fresh.notify_one();
         Ok(self.store.refund(batch.id).await?.unwrap_or((*batch, items)))
     }
 
-    /// Takes a request back, of which nothing was sent yet.
+    /// Takes a request back, of which nothing was sent yet; only one of this account's, where `whose` names one. An operator says
+    /// why.
     ///
     /// # Errors
     /// [`RefundRequestError`]; the refund goes on.
     pub async fn cancel(
         &self,
-        account: AccountId,
+        whose: Option<AccountId>,
         actor: Actor,
+        why: Option<String>,
         id: RefundBatchId,
-    ) -> Result<(RefundBatch, Vec<RefundItem>), RefundRequestError> {
-        let unknown = RefundRequestError::UnknownRefund(id);
-        let found = self.store.refund(id).await?.filter(|(batch, _)| batch.account == account);
-        let (_, items) = found.ok_or(unknown.clone())?;
+    ) -> Result<Refund, RefundRequestError> {
+        let found = self.store.refund(id).await?;
+        let found = found.filter(|(batch, _)| whose.is_none_or(|account| account == batch.account));
+        let (batch, items) = found.ok_or(RefundRequestError::UnknownRefund(id))?;
         let asset = match items.first() {
             Some(item) => self.asset_of(item).await?,
             None => Asset::Cny,
         };
-        let command = Command {
-            key: format!("cancel:{id}"),
-            actor,
-            reason: None,
-            approver: None,
-            at: self.clock.now(),
-            body: Body::CancelRefund {
-                batch: id,
-                account,
-                asset,
-                orders: items.iter().map(|item| item.order).collect(),
-                payments: items.iter().filter_map(|item| item.payment.clone()).collect(),
-            },
+        let body = Body::CancelRefund {
+            batch: id,
+            account: batch.account,
+            asset,
+            orders: items.iter().map(|item| item.order).collect(),
+            payments: items.iter().filter_map(|item| item.payment.clone()).collect(),
         };
-        match self.store.submit(command).await? {
-            Reply::Refund { batch, items } => Ok((*batch, items)),
-            _ => Err(unknown),
-        }
+        self.decide_about(format!("cancel:{id}"), actor, why, body).await
+    }
+
+    /// An operator agrees to a request that waits for it, and says why.
+    ///
+    /// # Errors
+    /// [`RefundRequestError`]; the refund goes on waiting.
+    pub async fn approve(
+        &self,
+        actor: Actor,
+        why: Option<String>,
+        id: RefundBatchId,
+    ) -> Result<Refund, RefundRequestError> {
+        let (batch, _) = self.store.refund(id).await?.ok_or(RefundRequestError::UnknownRefund(id))?;
+        let body = Body::ApproveRefund { batch: id, account: batch.account };
+        self.decide_about(format!("approve:{id}"), actor, why, body).await
+    }
+
+    async fn decide_about(
+        &self,
+        key: String,
+        actor: Actor,
+        reason: Option<String>,
+        body: Body,
+    ) -> Result<Refund, RefundRequestError> {
+        let command = Command { key, actor, reason, approver: None, at: self.clock.now(), body };
+        let Reply::Refund { batch, items } = self.store.submit(command).await? else {
+            return Err(RefundRequestError::Odd);
+        };
+        self.fresh.notify_one();
+        Ok((*batch, items))
     }
 }

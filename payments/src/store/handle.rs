@@ -233,6 +233,6 @@ impl Readers {
     }
 }
 
-fn stopped() -> SubmitError {
+pub(super) fn stopped() -> SubmitError {
     SubmitError::Stopped("the writer ended".to_owned())
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use units::{AccountId, RequestId, Timestamp};
 
-use super::{Outcome, Submission, batch::Applied};
+use super::{Duty, Outcome, Submission, batch::Applied};
 use crate::{
     admission::Admission,
     journal::Journal,
@@ -41,6 +41,8 @@ pub(super) enum Job {
     LoadBalance { account: AccountId, asset: Asset, done: oneshot::Sender<()> },
     /// Say when everything before is on disk.
     Barrier(oneshot::Sender<()>),
+    /// Say whether this run is the one that does it, and from now on is.
+    Duty { duty: Duty, done: oneshot::Sender<bool> },
     /// Say that this process is alive and how far its calls are, and look at what others changed.
     Beat,
     /// Write what came before, then end.
@@ -64,6 +66,11 @@ pub(super) trait Engine: Send + 'static {
     /// keys since the last time.
     fn beat(&mut self, _journal: &Journal) -> Result<bool, EngineError> {
         Ok(false)
+    }
+
+    /// Whether this run is the one that does it among those that are alive.
+    fn has_duty(&mut self, _duty: Duty) -> Result<bool, EngineError> {
+        Ok(true)
     }
 
     /// The last word.
@@ -136,7 +143,9 @@ impl<E: Engine> Lane<E> {
                     submissions.push(*submission);
                     answers.push(done);
                 }
-                Job::LoadBalance { .. } | Job::Barrier(_) | Job::Beat => afterwards.push(job),
+                Job::LoadBalance { .. } | Job::Barrier(_) | Job::Duty { .. } | Job::Beat => {
+                    afterwards.push(job);
+                }
                 Job::Stop => {}
             }
         }
@@ -158,6 +167,7 @@ impl<E: Engine> Lane<E> {
                     let _ = done.send(());
                 }
                 Job::Barrier(done) => drop(done.send(())),
+                Job::Duty { duty, done } => drop(done.send(self.engine.has_duty(duty)?)),
                 Job::Beat => {
                     if self.engine.beat(&self.journal)? {
                         self.keys.send_modify(|changes| *changes += 1);

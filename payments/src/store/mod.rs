@@ -8,6 +8,7 @@
 mod backup;
 pub mod batch;
 mod canonical;
+mod duty;
 mod examine;
 mod fetch;
 mod handle;
@@ -27,6 +28,7 @@ mod value;
 pub use backup::{BackupError, Manifest, back_up, examine_backup, restore};
 pub use batch::{Applied, Outcome, apply};
 pub use canonical::StateHash;
+pub use duty::Duty;
 pub use examine::{ExamineError, Examined, examine_folder, examine_postgres};
 pub use handle::{Slot, Store, Submission, SubmitError, Waiting};
 pub use lane::Receipt;

@@ -266,6 +266,11 @@ impl Merchants {
         self.0.store(Arc::new(merchants.collect()));
     }
 
+    /// True where none is configured.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// By name.
     pub fn get(&self, name: &str) -> Option<Arc<Merchant>> {
         self.0.load().get(name).cloned()

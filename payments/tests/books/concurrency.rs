@@ -133,6 +133,8 @@ async fn refunds_and_calls_that_race_for_the_same_money_never_both_get_it() {
                     amount: (n % 3 != 0).then(|| fen(7)),
                     order: None,
                     reason: None,
+                    why: None,
+                    approver: None,
                     idempotency_key: None,
                 };
                 world.refunds.request(request).await.map_or(0, |(batch, _)| batch.amount.get())
@@ -217,6 +219,8 @@ async fn a_refund_whose_caller_goes_away_leaves_nothing_taken() {
             amount: Some(fen(1)),
             order: None,
             reason: None,
+            why: None,
+            approver: None,
             idempotency_key: Some("the same".to_owned()),
         };
         let mut wish = Box::pin(world.refunds.request(request));
@@ -301,6 +305,8 @@ async fn what_an_ended_call_did_not_use_can_be_refunded_at_once() {
             amount: Some(fen(90)),
             order: None,
             reason: None,
+            why: None,
+            approver: None,
             idempotency_key: None,
         };
         assert_eq!(world.refunds.request(request).await.unwrap().0.amount, fen(90));

@@ -213,6 +213,7 @@ fn nothing_is_lent_without_a_claim_an_order_that_waits_or_a_clean_record() {
             asset: Asset::Cny,
             amount: None,
             granted: i64::MAX,
+            approve_above: None,
             order: None,
             reason: None,
             item_ids: Vec::new(),

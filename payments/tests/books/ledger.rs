@@ -196,6 +196,7 @@ impl Books {
             asset,
             amount: amount.map(fen),
             granted: i64::MAX,
+            approve_above: None,
             order,
             reason: None,
             item_ids: (0..8).map(|_| RefundId::new(START)).collect(),

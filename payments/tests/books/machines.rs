@@ -233,7 +233,7 @@ fn told(state: RefundItemState, news: RefundNews) -> Option<RefundItemState> {
     use RefundNews as N;
     Some(match (state, news) {
         (S::Sent, N::Later) => S::Wait,
-        (S::Sent, N::Unclear) => S::Unknown,
+        (S::Sent | S::Queued | S::Wait, N::Unclear) => S::Unknown,
         (S::Sent, N::Refused) => S::Refused,
         (S::Sent | S::Unknown | S::Abnormal, N::Processing) => S::Processing,
         (S::Sent | S::Unknown | S::Processing | S::Abnormal, N::Success) => S::Success,

@@ -38,6 +38,8 @@ async fn closed_books() -> (TempDir, AccountId, Arc<ManualClock>) {
         amount: Some(fen(100)),
         order: None,
         reason: None,
+        why: None,
+        approver: None,
         idempotency_key: None,
     };
     world.refunds.request(wish).await.unwrap();

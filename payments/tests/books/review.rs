@@ -276,7 +276,11 @@ async fn a_void_payment_whose_refund_is_taken_back_waits_for_a_person_again() {
     };
     let Ok(Reply::Refund { batch, .. }) = world.store.submit(command).await else { panic!() };
     assert_eq!(world.store.open_suspense().await.unwrap(), []);
-    let (_, items) = world.refunds.cancel(account, operator("ann"), batch.id).await.unwrap();
+    let (_, items) = world
+        .refunds
+        .cancel(Some(account), operator("ann"), Some("not yet".to_owned()), batch.id)
+        .await
+        .unwrap();
     assert_eq!(items[0].state, RefundItemState::Cancelled);
     let open = world.store.open_suspense().await.unwrap();
     assert_eq!((open.len(), open[0].amount), (1, fen(900)));

@@ -394,8 +394,11 @@ async fn a_split_bill_is_paid_by_people_without_an_account_and_its_refund_can_be
         batch.id,
         "the same wish, the same refund"
     );
-    let cancelled =
-        world.refunds.cancel(merchant, payments::ledger::Actor::system("test"), batch.id).await.unwrap();
+    let cancelled = world
+        .refunds
+        .cancel(Some(merchant), payments::ledger::Actor::system("test"), None, batch.id)
+        .await
+        .unwrap();
     assert_eq!(cancelled.0.state.as_str(), "cancelled");
     let row = world.store.order(orders[1].id).await.unwrap().unwrap();
     let OrderKind::Goods { lines, .. } = &row.kind else { panic!() };

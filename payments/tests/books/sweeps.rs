@@ -90,6 +90,8 @@ async fn a_bonus_in_line_with_its_payment_is_left_alone() {
         amount: Some(fen(200)),
         order: None,
         reason: None,
+        why: None,
+        approver: None,
         idempotency_key: None,
     };
     world.refunds.request(back).await.unwrap();

@@ -27,6 +27,8 @@ async fn some_trade() -> World {
         amount: Some(fen(100)),
         order: None,
         reason: None,
+        why: None,
+        approver: None,
         idempotency_key: None,
     };
     world.refunds.request(wish).await.unwrap();

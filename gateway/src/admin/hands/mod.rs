@@ -1,7 +1,7 @@
 //! By hand: what may an operator change that no customer can?
 //!
-//! Corrections of balances and charges, the standing of accounts, decisions about payments that were put aside, budgets,
-//! packages and credit codes. Each is one keyed command of the ledger, which says who has to agree; who they are, whoever
+//! Corrections of balances and charges, the standing of accounts, decisions about payments that were put aside, refunds,
+//! budgets, packages and credit codes. Each is one keyed command of the ledger, which says who has to agree; who they are, whoever
 //! has the administrator's token says. The same endpoints serve the running process and the command line where nothing
 //! runs: there they are called in place.
 
@@ -9,6 +9,7 @@ mod accounts;
 mod calls;
 mod codes;
 mod packages;
+mod refunds;
 mod reviews;
 
 use std::sync::Arc;
@@ -48,8 +49,8 @@ pub struct HandRoom {
     pub snapshots: Snapshots,
     /// Told whose standing has changed, where a process serves.
     pub holds: Option<Holds>,
-    /// Told that there is a refund to send, where a process serves.
-    pub refunds: Option<Refunds>,
+    /// Refunds; where nothing serves they are only queued.
+    pub refunds: Refunds,
 }
 
 impl HandRoom {
@@ -63,6 +64,11 @@ impl HandRoom {
             .route("/admin/v1/accounts/{account}/budgets", put(accounts::set_budget).get(accounts::budgets))
             .route("/admin/v1/calls/{call}", get(calls::explain))
             .route("/admin/v1/calls/{call}/correct", post(calls::correct))
+            .route("/admin/v1/refunds", post(refunds::create).get(refunds::list))
+            .route("/admin/v1/refunds/preview", post(refunds::preview))
+            .route("/admin/v1/refunds/{refund}", get(refunds::one))
+            .route("/admin/v1/refunds/{refund}/approve", post(refunds::approve))
+            .route("/admin/v1/refunds/{refund}/cancel", post(refunds::cancel))
             .route("/admin/v1/reviews", get(reviews::list))
             .route("/admin/v1/reviews/{order}", post(reviews::resolve))
             .route("/admin/v1/packages", get(packages::list))

@@ -97,8 +97,8 @@ pub(super) async fn resolve(
         Reply::Refund { batch, .. } => Some(batch.id.to_string()),
         other => return Err(odd_reply(other)),
     };
-    if let (Some(refunds), Some(_)) = (&room.refunds, &refund) {
-        refunds.wake();
+    if refund.is_some() {
+        room.refunds.wake();
     }
     let found = room.store.order(id).await?.ok_or_else(unknown)?;
     let shown = json!({

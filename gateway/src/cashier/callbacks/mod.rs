@@ -264,11 +264,8 @@ async fn genuine(cashier: &Cashier, merchant: &Merchant, notice: Notice) -> Verd
                 strange(cashier, merchant, &event_id, number, why).await;
                 return Verdict { result: "amount_mismatch", status: StatusCode::CONFLICT };
             }
-            match cashier.refunds.reported(&report, Some(event_id.clone())).await {
-                Ok(item) => {
-                    cashier.metrics.refund(item.state.public());
-                    ACCEPTED
-                }
+            match cashier.refunds.noticed(&report, event_id.clone()).await {
+                Ok(_) => ACCEPTED,
                 Err(RefundNewsError::Unknown(_)) => {
                     // Started in the merchant's own console, say: the bill tells what came of it.
                     strange(cashier, merchant, &event_id, number, ("unknown_order", "no such refund")).await;

@@ -12,7 +12,7 @@ use payments::{
         Notice, Trade,
         wechat::v2::{NoticeRefused, SUCCESS_REPLY, Signed, failure},
     },
-    ledger::{CreditSource, Order, PayApi},
+    ledger::{CreditSource, Order, PayApi, RefundItem},
     refund::RefundNewsError,
     topup::{Merchant, NewsError, OverV2, PaidNews, pay_sign},
 };
@@ -80,7 +80,6 @@ pub(in crate::cashier) async fn refund_report_v2(
                 let Some(merchant) = work.topups.merchants().get(&merchant) else { return TOO_SLOW };
                 let event = format!("v2-refund:{}:{}", merchant.mchid, hint.refund_id);
                 let asked = work.refunds.ask_about(&merchant, &hint.out_refund_no, event.clone()).await;
-                let asked = asked.map(|item| item.state.public());
                 refund_verdict(&work, &merchant, (&event, &hint.out_refund_no), asked).await
             };
             in_time(&cashier, asked).await.unwrap_or(TOO_SLOW)
@@ -186,13 +185,10 @@ async fn refund_verdict(
     cashier: &Cashier,
     merchant: &Merchant,
     (event, number): (&str, &str),
-    asked: Result<&'static str, RefundNewsError>,
+    asked: Result<RefundItem, RefundNewsError>,
 ) -> Verdict {
     match asked {
-        Ok(state) => {
-            cashier.metrics.refund(state);
-            taken("accepted")
-        }
+        Ok(_) => taken("accepted"),
         Err(RefundNewsError::Unknown(_)) => {
             strange(cashier, merchant, event, number, ("unknown_order", "no such refund")).await;
             refused("unknown_order", "refund not found")

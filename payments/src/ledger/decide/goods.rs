@@ -6,7 +6,9 @@ use super::{
     Draft, Refusal, Reply,
     check::{invalid, text},
 };
-use crate::ledger::{GoodsLine, GoodsRefund, OrderKind, RefundItem, RowOp, refund_plan::channel_refunds};
+use crate::ledger::{
+    GoodsLine, GoodsRefund, OrderKind, RefundBatchState, RefundItem, RowOp, refund_plan::channel_refunds,
+};
 
 /// An order has at most this many lines.
 const LINES_MAX: usize = 100;
@@ -97,7 +99,8 @@ impl Draft<'_> {
         };
         self.put_order(order);
         self.ops.push(RowOp::Item(item.clone()));
-        self.new_batch(wish.batch, wish.account, wish.reason.clone(), vec![item])
+        let standing = (wish.reason.clone(), RefundBatchState::Reserved);
+        self.new_batch(wish.batch, wish.account, standing, vec![item])
     }
 }
 

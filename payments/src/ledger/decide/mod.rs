@@ -291,6 +291,7 @@ pub fn decide(rows: &Rows, command: &Command) -> Result<Decision, Refusal> {
             draft.order_noted(*order, event, source, detail.as_deref())?
         }
         Body::RequestRefund { .. } => draft.request_refund()?,
+        Body::ApproveRefund { batch, account } => draft.approve_refund(*batch, *account)?,
         Body::RefundSending { item, batch } => draft.refund_sending(*item, *batch)?,
         Body::RefundReported { .. } => draft.refund_reported()?,
         Body::CancelRefund { batch, account, asset, orders, payments } => {

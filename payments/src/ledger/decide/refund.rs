@@ -4,8 +4,8 @@ use units::{AccountId, Fen, OrderId, RefundBatchId, RefundId};
 
 use super::{Draft, Lot, Posting, Refusal, Reply, book_of};
 use crate::ledger::{
-    Account, Asset, Body, Book, EntryKind, LotClass, PlannedItem, RefundBatch, RefundBatchState, RefundItem,
-    RefundItemState, Refundable, Role, RowOp, plan_refund, refundable,
+    Account, Asset, Body, Book, Command, EntryKind, LotClass, PlannedItem, RefundBatch, RefundBatchState,
+    RefundItem, RefundItemState, Refundable, Role, RowOp, plan_refund, refundable,
 };
 
 /// What is unused is there to be spent.
@@ -32,11 +32,23 @@ impl Draft<'_> {
     }
 
     pub(super) fn request_refund(&mut self) -> Result<Reply, Refusal> {
-        let Body::RequestRefund { batch, account, asset, amount, granted, order, reason, item_ids } =
-            &self.command.body
+        let Body::RequestRefund {
+            batch,
+            account,
+            asset,
+            amount,
+            granted,
+            approve_above,
+            order,
+            reason,
+            item_ids,
+        } = &self.command.body
         else {
             return Err(Refusal::NotPositive);
         };
+        if self.command.actor.role == Role::Operator {
+            self.staff_with_reason()?;
+        }
         self.refund_account(*account)?;
         if self.rows.batches.contains_key(batch) {
             return Err(Refusal::KeyReused);
@@ -58,6 +70,7 @@ impl Draft<'_> {
         if plan.len() > item_ids.len() {
             return Err(Refusal::OutOfRange);
         }
+        let state = self.first_state(&plan, *approve_above)?;
         let mut items = Vec::with_capacity(plan.len());
         for (planned, &id) in plan.iter().zip(item_ids) {
             let lot = self.reserved(planned)?;
@@ -84,7 +97,47 @@ impl Draft<'_> {
             items.push(item);
         }
         self.put_wallet(wallet);
-        self.new_batch(*batch, *account, reason.clone(), items)
+        self.new_batch(*batch, *account, (reason.clone(), state), items)
+    }
+
+    /// Where a request of that plan begins: an operator's large one takes another operator at once, a customer's waits for
+    /// one.
+    fn first_state(
+        &self,
+        plan: &[PlannedItem],
+        approve_above: Option<Fen>,
+    ) -> Result<RefundBatchState, Refusal> {
+        let total = plan.iter().try_fold(Fen::ZERO, |sum, item| sum.plus(item.amount))?;
+        if approve_above.is_none_or(|bound| total <= bound) {
+            return Ok(RefundBatchState::Reserved);
+        }
+        match self.command.actor.role {
+            Role::Customer => Ok(RefundBatchState::Waiting),
+            Role::Operator => self.two_people().map(|_| RefundBatchState::Reserved),
+            Role::System | Role::Channel => Ok(RefundBatchState::Reserved),
+        }
+    }
+
+    pub(super) fn approve_refund(&mut self, id: RefundBatchId, account: AccountId) -> Result<Reply, Refusal> {
+        if self.command.actor.role != Role::Operator {
+            return Err(Refusal::NeedsOperator);
+        }
+        let why = Some(self.staff_with_reason()?.to_owned());
+        let batch = self.rows.batches.get(&id).filter(|batch| batch.account == account);
+        let batch = batch.ok_or(Refusal::UnknownBatch(id))?.clone();
+        let items: Vec<RefundItem> = self.rows.items_of(id).cloned().collect();
+        match batch.state {
+            RefundBatchState::Waiting => {}
+            // Said again, it is agreed to already.
+            state if batch.approver.is_some() && state != RefundBatchState::Cancelled => {
+                return Ok(Reply::Refund { batch: Box::new(batch), items });
+            }
+            state => return Err(Refusal::BatchState { batch: id, state }),
+        }
+        let approver = Some(self.command.actor.clone());
+        let batch = RefundBatch { state: RefundBatchState::Reserved, why, approver, ..batch };
+        self.ops.push(RowOp::Batch(batch.clone()));
+        Ok(Reply::Refund { batch: Box::new(batch), items })
     }
 
     /// The lot as it stands once the item is reserved.
@@ -179,13 +232,15 @@ impl Draft<'_> {
         &mut self,
         id: RefundBatchId,
         account: AccountId,
-        reason: Option<String>,
+        (reason, state): (Option<String>, RefundBatchState),
         items: Vec<RefundItem>,
     ) -> Result<Reply, Refusal> {
         let amount = items.iter().try_fold(Fen::ZERO, |sum, item| sum.plus(item.amount))?;
         let created_at = self.command.at;
-        let batch =
-            RefundBatch { id, account, amount, reason, state: RefundBatchState::Reserved, created_at };
+        let Command { actor, reason: why, approver, .. } = self.command;
+        let why = why.clone().filter(|_| actor.role == Role::Operator);
+        let (by, approver) = (Some(actor.clone()), approver.clone());
+        let batch = RefundBatch { id, account, amount, reason, by, why, approver, state, created_at };
         self.ops.push(RowOp::Batch(batch.clone()));
         Ok(Reply::Refund { batch: Box::new(batch), items })
     }

@@ -5,8 +5,8 @@ use units::{AccountId, Fen, NanoCny, OrderId, RefundBatchId, RefundId};
 use super::{Draft, Lot, Posting, Refusal, Reply, book_of};
 use crate::ledger::{
     Asset, Body, Book, EntryKind, LotClass, NoticeResult, Order, OrderKind, OrderState, RefundBatch,
-    RefundBatchState, RefundItem, RefundItemState, RefundNews, RowOp, SuspensePayment, SuspenseState, Wallet,
-    refund_plan::NANO_PER_FEN,
+    RefundBatchState, RefundItem, RefundItemState, RefundNews, Role, RowOp, SuspensePayment, SuspenseState,
+    Wallet, refund_plan::NANO_PER_FEN,
 };
 
 /// What news does to an item.
@@ -34,7 +34,8 @@ const fn turn(state: RefundItemState, news: RefundNews) -> Turn {
         (S::Sent | S::Unknown | S::Processing, N::Abnormal) => Turn::To(S::Abnormal),
         (S::Sent, N::Refused) => Turn::To(S::Refused),
         (S::Sent, N::Later) => Turn::To(S::Wait),
-        (S::Sent, N::Unclear) => Turn::To(S::Unknown),
+        // WeChat Pay tells of it, though as far as we know it was not sent, or not taken: it is asked.
+        (S::Sent | S::Queued | S::Wait, N::Unclear) => Turn::To(S::Unknown),
         (S::Processing, N::Processing)
         | (S::Abnormal, N::Abnormal)
         | (S::Wait, N::Later)
@@ -55,13 +56,22 @@ impl Draft<'_> {
         if !matches!(item.state, RefundItemState::Queued | RefundItemState::Unknown | RefundItemState::Wait) {
             return Err(Refusal::ItemState { item: id, state: item.state });
         }
+        let of = self.rows.batches.get(&batch).ok_or(Refusal::UnknownBatch(batch))?;
+        if of.state == RefundBatchState::Waiting {
+            return Err(Refusal::BatchState { batch, state: of.state });
+        }
         let item =
             RefundItem { state: RefundItemState::Sent, sent_at: Some(self.command.at), ..item.clone() };
         self.ops.push(RowOp::Item(item.clone()));
+        self.begin_batch(batch);
+        Ok(Reply::Item(Box::new(item)))
+    }
+
+    /// What may have reached WeChat Pay is not taken back any more.
+    fn begin_batch(&mut self, batch: RefundBatchId) {
         if let Some(batch) = self.rows.batches.get(&batch).filter(|b| b.state == RefundBatchState::Reserved) {
             self.ops.push(RowOp::Batch(RefundBatch { state: RefundBatchState::Running, ..batch.clone() }));
         }
-        Ok(Reply::Item(Box::new(item)))
     }
 
     pub(super) fn refund_reported(&mut self) -> Result<Reply, Refusal> {
@@ -94,7 +104,12 @@ impl Draft<'_> {
         };
         let item = self.rows.items.get(id).filter(own).ok_or(Refusal::UnknownItem(*id))?;
         let order = self.rows.order(*order).ok_or(Refusal::UnknownOrder(*order))?.clone();
+        let of = self.rows.batches.get(batch).ok_or(Refusal::UnknownBatch(*batch))?;
         let next = match turn(item.state, *news) {
+            // What waits for an operator to agree goes nowhere, whoever tells of it.
+            Turn::To(_) if of.state == RefundBatchState::Waiting => {
+                return Err(Refusal::BatchState { batch: *batch, state: of.state });
+            }
             Turn::To(next) => next,
             Turn::Illegal => return Err(Refusal::ItemState { item: *id, state: item.state }),
             Turn::Stale => {
@@ -124,6 +139,7 @@ impl Draft<'_> {
                     self.put_wallet(wallet);
                 }
             }
+            RefundItemState::Unknown => self.begin_batch(item.batch),
             _ => {}
         }
         self.ops.push(RowOp::Item(item.clone()));
@@ -141,17 +157,24 @@ impl Draft<'_> {
         orders: &[OrderId],
         payments: &[String],
     ) -> Result<Reply, Refusal> {
+        let why = match self.command.actor.role {
+            Role::Operator => Some(self.staff_with_reason()?.to_owned()),
+            _ => None,
+        };
         let batch = self.rows.batches.get(&id).filter(|batch| batch.account == account);
         let batch = batch.ok_or(Refusal::UnknownBatch(id))?.clone();
         let items: Vec<RefundItem> = self.rows.items_of(id).cloned().collect();
         match batch.state {
-            RefundBatchState::Reserved => {}
+            RefundBatchState::Waiting | RefundBatchState::Reserved => {}
             RefundBatchState::Cancelled => return Ok(Reply::Refund { batch: Box::new(batch), items }),
             state => return Err(Refusal::BatchState { batch: id, state }),
         }
         let mut wallet = self.rows.wallet(account, asset);
         let mut cancelled = Vec::with_capacity(items.len());
         for item in items {
+            if item.state != RefundItemState::Queued {
+                return Err(Refusal::ItemState { item: item.id, state: item.state });
+            }
             let order = self.rows.order(item.order).filter(|_| orders.contains(&item.order));
             let order = order.ok_or(Refusal::UnknownOrder(item.order))?.clone();
             // The rows were loaded by the command's words, so they must be the items' own.
@@ -167,7 +190,8 @@ impl Draft<'_> {
         if cancelled.iter().any(|item| item.lot.is_some()) {
             self.put_wallet(wallet);
         }
-        let batch = RefundBatch { state: RefundBatchState::Cancelled, ..batch };
+        let why = why.or(batch.why);
+        let batch = RefundBatch { state: RefundBatchState::Cancelled, why, ..batch };
         self.ops.push(RowOp::Batch(batch.clone()));
         Ok(Reply::Refund { batch: Box::new(batch), items: cancelled })
     }

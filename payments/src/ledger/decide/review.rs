@@ -4,8 +4,8 @@ use units::{Fen, NanoCny};
 
 use super::{Draft, OrderStep, Refusal, Reply, check::invalid};
 use crate::ledger::{
-    Book, Order, OrderKind, OrderState, RefundItem, Resolution, RowOp, SuspensePayment, SuspenseState,
-    Verdict,
+    Book, Order, OrderKind, OrderState, RefundBatchState, RefundItem, Resolution, RowOp, SuspensePayment,
+    SuspenseState, Verdict,
 };
 
 impl Draft<'_> {
@@ -110,7 +110,7 @@ impl Draft<'_> {
         }
         self.ops.push(RowOp::Suspense(SuspensePayment { state: SuspenseState::Refunding, ..payment }));
         self.ops.push(RowOp::Item(item.clone()));
-        self.new_batch(about.batch, about.account, None, vec![item])
+        self.new_batch(about.batch, about.account, (None, RefundBatchState::Reserved), vec![item])
     }
 
     fn void_order(&mut self, mut order: Order, reason: &str) -> Order {

@@ -15,6 +15,7 @@ use crate::{
     journal::Journal,
     ledger::{Asset, Command, Entry, Needs, RowOp, Rows},
     store::{
+        Duty,
         batch::{Applied, Remembered, apply},
         fetch::{self, Fetch},
         held::{self, Held},
@@ -294,6 +295,10 @@ impl Engine for Postgres {
         Ok(std::mem::replace(&mut self.keys, found) != found)
     }
 
+    fn has_duty(&mut self, duty: Duty) -> Result<bool, EngineError> {
+        self.insist(async |line, _, epoch| line.take_duty(duty, epoch).await)
+    }
+
     fn close(&mut self) {
         let epoch = self.epoch;
         // Only the sooner: a lease that stays ends by itself.
@@ -357,6 +362,25 @@ impl Line {
                 Err(Trouble::Fatal(format!("the lease of epoch {epoch} has ended: others settle its calls")))
             }
         }
+    }
+
+    /// Makes this run the one that does `duty`, if the one that was is dead. Its row is locked before the leases are looked
+    /// at: whoever had it meanwhile is seen with his.
+    async fn take_duty(&mut self, duty: Duty, epoch: i64) -> Result<bool, Trouble> {
+        let first =
+            self.prepared("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING").await?;
+        let lock = self.prepared("SELECT value FROM meta WHERE name = $1 FOR UPDATE").await?;
+        let take = "UPDATE meta SET value = $2 WHERE name = $1 AND (value = $2 OR NOT EXISTS (
+                        SELECT 1 FROM node_lease WHERE node_lease.epoch = meta.value AND node_lease.until > now()))";
+        let take = self.prepared(take).await?;
+        let name = duty.as_str();
+        self.client.batch_execute("BEGIN").await?;
+        self.renew(epoch).await?;
+        self.client.execute(&first, &[&name, &epoch]).await?;
+        self.client.query_one(&lock, &[&name]).await?;
+        let taken = self.client.execute(&take, &[&name, &epoch]).await?;
+        self.client.batch_execute("COMMIT").await?;
+        Ok(taken == 1)
     }
 
     /// True where the batch that renewed the lease until then is done. Waits for a session that still works on it.

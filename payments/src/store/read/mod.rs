@@ -8,6 +8,7 @@ mod export;
 mod offers;
 mod orders;
 mod prices;
+mod rehearsal;
 mod statement;
 mod verify;
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Orders, refunds and answered commands.
 
-use units::{AccountId, OrderId, RefundBatchId, RefundId};
+use std::collections::HashMap;
+
+use units::{AccountId, OrderId, RefundBatchId, RefundId, Timestamp};
 
 use super::{PAGE, Unboxed, nothing_to_read, reader, select};
 use crate::{
@@ -98,14 +100,49 @@ impl Store {
         self.read(move |db| db.one(&query, &[Value::word(id)], item)).await
     }
 
-    /// Refund items that are not at an end, oldest first.
+    /// Refund items that are not at an end, oldest first; not those that wait for an operator to agree.
     ///
     /// # Errors
     /// See [`Store::account`].
     pub async fn open_refund_items(&self) -> Result<Vec<RefundItem>, SubmitError> {
         let open = "state NOT IN ('success', 'closed', 'refused', 'cancelled')";
-        let query = format!("{} WHERE {open} ORDER BY id", select(&REFUND_ITEM));
+        let waits = "state = 'queued' AND EXISTS (SELECT 1 FROM refund_batch b WHERE b.id = refund_item.batch
+                     AND b.account = refund_item.account AND b.state = 'waiting')";
+        let query = format!("{} WHERE {open} AND NOT ({waits}) ORDER BY id", select(&REFUND_ITEM));
         self.read(move |db| db.many(&query, &[], item)).await
+    }
+
+    /// When each payment of an account was last asked to be refunded.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn refunds_sent(&self, account: AccountId) -> Result<HashMap<OrderId, Timestamp>, SubmitError> {
+        let of_account = "batch IN (SELECT id FROM refund_batch WHERE account = ?1)";
+        let query = format!("{} WHERE {of_account}", select(&REFUND_ITEM));
+        let items = self.read(move |db| db.many(&query, &[Value::word(account)], item)).await?;
+        let mut sent = HashMap::new();
+        for (order, at) in items.iter().filter_map(|item| Some((item.order, item.sent_at?))) {
+            let last = sent.entry(order).or_insert(at);
+            *last = at.max(*last);
+        }
+        Ok(sent)
+    }
+
+    /// Requests to refund that are not at an end, oldest first, with their items.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn open_refunds(&self) -> Result<Vec<Refund>, SubmitError> {
+        let open = "state NOT IN ('success', 'closed', 'refused', 'cancelled')";
+        let query = format!(
+            "{} WHERE id IN (SELECT batch FROM refund_item WHERE {open}) ORDER BY id LIMIT {PAGE}",
+            select(&REFUND_BATCH)
+        );
+        self.read(move |db| {
+            let found = db.many(&query, &[], batch)?;
+            found.into_iter().map(|found| with_items(db, found)).collect()
+        })
+        .await
     }
 
     /// What a command would be answered if it had been asked before; `None` if it was not.

@@ -176,6 +176,7 @@ impl Scenario {
             asset: Asset::Cny,
             amount: Some(fen(amount)),
             granted: i64::MAX,
+            approve_above: None,
             order: Some(order),
             reason: None,
             item_ids: (0..60).map(|_| RefundId::new(START)).collect(),

@@ -78,6 +78,7 @@ fn tale() -> Tale {
             asset,
             amount,
             granted,
+            approve_above: None,
             order: order_wished,
             reason,
             item_ids,

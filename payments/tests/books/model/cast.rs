@@ -9,9 +9,9 @@ use payments::{
     ledger::{
         AcceptedRate, AccountRole, Actor, Adjustment, Asset, Body, Command, Correction, ExternalRefund,
         GoodsLine, GoodsRefund, GrantCaps, GrantClaim, Hold, HoldQuote, HoldState, LineRefund, LotClass,
-        ManualPayout, NewCode, NewHold, NewOrder, Order, OrderKind, OrderState, PackageOffer, RefundItem,
-        RefundItemState, RefundNews, Resolution, Role, SettleEnd, SettledBy, Stranded, StrangeNotice,
-        SuspenseState, TokenLeg, Verdict, Weights,
+        ManualPayout, NewCode, NewHold, NewOrder, Order, OrderKind, OrderState, PackageOffer,
+        RefundBatchState, RefundItem, RefundItemState, RefundNews, Resolution, Role, SettleEnd, SettledBy,
+        Stranded, StrangeNotice, SuspenseState, TokenLeg, Verdict, Weights,
     },
     prices::{Book, FxInForce, Published, Sheet, Tier},
 };
@@ -385,6 +385,8 @@ impl Cast {
                     asset: assets.get(tokens.saturating_sub(1)).cloned().unwrap_or(Asset::Cny),
                     amount: amount.map(fen),
                     granted: granted.unwrap_or(i64::MAX),
+                    // Of every other request, more than a few fen takes a second person.
+                    approve_above: key.is_multiple_of(2).then(|| fen(5)),
                     order: order.map(|order| {
                         self.order(world, order, |order| order.state.is_paid() && order.account == account)
                     }),
@@ -437,6 +439,14 @@ impl Cast {
                     payments: rows.items_of(item.batch).filter_map(|item| item.payment.clone()).collect(),
                 };
                 ("cancel".to_owned(), body)
+            }
+            Step::Approve { item } => {
+                let waits = |item: &RefundItem| {
+                    let waiting = RefundBatchState::Waiting;
+                    rows.batches().any(|batch| batch.id == item.batch && batch.state == waiting)
+                };
+                let item = self.item(world, *item, waits)?;
+                ("approve".to_owned(), Body::ApproveRefund { batch: item.batch, account: item.account })
             }
             Step::SweepBonus { order } => {
                 let order = self.order(world, *order, |order| order.state.is_paid() && order.bonus.get() > 0);

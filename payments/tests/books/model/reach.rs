@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Every kind of command. A new one is added here, or this does not compile.
-const KINDS: [&str; 50] = [
+const KINDS: [&str; 51] = [
     "OpenAccount",
     "AddKey",
     "RevokeKey",
@@ -63,6 +63,7 @@ const KINDS: [&str; 50] = [
     "UnpinRate",
     "PruneRates",
     "FileNotice",
+    "ApproveRefund",
 ];
 
 const fn kind(body: &Body) -> &'static str {
@@ -117,6 +118,7 @@ const fn kind(body: &Body) -> &'static str {
         Body::UnpinRate { .. } => 47,
         Body::PruneRates { .. } => 48,
         Body::FileNotice(_) => 49,
+        Body::ApproveRefund { .. } => 50,
     }]
 }
 
@@ -124,7 +126,7 @@ const fn kind(body: &Body) -> &'static str {
 fn the_random_steps_reach_every_command_both_ways_every_edge_and_every_kind_of_line() {
     let (mut accepted, mut refused) = (BTreeSet::new(), BTreeSet::new());
     let (mut lines, mut edges) = (BTreeSet::new(), Edges::new());
-    for steps in fixed(120, 250) {
+    for steps in fixed(200, 250) {
         let world = run(&steps, None, |world| {
             if !world.last().ops.is_empty() {
                 edges.extend(taken(world));
@@ -155,7 +157,7 @@ fn the_random_steps_reach_every_command_both_ways_every_edge_and_every_kind_of_l
 #[test]
 fn postgres_carries_out_every_command_both_ways() {
     let mut reached = BTreeSet::new();
-    for steps in fixed(120, 250) {
+    for steps in fixed(200, 250) {
         let world = run(&steps, None, |_| Ok(())).unwrap();
         let of_run: BTreeSet<_> =
             world.log.iter().map(|said| (kind(&said.command.body), said.outcome.is_ok())).collect();

@@ -203,6 +203,9 @@ pub enum Step {
     Cancel {
         item: usize,
     },
+    Approve {
+        item: usize,
+    },
     SweepBonus {
         order: usize,
     },
@@ -384,6 +387,7 @@ fn refunds() -> impl Strategy<Value = Step> {
         15 => (any_of(), prop::sample::select(RefundNews::ALL), event())
             .prop_map(|(item, news, event)| Step::Report { item, news, event }),
         3 => any_of().prop_map(|item| Step::Cancel { item }),
+        3 => any_of().prop_map(|item| Step::Approve { item }),
         2 => any_of().prop_map(|order| Step::SweepBonus { order }),
         1 => (0..30_u8).prop_map(|number| Step::Strange { number }),
         4 => (any_of(), few_fen(), 0..30_u8).prop_map(|(order, amount, number)| Step::Elsewhere { order, amount, number }),

@@ -40,6 +40,8 @@ pub enum Answer {
     Usual,
     /// It is done, but the answer is lost.
     DoneThenLost,
+    /// It is done, and the answer comes when the test says so.
+    DoneThenHeld,
     /// Nothing arrives.
     Lost,
     /// An error of this status and code; nothing is done.
@@ -79,6 +81,8 @@ pub struct FarSide {
     clock: Arc<ManualClock>,
     state: Mutex<State>,
     asked: watch::Sender<Vec<Asked>>,
+    /// Lets the answers go that are held.
+    released: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for FarSide {
@@ -95,7 +99,13 @@ impl FarSide {
             panic!("no PKCS#8")
         };
         let key = KeyPair::from_pkcs8(key.secret_pkcs8_der()).unwrap();
-        Arc::new(Self { key, clock, state: Mutex::default(), asked: watch::Sender::new(Vec::new()) })
+        Arc::new(Self {
+            key,
+            clock,
+            state: Mutex::default(),
+            asked: watch::Sender::new(Vec::new()),
+            released: watch::Sender::new(false),
+        })
     }
 
     /// The next times `op` is asked, these happen, in turn.
@@ -136,8 +146,21 @@ impl FarSide {
         self.state.lock().unwrap().orders.contains_key(number)
     }
 
+    /// A refund that reached it, though no books here say so.
+    pub fn knows_refund(&self, number: &str, order: &Order, amount: i64, state: &'static str) {
+        let transaction = order.transaction_id.clone().unwrap();
+        let amount = json!({"refund": amount, "total": order.amount.get(), "currency": "CNY"});
+        let body = json!({"transaction_id": transaction, "amount": amount});
+        self.state.lock().unwrap().refunds.insert(number.to_owned(), (body, state));
+    }
+
     pub fn refunds_known(&self) -> usize {
         self.state.lock().unwrap().refunds.len()
+    }
+
+    /// Lets the answers go that were held so far, and holds none any more.
+    pub fn release(&self) {
+        self.released.send_replace(true);
     }
 
     /// What it was asked so far.
@@ -151,7 +174,8 @@ impl FarSide {
         self.asked.subscribe().wait_for(enough).await.unwrap();
     }
 
-    fn answer(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, TransportError> {
+    /// The answer, and whether it is held.
+    fn answer(&self, request: &Request<Bytes>) -> (bool, Result<Response<Bytes>, TransportError>) {
         let path = request.uri().path();
         let body: Value = serde_json::from_slice(request.body()).unwrap_or(Value::Null);
         let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
@@ -171,8 +195,9 @@ impl FarSide {
         let mut state = self.state.lock().unwrap();
         let answer = state.script.get_mut(&op).and_then(VecDeque::pop_front).unwrap_or(Answer::Usual);
         let lost = || TransportError::NoAnswer { reason: "the line broke".to_owned() };
+        let held = matches!(answer, Answer::DoneThenHeld);
         let result = match answer {
-            Answer::Usual => Ok(state.act(op, &number, &body)),
+            Answer::Usual | Answer::DoneThenHeld => Ok(state.act(op, &number, &body)),
             Answer::DoneThenLost => {
                 let _ = state.act(op, &number, &body);
                 Err(lost())
@@ -182,12 +207,15 @@ impl FarSide {
         };
         drop(state);
         self.asked.send_modify(|all| all.push(asked));
-        let (status, text) = match result? {
-            Ok(Value::Null) => (204, String::new()),
-            Ok(value) => (200, value.to_string()),
-            Err((status, code)) => (status, json!({"code": code, "message": "no"}).to_string()),
-        };
-        Ok(self.signed(status, text))
+        let answer = result.map(|result| {
+            let (status, text) = match result {
+                Ok(Value::Null) => (204, String::new()),
+                Ok(value) => (200, value.to_string()),
+                Err((status, code)) => (status, json!({"code": code, "message": "no"}).to_string()),
+            };
+            self.signed(status, text)
+        });
+        (held, answer)
     }
 
     fn signed(&self, status: u16, body: String) -> Response<Bytes> {
@@ -271,9 +299,13 @@ fn refund(number: &str, (body, state): &(Value, &'static str)) -> Value {
 
 impl Transport for FarSide {
     fn send(&self, request: Request<Bytes>) -> Sending {
-        let answer = self.answer(&request);
+        let (held, answer) = self.answer(&request);
+        let mut released = self.released.subscribe();
         Box::pin(async move {
             tokio::task::yield_now().await;
+            if held {
+                let _ = released.wait_for(|released| *released).await;
+            }
             answer
         })
     }

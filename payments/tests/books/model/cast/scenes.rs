@@ -168,6 +168,7 @@ impl Cast {
                     asset,
                     amount: None,
                     granted,
+                    approve_above: None,
                     order: None,
                     reason: None,
                     item_ids,

@@ -279,6 +279,10 @@ pub struct TopupSettings {
     pub expires: Duration,
     /// What stands in the payer's bill.
     pub description: String,
+    /// So many unpaid orders an account has at most.
+    pub open_orders_max: u32,
+    /// Whether a device has to be named.
+    pub needs_device: bool,
 }
 
 /// `[fx]`

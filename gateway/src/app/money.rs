@@ -26,6 +26,8 @@ pub(super) fn topup_settings(settings: &Settings) -> TopUpSettings {
         max: topup.max,
         expires: topup.expires,
         description: topup.description.clone(),
+        open_max: topup.open_orders_max,
+        needs_device: topup.needs_device,
     }
 }
 

@@ -49,6 +49,13 @@ impl PayError {
         Self::bad("missing_required_parameter", message).at(param)
     }
 
+    /// A top-up has to say from which device it is ordered. The code is WeChat Pay's own word for it.
+    pub fn no_device() -> Self {
+        let words =
+            "device_id is missing: 1 to 32 characters that name the device, as /portal/device.js makes them";
+        Self::bad("PARAM_ERROR", words).at("device_id")
+    }
+
     /// A field whose value will not do.
     pub fn invalid(param: &'static str, message: impl Into<String>) -> Self {
         Self::bad("invalid_value", message).at(param)
@@ -203,6 +210,11 @@ impl From<Refusal> for PayError {
             }
             Refusal::WalletCap { cap, .. } => {
                 Self::invalid("amount", words).with("max", cap.to_string()).with("currency", "CNY")
+            }
+            Refusal::TooManyOpenOrders { max } => {
+                let words =
+                    format!("{words}: pay or close one of them, or wait until one can be paid no more");
+                Self::conflict("too_many_open_orders", words).with("max", max)
             }
             Refusal::UnknownOrder(_) => Self::not_found("order", words),
             Refusal::UnknownPayment(_) => Self::not_found("payment", words),

@@ -97,6 +97,7 @@ impl Cashier {
             .route("/v1/topups", post(topups::create).get(topups::list))
             .route("/v1/topups/quote", get(topups::quote))
             .route("/v1/topups/{id}", get(topups::one))
+            .route("/v1/topups/{id}/pay", post(topups::pay_again))
             .route("/v1/topups/{id}/close", post(topups::close))
             .route("/v1/topups/{id}/claim", post(temporary::claim))
             .route("/v1/refunds", post(refunds::create).get(refunds::list))

@@ -72,6 +72,9 @@ pub(super) async fn create(
     let idempotency_key = idempotency_key(&headers)?;
     let wanted: NewTopUp = object(&body, MEMBERS)?;
     let from = peer.map(|Extension(Peer(peer))| cashier.proxies.client(peer.ip(), &headers));
+    if wanted.device_id.is_none() && cashier.topups.settings().needs_device {
+        return Err(PayError::no_device());
+    }
     let pay = way_to_pay(&wanted, from)?;
     let temporary = wanted.temporary_access.unwrap_or(false);
     let (buy, amount) = wish(&cashier, &caller, &wanted).await?;
@@ -307,6 +310,20 @@ pub(super) async fn one(
 ) -> Result<Response, PayError> {
     let caller = cashier.keys.authenticate(&headers).await?;
     let order = find(&cashier, &caller, &id).await?;
+    cashier.topups.seen(&order);
+    let lent = cashier.grants.lent_on(&order).await?;
+    Ok(reply(StatusCode::OK, &views::topup_with(&cashier, &order, &lent)))
+}
+
+/// `POST /v1/topups/{id}/pay`: pay again. What the order was to be paid by, or something new where that has grown old.
+pub(super) async fn pay_again(
+    State(cashier): State<Arc<Cashier>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, PayError> {
+    let caller = cashier.keys.authenticate(&headers).await?;
+    let order = find(&cashier, &caller, &id).await?;
+    let order = cashier.topups.pay_again(order).await?;
     cashier.topups.seen(&order);
     let lent = cashier.grants.lent_on(&order).await?;
     Ok(reply(StatusCode::OK, &views::topup_with(&cashier, &order, &lent)))

@@ -13,7 +13,7 @@ use super::{
     MerchantMode, MerchantSettings, PaymentSettings, PlatformPublicKey, Secret, TopupSettings, V2Settings,
     V3Settings, WechatApi,
     check::Checks,
-    raw::{RawBonus, RawGrants, RawMerchant, RawPayments, RawTopup},
+    raw::{DeviceIdRule, RawBonus, RawGrants, RawMerchant, RawPayments, RawTopup},
 };
 
 /// The usual address, and the one in another city.
@@ -182,6 +182,7 @@ fn topup(path: &KeyPath, raw: RawTopup, checks: &mut Checks<'_>) -> Option<Topup
         checks.problems.add(path.key("max"), format!("less than the smallest top-up, `min` = {min}"));
     }
     checks.within(path.key("expires_secs"), raw.expires_secs, 60, 7_200);
+    checks.within(path.key("open_orders_max"), u64::from(raw.open_orders_max), 1, 1_000);
     let length = raw.description.chars().count();
     if !(1..=127).contains(&length) || raw.description.chars().any(char::is_control) {
         checks.problems.add(path.key("description"), "must be 1 to 127 characters on one line");
@@ -194,6 +195,8 @@ fn topup(path: &KeyPath, raw: RawTopup, checks: &mut Checks<'_>) -> Option<Topup
         max: max?,
         expires: Duration::from_secs(raw.expires_secs),
         description: raw.description,
+        open_orders_max: raw.open_orders_max,
+        needs_device: raw.device_id == DeviceIdRule::Required,
     })
 }
 

@@ -265,6 +265,22 @@ pub(super) struct RawTopup {
     pub(super) expires_secs: u64,
     /// What stands in the payer's bill: 1 to 127 characters.
     pub(super) description: String,
+    /// Unpaid orders that an account has at once, at most: 1 to 1000. Orders for goods are not counted.
+    pub(super) open_orders_max: u32,
+    /// Whether a top-up has to say from which device it is ordered. `/portal/device.js` gives a browser such a name.
+    #[schemars(extend("default" = "optional"))]
+    pub(super) device_id: DeviceIdRule,
+}
+
+/// Whether a device has to be named.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum DeviceIdRule {
+    /// It may be.
+    #[default]
+    Optional,
+    /// It has to be: who does not is answered `PARAM_ERROR`.
+    Required,
 }
 
 impl Default for RawTopup {
@@ -274,6 +290,8 @@ impl Default for RawTopup {
             max: "50000.00".to_owned(),
             expires_secs: 900,
             description: "Tollgate top-up".to_owned(),
+            open_orders_max: 10,
+            device_id: DeviceIdRule::Optional,
         }
     }
 }

@@ -233,6 +233,9 @@ pub struct NewOrder {
     pub pay_by: Box<PayBy>,
     /// Until when it can be paid.
     pub expires_at: Timestamp,
+    /// The account has fewer unpaid orders than this before it; any number where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_max: Option<u32>,
     /// What the caller asked for, in a form of its own: the test for "the same order again", since id, price and end
     /// are chosen anew each time.
     pub request: String,
@@ -818,6 +821,7 @@ impl Command {
                 into.account(order.account);
                 into.balance(order.account, &Cny);
                 into.order(order.id);
+                into.awaited.extend(order.open_max.map(|_| order.account));
                 into.terms_of(&order.kind.asset());
                 match &order.kind {
                     OrderKind::Package { offer } => {

@@ -43,7 +43,7 @@ pub use entry::{Book, Entry, EntryKind};
 pub use grant::{Grant, GrantBlock, GrantCaps, GrantClaim, GrantStanding, GrantState};
 pub use hands::{Adjustment, DebtSource, ExternalRefund, GoodsRefund, ManualPayout};
 pub use hold::{Hold, HoldState, LEGS_MAX, LotUse, TokenLeg};
-pub use order::{CLOSE_REQUESTED, GoodsLine, Order, OrderKind, OrderState, TimelineEvent};
+pub use order::{CLOSE_REQUESTED, GoodsLine, Order, OrderKind, OrderState, PREPAID_ANEW, TimelineEvent};
 pub use package::{Package, PackageOffer};
 pub use pay_by::{PayApi, PayBy, PaySign, PayWay, Prepay};
 pub use price_rows::{FxNoted, FxPair, FxRate, PriceAssignment, PriceDraft, PriceList, PriceVersion};

@@ -124,6 +124,9 @@ impl OrderState {
 /// The event of an order whose customer no longer wants it.
 pub const CLOSE_REQUESTED: &str = "close_requested";
 
+/// The event of an order whose payer gets a new code, or the like, in place of one that grew old.
+pub const PREPAID_ANEW: &str = "prepaid_anew";
+
 /// One step in the life of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimelineEvent {
@@ -189,6 +192,19 @@ impl Order {
     /// The number WeChat Pay knows it by.
     pub fn out_trade_no(&self) -> String {
         self.id.bare()
+    }
+
+    /// It can still be paid at `at`.
+    pub fn is_awaited(&self, at: Timestamp) -> bool {
+        let waits = matches!(self.state, OrderState::Created | OrderState::Pending);
+        waits && at < self.expires_at && !self.is_unwanted()
+    }
+
+    /// When its payer got what it is paid by.
+    pub fn prepaid_at(&self) -> Option<Timestamp> {
+        let told =
+            self.timeline.iter().rev().find(|step| matches!(step.event.as_str(), "pending" | PREPAID_ANEW));
+        told.map(|step| step.at)
     }
 
     /// Its customer no longer wants it: it is closed as soon as WeChat Pay lets it be.

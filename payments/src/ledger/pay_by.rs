@@ -1,5 +1,7 @@
 //! How is an order put to WeChat Pay, and what does its payer get? Frozen with the order: a repeat says the very same.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::entry::words;
@@ -116,6 +118,14 @@ pub enum Prepay {
 }
 
 impl Prepay {
+    /// How long a payment can be begun with it. Source: WeChat Pay API v3, orders.
+    pub const fn lasts(&self) -> Duration {
+        match self {
+            Self::Code(_) | Self::Session { .. } => Duration::from_secs(2 * 3_600),
+            Self::Page { .. } => Duration::from_secs(5 * 60),
+        }
+    }
+
     /// The content of a code, if it is one.
     pub fn code(&self) -> Option<&str> {
         match self {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use units::{AccountId, KeyId, OrderId, RefundBatchId, RefundId, RequestId};
+use units::{AccountId, KeyId, OrderId, RefundBatchId, RefundId, RequestId, Timestamp};
 
 use super::{
     Account, ApiKey, Asset, Budget, BudgetPeriod, CreditCode, Entry, FxPair, FxRate, Grant, GrantStanding,
@@ -26,6 +26,8 @@ pub struct Needs {
     pub holds: BTreeSet<RequestId>,
     /// Orders, each with the temporary grant on it. The lots they filled stand in `lots`.
     pub orders: BTreeSet<OrderId>,
+    /// Accounts with their orders that are not paid yet.
+    pub awaited: BTreeSet<AccountId>,
     /// Requests to refund, each with its items and their lots.
     pub batches: BTreeSet<RefundBatchId>,
     /// Notifications, by event id.
@@ -474,6 +476,12 @@ impl Rows {
     /// The notification, if it was filed.
     pub fn notice(&self, event: &str) -> Option<&Notice> {
         self.notices.get(event)
+    }
+
+    /// How many orders of an account can still be paid at `at`, as far as they were named.
+    pub fn orders_awaited(&self, account: AccountId, at: Timestamp) -> usize {
+        let of = self.orders.values().filter(|order| order.account == account);
+        of.filter(|order| order.is_awaited(at)).count()
     }
 
     /// The items of a request to refund.

@@ -69,6 +69,10 @@ pub(super) fn plan(needs: &Needs, kept: &Rows) -> Vec<Fetch> {
         },
         by(&HOLD, &["id"], words(holds)),
         by(&PAY_ORDER, &["id"], words(&needs.orders)),
+        Fetch {
+            only: Some("state IN ('created', 'pending')"),
+            ..by(&PAY_ORDER, &["account"], words(&needs.awaited))
+        },
         by(&LOT, &["id"], words(&needs.lots)),
         by(&WALLET, &["account"], words(&needs.whole)),
         by(&LOT, &["account"], words(&needs.whole)),

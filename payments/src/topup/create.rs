@@ -1,5 +1,7 @@
 //! Creating an order: frozen in the ledger first, then made known to WeChat Pay.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use units::{AccountId, Fen, Livemode, NanoCny, OrderId, Rates, Timestamp};
 
@@ -9,10 +11,13 @@ use crate::{
     channel::ChannelError,
     ledger::{
         Actor, Body, Command, GoodsLine, NewOrder, Order, OrderKind, OrderState, PackageOffer, PayBy, PayWay,
-        Refusal, Reply, Role, TokenTerms,
+        Prepay, Refusal, Reply, Role, TokenTerms,
     },
     store::SubmitError,
 };
+
+/// What a payer is shown can be used for so long at least.
+const MARGIN: Duration = Duration::from_secs(120);
 
 /// What is wanted for the money.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -185,11 +190,46 @@ impl TopUps {
         }
         let order = self.write_down(&request, &merchant).await?;
         if order.state != OrderState::Created {
-            return Ok(order);
+            return self.pay_again(order).await;
         }
         // A repeat goes to the merchant the order was made for, whatever is configured first by now.
         let merchant = self.merchants.get(&order.merchant).ok_or(CreateError::NoChannel(request.livemode))?;
         self.make_known(order, &merchant).await
+    }
+
+    /// The order with something that it can be paid by: what its payer got before, unless that has grown old, and otherwise a
+    /// new one under the same number. An order that is not awaited any more stays as it is.
+    ///
+    /// # Errors
+    /// [`CreateError`], as of a new order.
+    pub async fn pay_again(&self, order: Order) -> Result<Order, CreateError> {
+        let Some(merchant) = self.merchants.get(&order.merchant).filter(|_| self.is_stale(&order)) else {
+            return Ok(order);
+        };
+        let _alone = self.making.lock(order.id).await;
+        let order = self.store.order(order.id).await?.unwrap_or(order);
+        if !self.is_stale(&order) {
+            return Ok(order);
+        }
+        match merchant.create(&order, &self.settings.description).await {
+            Ok(prepay) => self.step(order.id, Body::OrderPrepaid { order: order.id, prepay }).await,
+            // Somebody was quicker, or its time is over there: what became of it, its query tells.
+            Err(ChannelError::AlreadyPaid { .. } | ChannelError::Refused { .. }) => {
+                let _ = self.check(&order).await;
+                Ok(self.store.order(order.id).await?.unwrap_or(order))
+            }
+            Err(error) => Err(CreateError::Unclear { order: order.id, error }),
+        }
+    }
+
+    /// It is awaited, and what its payer got is about to end, or has.
+    fn is_stale(&self, order: &Order) -> bool {
+        let now = self.clock.now();
+        let old = |prepay: &Prepay| {
+            let since = order.prepaid_at().unwrap_or(order.created_at);
+            now.since(since) >= prepay.lasts().saturating_sub(MARGIN)
+        };
+        order.state == OrderState::Pending && order.is_awaited(now) && order.prepay.as_ref().is_some_and(old)
     }
 
     /// What an order would freeze if it were made now. Nothing is written.
@@ -254,6 +294,7 @@ impl TopUps {
                 return_url,
             }),
             expires_at: now.after(self.settings.expires),
+            open_max: (!matches!(request.buy, Buy::Goods { .. })).then_some(self.settings.open_max),
             request: wish(request),
         };
         let command = Command {

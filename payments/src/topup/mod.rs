@@ -42,6 +42,10 @@ pub struct TopUpSettings {
     pub expires: Duration,
     /// What the payer reads.
     pub description: String,
+    /// So many unpaid orders an account has at most; orders for goods do not count, and are not counted.
+    pub open_max: u32,
+    /// Whether whoever orders has to say from which device.
+    pub needs_device: bool,
 }
 
 /// Orders and their payments. Cheap to clone.

@@ -19,6 +19,7 @@ mod machines;
 mod migration;
 mod model;
 mod moving;
+mod news;
 mod nodes;
 mod orders;
 mod prices;

@@ -252,6 +252,64 @@ async fn news_of_nothing_of_ours_or_of_nothing_paid_credits_nothing() {
     world.assert_sound().await;
 }
 
+#[tokio::test]
+async fn an_account_has_so_many_unpaid_orders_and_no_more_until_one_is_paid_closed_or_unwanted() {
+    let world = World::new();
+    let topups = world.allowing(2);
+    let account = world.account().await;
+    let make = async |key| topups.create(wish(account, 100, Some(key))).await;
+    let first = make("1").await.unwrap();
+    make("2").await.unwrap();
+    let full = Refusal::TooManyOpenOrders { max: 2 };
+    let refused =
+        |outcome| matches!(outcome, Err(CreateError::Store(SubmitError::Refused(why))) if why == full);
+    assert!(refused(make("3").await));
+    assert_eq!(make("1").await.unwrap().id, first.id, "a repeat is none");
+    let other = world.account().await;
+    assert!(topups.create(wish(other, 100, None)).await.is_ok(), "another account has its own");
+    world.far.knows_paid(&first, "T1");
+    world.paid(trade_of(&first, "T1", world.clock.now()), None).await;
+    let third = make("3").await.unwrap();
+    assert!(refused(make("4").await));
+    assert!(matches!(topups.cancel(&third).await, QueryReport::Closed(_)));
+    make("4").await.unwrap();
+    assert!(refused(make("5").await));
+    world.clock.advance(Duration::from_secs(900));
+    make("5").await.unwrap();
+}
+
+#[tokio::test]
+async fn who_pays_again_is_shown_the_same_code_and_a_new_one_only_where_it_has_grown_old() {
+    let world = World::new();
+    let account = world.account().await;
+    let in_browser = || {
+        let client_ip = Some("203.0.113.7".to_owned());
+        let pay = PayWish { way: PayWay::H5, client_ip, ..PayWish::default() };
+        TopUpRequest { pay, ..wish(account, 500, Some("k")) }
+    };
+    let order = world.topups.create(in_browser()).await.unwrap();
+    world.clock.advance(Duration::from_secs(120));
+    let again = world.topups.create(in_browser()).await.unwrap();
+    assert_eq!((again.id, &again.prepay), (order.id, &order.prepay));
+    assert_eq!(world.far.asked(Op::Create).len(), 1, "nobody was asked");
+    // A page is good for five minutes; what is shown is good for two.
+    world.clock.advance(Duration::from_secs(61));
+    let both = tokio::join!(world.topups.create(in_browser()), world.topups.pay_again(order.clone()));
+    let (again, beside) = (both.0.unwrap(), both.1.unwrap());
+    assert_eq!((again.id, beside.id), (order.id, order.id));
+    assert_ne!(again.prepay, order.prepay);
+    assert_eq!(again.prepay, beside.prepay);
+    assert_eq!(world.far.asked(Op::Create).len(), 2, "once for both of them");
+    assert!(again.timeline.iter().any(|step| step.event == payments::ledger::PREPAID_ANEW));
+    // Where the payment was quicker, it is credited.
+    world.clock.advance(Duration::from_secs(200));
+    world.far.pay(&order.out_trade_no());
+    let paid = world.topups.pay_again(again).await.unwrap();
+    assert_eq!(paid.state, OrderState::Paid);
+    assert_eq!(world.topups.pay_again(paid.clone()).await.unwrap(), paid);
+    world.assert_sound().await;
+}
+
 // ---- watching ----
 
 #[tokio::test]

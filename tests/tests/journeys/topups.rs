@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tests::serve::Site;
 use tests::till::text;
 use tests::world::{said, sent};
 use tests::{Answer, World, nano, until};
@@ -111,6 +112,54 @@ async fn a_device_is_named_and_the_order_is_made() {
     // Whoever does not say where the payer is, is taken for one.
     let near = world.topup(&json!({"amount": "10.00", "device_id": "till-7"})).await;
     assert_eq!(near["status"], "pending", "{near:#}");
+}
+
+#[tokio::test]
+async fn an_operator_may_want_devices_named_and_few_unpaid_orders() {
+    let rules = "\n[payments.topup]\ndevice_id = \"required\"\nopen_orders_max = 2\n";
+    let mut world = Site::new(|config| config + rules).await.open().await;
+    world.customer("alice");
+    let order = async |device: Option<&str>| {
+        let mut body = json!({"amount": "10.00"});
+        body["device_id"] = json!(device);
+        world.post("/v1/topups", &body).await
+    };
+    let refused = order(None).await;
+    refused.error(400, "invalid_request_error", "PARAM_ERROR");
+    assert_eq!(refused.json()["error"]["param"], "device_id");
+    let first = order(Some("0123456789abcdef0123456789abcdef")).await.expect(201).json();
+    order(Some("till-7")).await.expect(201);
+    let full = order(Some("till-7")).await;
+    full.error(409, "invalid_request_error", "too_many_open_orders");
+    assert_eq!(full.json()["error"]["max"], 2);
+    world.pay(&first).await.expect(200);
+    world.order_until(&first, "paid").await;
+    order(Some("till-7")).await.expect(201);
+    world.books_balance().await;
+}
+
+#[tokio::test]
+async fn who_pays_again_is_shown_the_same_page_until_it_has_grown_old() {
+    let world = World::demo().await;
+    let body = json!({"amount": "10.00", "channel": "h5", "payer_client_ip": "203.0.113.7"});
+    let order = world.topup(&body).await;
+    let again = format!("/v1/topups/{}/pay", text(&order, "id"));
+    let shown = world.post(&again, &json!({})).await.expect(200).json();
+    assert_eq!(shown["h5_url"], order["h5_url"], "{shown:#}");
+    world.advance(Duration::from_secs(200)).await;
+    let anew = world.post(&again, &json!({})).await.expect(200).json();
+    assert_eq!((&anew["id"], &anew["status"]), (&order["id"], &json!("pending")));
+    assert!(anew["h5_url"].is_string() && anew["h5_url"] != order["h5_url"], "{anew:#}");
+    world.pay(&order).await.expect(200);
+    world.order_until(&order, "paid").await;
+    let paid = world.post(&again, &json!({})).await.expect(200).json();
+    assert_eq!((&paid["status"], &paid["h5_url"]), (&json!("paid"), &Value::Null));
+    world.post("/v1/topups/ord_nothing/pay", &json!({})).await.error(
+        404,
+        "invalid_request_error",
+        "not_found",
+    );
+    world.books_balance().await;
 }
 
 #[tokio::test]

@@ -197,6 +197,8 @@ pub enum Refusal {
     InDebt { account: AccountId, debt: NanoCny },
     #[error("account {0} owes nothing")]
     NoDebt(AccountId),
+    #[error("the account has {max} unpaid orders, as many as it may")]
+    TooManyOpenOrders { max: u32 },
     #[error("the balance would be {balance} yuan, the most is {cap} yuan")]
     WalletCap { cap: NanoCny, balance: NanoCny },
     #[error("no lot {0}")]
@@ -239,7 +241,10 @@ impl Refusal {
     /// False where only who asked, and how, was not right: the same key may ask again, properly. Any other refusal is
     /// the answer to its key for ever.
     pub const fn settles_the_key(&self) -> bool {
-        !matches!(self, Self::NeedsOperator | Self::NeedsReason | Self::NeedsApprover)
+        !matches!(
+            self,
+            Self::NeedsOperator | Self::NeedsReason | Self::NeedsApprover | Self::TooManyOpenOrders { .. }
+        )
     }
 }
 

@@ -4,8 +4,8 @@ use units::{Fen, NanoCny, OrderId};
 
 use super::{Draft, OrderStep, Refusal, Reply, check::invalid};
 use crate::ledger::{
-    Asset, CLOSE_REQUESTED, NewOrder, Order, OrderKind, OrderState, PackageOffer, PayBy, Prepay, RowOp,
-    TimelineEvent, TokenTerms,
+    Asset, CLOSE_REQUESTED, NewOrder, Order, OrderKind, OrderState, PREPAID_ANEW, PackageOffer, PayBy,
+    Prepay, RowOp, TimelineEvent, TokenTerms,
 };
 
 /// A balance that can be topped up holds at most this much.
@@ -46,6 +46,12 @@ impl Draft<'_> {
             return Err(Refusal::LivemodeMismatch);
         }
         new.amount.at_least_one().map_err(|_| Refusal::NotPositive)?;
+        if let Some(max) = new.open_max {
+            let open = self.rows.orders_awaited(new.account, self.command.at);
+            if u32::try_from(open).is_ok_and(|open| open >= max) {
+                return Err(Refusal::TooManyOpenOrders { max });
+            }
+        }
         if new.bonus.is_negative() || (new.bonus.get() > 0 && new.kind != OrderKind::Wallet) {
             return Err(invalid("bonus", "only a payment for yuan comes with a bonus"));
         }
@@ -157,9 +163,7 @@ impl Draft<'_> {
         };
         order.state = OrderState::Pending;
         order.prepay = Some(prepay.clone());
-        if is_new {
-            self.note(&mut order, "pending", "wechat", None);
-        }
+        self.note(&mut order, if is_new { "pending" } else { PREPAID_ANEW }, "wechat", None);
         let order = self.put_order(order);
         Ok(Reply::Order { order: Box::new(order), step: OrderStep::Moved })
     }

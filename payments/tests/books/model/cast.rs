@@ -308,6 +308,7 @@ impl Cast {
                 let new = NewOrder {
                     bonus: NanoCny::new(bonus),
                     expires_at,
+                    open_max: Some(6),
                     ..new_order(id, self.account(*account), amount, kind)
                 };
                 (format!("create:{id}:{amount}"), Body::CreateOrder(new))

@@ -123,6 +123,33 @@ impl FarSide {
         self.state.lock().unwrap().orders.insert(order.out_trade_no(), known);
     }
 
+    /// The payer pays, unless the order is closed.
+    pub fn pay_if_it_can_be(&self, number: &str) {
+        let mut state = self.state.lock().unwrap();
+        let order = state.orders.get_mut(number).unwrap();
+        if order.state == "NOTPAY" {
+            order.state = "SUCCESS";
+            order.transaction = Some(format!("T{number}"));
+        }
+    }
+
+    pub fn was_paid(&self, number: &str) -> bool {
+        self.state.lock().unwrap().orders.get(number).is_some_and(|order| order.state == "SUCCESS")
+    }
+
+    /// What it was to answer otherwise is off.
+    pub fn forget_answers(&self) {
+        self.state.lock().unwrap().script.clear();
+    }
+
+    /// From now on this order is in this state.
+    pub fn says(&self, order: &Order, state: &'static str) {
+        let was_paid = matches!(state, "SUCCESS" | "REFUND");
+        let transaction = was_paid.then(|| format!("T{}", order.out_trade_no()));
+        let known = FarOrder { total: order.amount.get(), state, transaction, made: None };
+        self.state.lock().unwrap().orders.insert(order.out_trade_no(), known);
+    }
+
     /// The payer pays an order that was made here.
     pub fn pay(&self, number: &str) {
         let mut state = self.state.lock().unwrap();

@@ -130,6 +130,7 @@ pub fn new_order(id: OrderId, account: AccountId, amount: Fen, kind: OrderKind) 
         livemode: Livemode::Demo,
         pay_by: Box::default(),
         expires_at: START.after(std::time::Duration::from_secs(900)),
+        open_max: None,
     }
 }
 
@@ -249,6 +250,7 @@ fn topups(
     description: &str,
     clock: &Arc<ManualClock>,
     reports: &Arc<Reports>,
+    open_max: u32,
 ) -> TopUps {
     let allowed = TopUpSettings {
         bonus: payments::topup::BonusRungs::default(),
@@ -256,6 +258,8 @@ fn topups(
         max: fen(1_000_000),
         expires: std::time::Duration::from_secs(900),
         description: description.to_owned(),
+        open_max,
+        needs_device: false,
     };
     TopUps::new(store.clone(), merchants.clone(), allowed, clock.clone(), reports.clone())
 }
@@ -332,7 +336,7 @@ impl World {
         let shared: Arc<dyn Clock> = clock.clone();
         let holds = Holds::new(store.clone(), admission.clone(), journal.clone(), shared.clone());
         let reports = Arc::new(Reports(Mutex::default(), clock.clone()));
-        let topups = topups(&store, &merchants, "top-up", &clock, &reports);
+        let topups = topups(&store, &merchants, "top-up", &clock, &reports, 400);
         let refunds = Refunds::new(store.clone(), admission.clone(), merchants.clone(), shared);
         Self {
             folder,
@@ -381,7 +385,12 @@ impl World {
         let mut merchant = merchant(&self.far, &self.clock, Livemode::Demo);
         merchant.v3.as_mut().unwrap().callbacks = callbacks(notify_url);
         let merchants = Arc::new(Merchants::new([merchant]));
-        topups(&self.store, &merchants, description, &self.clock, &self.reports)
+        topups(&self.store, &merchants, description, &self.clock, &self.reports, 400)
+    }
+
+    /// Top-ups of whom an account may have so many unpaid ones.
+    pub fn allowing(&self, open_max: u32) -> TopUps {
+        topups(&self.store, &self.merchants, "top-up", &self.clock, &self.reports, open_max)
     }
 
     /// An order that WeChat Pay knows, as the row says.

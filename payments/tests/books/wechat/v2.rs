@@ -21,7 +21,11 @@ use proptest::prelude::*;
 use serde_json::Value;
 use units::{Fen, Timestamp};
 
-use super::{APPID, FarSide, MCHID, NOW, Stopped, name, text, vectors};
+use super::{
+    APPID, FarSide, MCHID, NOW, Stopped,
+    mutations::{changed, changes},
+    name, text, vectors,
+};
 
 const API_V2_KEY: &str = "test0v2key0for0vectors0only00001";
 const HOST: &str = "https://api.mch.weixin.qq.com";
@@ -849,28 +853,8 @@ static GENUINE: LazyLock<Vec<(Vec<u8>, Signed)>> = LazyLock::new(|| {
         .collect()
 });
 
-#[derive(Debug, Clone)]
-enum Change {
-    Put(u8),
-    PutIn(u8),
-    TakeOut,
-    /// Copies so many bytes from elsewhere in the notice to here.
-    Copy(prop::sample::Index, usize),
-}
-
-fn changes() -> impl Strategy<Value = Vec<(prop::sample::Index, Change)>> {
-    let byte = || prop_oneof![any::<u8>(), prop::sample::select(b"0123456789<>/![]&;CDAT".to_vec())];
-    let change = prop_oneof![
-        byte().prop_map(Change::Put),
-        byte().prop_map(Change::PutIn),
-        Just(Change::TakeOut),
-        (any::<prop::sample::Index>(), 1..80_usize).prop_map(|(from, bytes)| Change::Copy(from, bytes)),
-    ];
-    prop::collection::vec((any::<prop::sample::Index>(), change), 1..4)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100_000))]
+    #![proptest_config(crate::model::config(100_000))]
 
     /// A genuine notice that was changed on its way is refused, or says what it said.
     #[test]
@@ -881,19 +865,7 @@ proptest! {
         thread_local!(static CHANNEL: Channel = channel(&answering(""), HOST));
         let (genuine, said) = which.get(&GENUINE);
         let mut body = genuine.clone();
-        for (at, change) in changes {
-            let at = at.index(body.len());
-            match change {
-                Change::Put(byte) => body[at] = byte,
-                Change::PutIn(byte) => body.insert(at, byte),
-                Change::TakeOut => drop(body.remove(at)),
-                Change::Copy(from, bytes) => {
-                    let from = from.index(body.len());
-                    let copied = body[from..(from + bytes).min(body.len())].to_vec();
-                    body.splice(at..at, copied);
-                }
-            }
-        }
+        changed(&mut body, changes);
         if let Ok(seen) = CHANNEL.with(|channel| channel.read_notice(&body)) {
             prop_assert_eq!(&seen, said);
         }

@@ -1,11 +1,14 @@
 //! API v3, laid against its recordings.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use payments::channel::{
     ChannelError, NewOrder, NewRefund, Notice, Prepaid, RefundReport, RefundState, Trade, TradeState,
     VerifyError, Way,
@@ -15,11 +18,16 @@ use payments::channel::{
         verify,
     },
 };
+use proptest::prelude::*;
 use serde_json::Value;
 use units::{Fen, Timestamp};
 use x509_cert::der::{Decode as _, Encode as _};
 
-use super::{APPID, FarSide, MCHID, NOW, Stopped, header_map, name, pem, text, vectors};
+use super::{
+    APPID, FarSide, MCHID, NOW, Stopped, header_map,
+    mutations::{changed, changes},
+    name, pem, text, vectors,
+};
 
 const MERCHANT_SERIAL: &str = "3A5CE0FFA11CE0FFA11CE0FFA11CE0FFA11CE001";
 const API_V3_KEY: &str = "test0v3key0for0vectors0only00001";
@@ -578,4 +586,46 @@ fn a_channel_is_shared_between_tasks() {
     shareable(&channel);
     movable(&channel.create(&order()));
     movable(&channel.refund(&refund()));
+}
+
+/// Genuine notices: their headers, their bytes, and what they say.
+static GENUINE: LazyLock<Vec<(HeaderMap, Vec<u8>, Notice)>> = LazyLock::new(|| {
+    let channel = channel(&FarSide::new(Response::default()), "https://pay.example.test");
+    let notices = vectors("v3_notify_flow.json").into_iter().filter_map(|vector| {
+        let (headers, body) = (header_map(&vector["inputs"]["headers"]), text(&vector["inputs"]["body"]));
+        let said = channel.read_notice(&headers, body.as_bytes()).ok()?;
+        Some((headers, body.as_bytes().to_vec(), said))
+    });
+    notices.collect()
+});
+
+proptest! {
+    #![proptest_config(crate::model::config(100_000))]
+
+    /// A genuine notice that was changed on its way, in its body or in what vouches for it, is refused, or says what it said.
+    #[test]
+    fn no_changed_notice_is_believed_to_say_something_else(
+        which in any::<prop::sample::Index>(),
+        header in prop::option::weighted(0.3, any::<prop::sample::Index>()),
+        changes in changes(),
+    ) {
+        thread_local!(static CHANNEL: Channel = channel(&FarSide::new(Response::default()), "https://pay.example.test"));
+        let (headers, body, said) = which.get(&GENUINE);
+        let (mut headers, mut body) = (headers.clone(), body.clone());
+        match header {
+            Some(header) => {
+                let names: Vec<_> = headers.keys().cloned().collect();
+                let name = header.get(&names);
+                let mut value = headers[name].as_bytes().to_vec();
+                changed(&mut value, changes);
+                // What is no header never arrives.
+                let Ok(value) = HeaderValue::from_bytes(&value) else { return Ok(()) };
+                headers.insert(name, value);
+            }
+            None => changed(&mut body, changes),
+        }
+        if let Ok(seen) = CHANNEL.with(|channel| channel.read_notice(&headers, &body)) {
+            prop_assert_eq!(&seen, said);
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! is believed only if the signature over the very bytes received holds. The functions underneath are public, so that
 //! recorded messages can be laid against each of them.
 
+mod bills; // where a day's bill lies
 mod credentials; // who we are, and whom we believe
 mod error; // what an error answer allows
 mod notice; // what we are told unasked
@@ -20,6 +21,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use units::Clock;
 
 pub use self::{
+    bills::{BillKind, BillLink, BillWish},
     credentials::{CredentialParts, Credentials, CredentialsError, PlatformKeyPart},
     notice::NoticeRefused,
 };
@@ -283,6 +285,10 @@ impl Channel {
         let uri: Uri = format!("{}{path_and_query}", self.base_url)
             .parse()
             .map_err(|_| misconfigured("BAD_BASE_URL", "the base URL is not a URL"))?;
+        self.signed_to(method, uri, body)
+    }
+
+    fn signed_to(&self, method: Method, uri: Uri, body: Bytes) -> Result<Request<Bytes>, ChannelError> {
         let sent = uri.path_and_query().map_or("/", |sent| sent.as_str());
         let timestamp = self.clock.now().secs();
         let authorization = request_sign::nonce()

@@ -5,15 +5,17 @@
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
+use bytes::Bytes;
+use jiff::civil::Date;
 use units::Livemode;
 
 use crate::{
     channel::{
         ChannelError, NewOrder, NewRefund, Prepaid, RefundReport, Trade, Way,
         wechat::{
-            CallUp,
+            BillRows, CallUp, FundAccount,
             v2::{self, SignType, Terms},
-            v3,
+            v3::{self, BillKind, BillWish},
         },
     },
     ledger::{Order, PayApi, PayBy, PaySign, PayWay, Prepay},
@@ -196,6 +198,28 @@ impl Merchant {
         }
     }
 
+    /// A day's bill of the merchant number, as its text: whichever API asks, it is the same. [`ChannelError::NotFound`] says
+    /// that nothing happened on the day, [`ChannelError::Busy`] that the bill is still being made.
+    pub(crate) async fn bill(&self, day: Date, kind: BillKind) -> Result<Bytes, ChannelError> {
+        if let Some(v3) = &self.v3 {
+            return v3.channel.bill(&BillWish { day, kind, gzip: true }).await;
+        }
+        let Some(v2) = &self.v2 else {
+            return Err(ChannelError::Misconfigured {
+                code: "API_NOT_SPOKEN".to_owned(),
+                message: format!("merchant `{}` has no keys", self.name),
+                request_id: None,
+            });
+        };
+        let terms = Terms { appid: self.appid.clone(), sign_type: of_signature(v2.sign_type) };
+        match kind {
+            BillKind::Trade(rows) => v2.channel.trade_bill(&terms, day, rows.unwrap_or(BillRows::All)).await,
+            BillKind::FundFlow(account) => {
+                v2.channel.fund_flow_bill(&terms, day, account.unwrap_or(FundAccount::Basic)).await
+            }
+        }
+    }
+
     /// The client that an order was put with. Numbers of another merchant mean nothing to it.
     fn over(&self, order: &Order) -> Result<Over<'_>, ChannelError> {
         let misconfigured = |code: &str, message: String| ChannelError::Misconfigured {
@@ -252,6 +276,11 @@ impl Merchants {
     /// By name.
     pub fn get(&self, name: &str) -> Option<&Merchant> {
         self.0.get(name)
+    }
+
+    /// Every one, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Merchant> {
+        self.0.values()
     }
 
     /// The first whose money is of this kind.

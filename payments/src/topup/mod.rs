@@ -6,6 +6,7 @@
 
 mod alone;
 mod bonus;
+mod by_bill;
 mod create;
 mod merchant;
 mod news;
@@ -17,6 +18,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use units::{Clock, Fen, Livemode};
 
+pub(crate) use self::by_bill::Confirmed;
 pub use self::{
     bonus::{BadRungs, BonusRung, BonusRungs, Gift},
     create::{Buy, CreateError, PayWish, Quoted, TopUpRequest},

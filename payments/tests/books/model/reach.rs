@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Every kind of command. A new one is added here, or this does not compile.
-const KINDS: [&str; 49] = [
+const KINDS: [&str; 53] = [
     "OpenAccount",
     "AddKey",
     "RevokeKey",
@@ -62,6 +62,10 @@ const KINDS: [&str; 49] = [
     "PinRate",
     "UnpinRate",
     "PruneRates",
+    "TakeBillDay",
+    "RecordBillDay",
+    "ResolveDifference",
+    "SignOffBillDay",
 ];
 
 const fn kind(body: &Body) -> &'static str {
@@ -115,6 +119,10 @@ const fn kind(body: &Body) -> &'static str {
         Body::PinRate { .. } => 46,
         Body::UnpinRate { .. } => 47,
         Body::PruneRates { .. } => 48,
+        Body::TakeBillDay { .. } => 49,
+        Body::RecordBillDay(_) => 50,
+        Body::ResolveDifference { .. } => 51,
+        Body::SignOffBillDay { .. } => 52,
     }]
 }
 

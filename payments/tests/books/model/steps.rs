@@ -220,6 +220,25 @@ pub enum Step {
         row: u8,
         amount: i64,
     },
+    /// A day laid beside its bill, with these of the differences it may have.
+    Bill {
+        day: u8,
+        found: Vec<u8>,
+    },
+    /// Somebody takes a day.
+    TakeBill {
+        day: u8,
+        late: bool,
+    },
+    /// Somebody explains a difference.
+    Explain {
+        day: u8,
+        difference: usize,
+    },
+    /// Somebody signs a day off.
+    SignBill {
+        day: u8,
+    },
     Package {
         version: i64,
         retire: bool,
@@ -385,6 +404,10 @@ fn refunds() -> impl Strategy<Value = Step> {
         4 => (any_of(), few_fen(), 0..30_u8).prop_map(|(order, amount, number)| Step::Elsewhere { order, amount, number }),
         2 => (any_of(), few_fen(), 0..30_u8).prop_map(|(order, amount, ticket)| Step::Payout { order, amount, ticket }),
         1 => (0..30_u8, nano()).prop_map(|(row, amount)| Step::Fee { row, amount }),
+        2 => (0..4_u8, prop::collection::vec(0..6_u8, 0..3)).prop_map(|(day, found)| Step::Bill { day, found }),
+        1 => (0..4_u8, any::<bool>()).prop_map(|(day, late)| Step::TakeBill { day, late }),
+        2 => (0..3_u8, any_of()).prop_map(|(day, difference)| Step::Explain { day, difference }),
+        1 => (0..4_u8).prop_map(|day| Step::SignBill { day }),
     ]
 }
 

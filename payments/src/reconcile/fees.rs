@@ -9,6 +9,9 @@ const NANO_PER_FEN: i64 = 10_000_000;
 /// A rate of this many basis points is the whole.
 const WHOLE: i64 = 10_000;
 
+/// Around the second tier's beginning either rate will do for a fiftieth of the bound: bills may have been wrong by some rows.
+const MARGIN: i64 = 50;
+
 /// What the channel keeps of payments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeeTiers {
@@ -55,9 +58,10 @@ pub(super) fn look<'a>(
         .collect();
     let day = rows.iter().fold(0_i64, |sum, (_, total)| sum.saturating_add(total.get()));
     let above = tiers.above.get();
+    let margin = above / MARGIN;
     let rates: &[u32] = match before.map(Fen::get) {
-        Some(before) if before.saturating_add(day) < above => &[tiers.basis_points],
-        Some(before) if before >= above => &[tiers.basis_points_above],
+        Some(before) if before.saturating_add(day).saturating_add(margin) < above => &[tiers.basis_points],
+        Some(before) if before >= above.saturating_add(margin) => &[tiers.basis_points_above],
         _ => &[tiers.basis_points, tiers.basis_points_above],
     };
     let mut seen = FeesSeen::default();
@@ -112,7 +116,7 @@ mod tests {
             (paid("a", 100_000, 600), paid("b", 100_000, 380), paid("c", 100_000, 500));
         let rows = [first, second, odd];
         assert_eq!(otherwise(Some(0), &rows), ["b", "c"]);
-        assert_eq!(otherwise(Some(10_000_000), &rows), ["a", "c"]);
+        assert_eq!(otherwise(Some(10_200_000), &rows), ["a", "c"]);
         assert_eq!(otherwise(Some(9_900_000), &rows), ["c"], "the second tier begins on this day");
         assert_eq!(otherwise(None, &rows), ["c"], "nobody knows what was paid before");
     }

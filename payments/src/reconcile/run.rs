@@ -525,15 +525,21 @@ impl Reconciler {
         }
         let of = rows.len();
         at(Phase::Posting, 0, of);
-        let posts = rows.into_iter().map(|(number, row)| {
-            let bill_row = day.bill_row(day.date, number);
-            let command = Command {
-                actor: wish.by.clone(),
-                ..self.command(format!("fee:{bill_row}"), Body::PostFee { bill_row, amount: row.fee })
-            };
-            async move { (row, self.store.submit(command).await) }
+        let posts: Vec<(TradeRow, Command)> = rows
+            .into_iter()
+            .map(|(number, row)| {
+                let bill_row = day.bill_row(day.date, number);
+                let command =
+                    self.command(format!("fee:{bill_row}"), Body::PostFee { bill_row, amount: row.fee });
+                (row.clone(), Command { actor: wish.by.clone(), ..command })
+            })
+            .collect();
+        let store = self.store.clone();
+        let posting = stream::iter(posts).map(move |(row, command)| {
+            let store = store.clone();
+            async move { (row, store.submit(command).await) }
         });
-        let mut posted = stream::iter(posts).buffer_unordered(FEES_AT_ONCE);
+        let mut posted = posting.buffer_unordered(FEES_AT_ONCE);
         let mut done = 0;
         while let Some((row, outcome)) = posted.next().await {
             done += 1;
@@ -545,7 +551,7 @@ impl Reconciler {
                 Err(SubmitError::Refused(Refusal::KeyReused)) => differences.push(FoundDifference {
                     bill: Some(row.fee),
                     detail: Some("another fee was posted for this row before".to_owned()),
-                    ..of_row(row, DifferenceClass::FeeChanged)
+                    ..of_row(&row, DifferenceClass::FeeChanged)
                 }),
                 Err(error) => return Err(error.into()),
             }

@@ -22,6 +22,7 @@ mod moving;
 mod nodes;
 mod orders;
 mod prices;
+mod reconciling;
 mod recovery;
 mod review;
 mod rows;

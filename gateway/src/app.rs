@@ -22,7 +22,7 @@ use payments::{
     grant::{Gifts, Grants},
     holds::Holds,
     ledger::AccountRole,
-    reconcile,
+    reconcile::{self, Reconciler},
     refund::Refunds,
     store::{FolderLock, Store},
     topup::TopUps,
@@ -35,10 +35,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use units::{Clock, Livemode};
 
 use crate::{
-    admin::{Admin, AdminToken, HandRoom, NewAccount, PriceRoom, RouteRoom, create_account, secret_file},
+    admin::{
+        Admin, AdminToken, HandRoom, NewAccount, PriceRoom, ReconcileDesk, RouteRoom, create_account,
+        secret_file,
+    },
     books::{self, Books},
     cache::{self, Cache, CacheMetrics, CacheSecret, LocalShelf, SharedCacheMetrics, SharedShelf, Shelf},
-    cashier::{Cashier, LedgerTill, PaymentMetrics, StoredKeys, shape},
+    cashier::{BillMetrics, BillWatch, Cashier, LedgerTill, PaymentMetrics, StoredKeys, shape},
     dispatch::TargetHealth,
     edge::{self, ConnLimits},
     inference::{Front, Parts},
@@ -88,6 +91,22 @@ pub async fn bind(addr: SocketAddr, setting: &str) -> anyhow::Result<TcpListener
     TcpListener::bind(addr)
         .await
         .with_context(|| format!("cannot listen on {addr}: free that port, or change `{setting}`"))
+}
+
+/// Who compares days with WeChat Pay's bills where nothing serves: the books are open for one command.
+///
+/// # Errors
+/// If a merchant's keys cannot be used.
+pub fn reconciler(settings: &Settings, store: Store, clock: Arc<dyn Clock>) -> anyhow::Result<Reconciler> {
+    let transport: Arc<dyn Transport> = Arc::new(Outbound::new().context("TLS for outgoing calls")?);
+    // Nothing is ordered from here, so nothing is reported here.
+    let public_url = settings.server.public_url.clone().unwrap_or_default();
+    let merchants = Arc::new(money::merchants(settings, &public_url, &transport, &clock)?);
+    let unseen = PaymentMetrics::new(&Registry::new())?.observer(clock.clone());
+    let topups =
+        TopUps::new(store.clone(), merchants, money::topup_settings(settings), clock.clone(), unseen);
+    let watch = Arc::new(BillWatch { metrics: None, holds: None });
+    Ok(Reconciler::new(store, topups, settings.payments.fees, clock, watch))
 }
 
 /// A process at work.
@@ -167,6 +186,17 @@ pub async fn start(
         payment_metrics.observer(clock.clone()),
     );
     let refunds = Refunds::new(books.store.clone(), books.admission.clone(), merchants, clock.clone());
+    let bill_metrics = BillMetrics::new(metrics.registry())?;
+    let reconciler = Reconciler::new(
+        books.store.clone(),
+        topups.clone(),
+        settings.payments.fees,
+        clock.clone(),
+        Arc::new(BillWatch {
+            metrics: Some((bill_metrics.clone(), payment_metrics.clone(), clock.clone())),
+            holds: Some(holds.clone()),
+        }),
+    );
 
     let (stop_listening, stop_tails, stop_background) =
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
@@ -252,7 +282,9 @@ pub async fn start(
             snapshots: snapshots.clone(),
             holds: Some(holds.clone()),
             refunds: Some(refunds.clone()),
+            reconcile: Some(ReconcileDesk::new(reconciler.clone())),
         },
+        bills: bill_metrics,
         health: Arc::clone(&health),
         routes: RouteRoom {
             store: store.clone(),
@@ -275,6 +307,10 @@ pub async fn start(
     background.spawn({
         let stop = stop_background.clone();
         async move { refunds.work(stop).await }
+    });
+    background.spawn({
+        let stop = stop_background.clone();
+        async move { reconciler.work(stop).await }
     });
     background.spawn({
         let stop = stop_background.clone();

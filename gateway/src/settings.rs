@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use ::payments::{grant::GrantCaps, topup::BonusRungs};
+use ::payments::{grant::GrantCaps, reconcile::FeeTiers, topup::BonusRungs};
 use router_config::{Catalog, RouteTable};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -142,6 +142,8 @@ pub struct PaymentSettings {
     pub bonus: BonusRungs,
     /// What is lent while a payment is under way.
     pub grants: GrantCaps,
+    /// What WeChat Pay is expected to keep.
+    pub fees: FeeTiers,
 }
 
 /// `[payments.wechat.<name>]`, its keys read.

@@ -98,7 +98,7 @@ impl PaymentMetrics {
         for result in RESULTS {
             metrics.notifications.with_label_values(&["wechat", result]);
         }
-        for source in ["notify", "query"] {
+        for source in ["notify", "query", "bill"] {
             metrics.credits.with_label_values(&[source]);
         }
         Ok(metrics)

@@ -4,6 +4,7 @@
 //! `payments`, `keys` for who asks, and `telemetry`.
 
 mod account;
+mod bill_watch;
 mod callbacks;
 mod codes;
 mod errors;
@@ -28,12 +29,8 @@ use axum::{
 use payments::{grant::Grants, holds::Holds, refund::Refunds, store::Store, topup::TopUps};
 use units::Clock;
 
-pub(crate) use self::{
-    codes::{HINT_CHARS, code_digest, fresh_code},
-    topups::idempotency_key,
-    views::{budget, package, time, topup},
-};
 pub use self::{
+    bill_watch::{BillMetrics, BillWatch},
     errors::{PayError, reply},
     generation::whole_receipt,
     key_source::StoredKeys,
@@ -41,6 +38,11 @@ pub use self::{
     shape::shape,
     statement::download,
     till::LedgerTill,
+};
+pub(crate) use self::{
+    codes::{HINT_CHARS, code_digest, fresh_code},
+    topups::idempotency_key,
+    views::{budget, package, time, topup},
 };
 use crate::{edge::TrustedProxies, keys::Keys, plan::Snapshots};
 

@@ -54,7 +54,7 @@ impl Who {
 }
 
 impl Signed {
-    fn by(self) -> Result<Value, Failed> {
+    pub(super) fn by(self) -> Result<Value, Failed> {
         self.who.by(Some(self.reason), self.approver)
     }
 }

@@ -17,7 +17,9 @@ mod models;
 mod offers;
 mod output;
 mod prices;
+mod progress;
 mod ready;
+mod reconcile;
 mod serve;
 mod signals;
 mod sim;
@@ -91,6 +93,9 @@ enum Verb {
     /// Orders that wait for a person.
     #[command(subcommand)]
     Orders(hands::OrdersVerb),
+    /// Lay days beside WeChat Pay's bill; exits with 8 while something is open.
+    #[command(subcommand)]
+    Reconcile(reconcile::ReconcileVerb),
     /// What accounts and keys may spend.
     #[command(subcommand)]
     Budgets(hands::BudgetsVerb),
@@ -274,6 +279,7 @@ async fn run(verb: Verb) -> Result<Exit, Failed> {
         Verb::Accounts(AccountsVerb::Resume(args)) => Box::pin(hands::standing("resume", args)).await,
         Verb::Accounts(AccountsVerb::Close(args)) => Box::pin(hands::standing("close", args)).await,
         Verb::Orders(verb) => Box::pin(hands::orders(verb)).await,
+        Verb::Reconcile(verb) => Box::pin(reconcile::run(verb)).await,
         Verb::Budgets(verb) => Box::pin(hands::budgets(verb)).await,
         Verb::Explain(args) => Box::pin(hands::explain(args)).await,
         Verb::Calls(verb) => Box::pin(hands::correct(verb)).await,

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use ::payments::{
     grant::GrantCaps,
+    reconcile::FeeTiers,
     topup::{BadRungs, BonusRung, BonusRungs, Gift},
 };
 use router_config::KeyPath;
@@ -13,7 +14,7 @@ use super::{
     MerchantMode, MerchantSettings, PaymentSettings, PlatformPublicKey, Secret, TopupSettings, V2Settings,
     V3Settings, WechatApi,
     check::Checks,
-    raw::{RawBonus, RawGrants, RawMerchant, RawPayments, RawTopup},
+    raw::{RawBonus, RawFees, RawGrants, RawMerchant, RawPayments, RawTopup},
 };
 
 /// The host of the real API, and of its stand-by.
@@ -55,7 +56,8 @@ pub(super) fn check(raw: RawPayments, checks: &mut Checks<'_>) -> Option<Payment
     }
     let bonus = bonus(&path.key("bonus"), &raw.bonus, topup.as_ref(), checks);
     let grants = grants(&path.key("grants"), &raw.grants, checks);
-    Some(PaymentSettings { merchants, topup: topup?, bonus: bonus?, grants: grants? })
+    let fees = fees(&path.key("fees"), &raw.fees, checks);
+    Some(PaymentSettings { merchants, topup: topup?, bonus: bonus?, grants: grants?, fees: fees? })
 }
 
 /// What is given is our cost, so it is bounded by what is paid, and grows with it.
@@ -139,6 +141,15 @@ fn grants(path: &KeyPath, raw: &RawGrants, checks: &mut Checks<'_>) -> Option<Gr
         lasts_secs: i64::try_from(raw.lasts_secs).ok()?,
         unclaimed: raw.unclaimed,
     })
+}
+
+/// What the channel keeps. More than a tenth of a payment is a mistake of whoever wrote the file.
+fn fees(path: &KeyPath, raw: &RawFees, checks: &mut Checks<'_>) -> Option<FeeTiers> {
+    let above = checks.problems.catch(path.key("above"), raw.above.parse::<Fen>());
+    checks.within(path.key("basis_points"), u64::from(raw.basis_points), 0, 1_000);
+    checks.within(path.key("basis_points_above"), u64::from(raw.basis_points_above), 0, 1_000);
+    let (basis_points, basis_points_above) = (raw.basis_points, raw.basis_points_above);
+    Some(FeeTiers { basis_points, above: above?, basis_points_above })
 }
 
 /// API v2 has bounds of its own.

@@ -171,7 +171,9 @@ pub trait Watcher: Send + Sync + std::fmt::Debug {
     fn compared(&self, report: &DayReport);
     /// It was not.
     fn failed(&self, mchid: &str, date: BillDate, error: &RunError);
-    /// An account was stopped: what it paid the channel knows nothing of.
+    /// A payment was credited whose notice was lost.
+    fn credited(&self, order: &Order);
+    /// An account may not spend as before: what it paid the channel knows nothing of.
     fn stopped(&self, account: AccountId);
 }
 
@@ -216,6 +218,12 @@ impl Reconciler {
         let all: BTreeSet<&str> =
             self.topups.merchants().iter().map(|merchant| merchant.mchid.as_str()).collect();
         all.into_iter().map(str::to_owned).collect()
+    }
+
+    /// The number of a merchant, by that number or by its name in the configuration.
+    pub fn number_of(&self, merchant: &str) -> Option<String> {
+        let mut all = self.topups.merchants().iter();
+        all.find(|row| row.name == merchant || row.mchid == merchant).map(|row| row.mchid.clone())
     }
 
     /// Compares a day, and says how far it is.
@@ -412,7 +420,8 @@ impl Reconciler {
     /// A payment whose notice was lost.
     async fn credit(&self, order: &Order, difference: &mut FoundDifference) {
         let (healed, detail) = match self.topups.confirm(order).await {
-            Confirmed::Credited => {
+            Confirmed::Credited(order) => {
+                self.watcher.credited(&order);
                 (Some(DifferenceCause::LostNotice), "confirmed by a query and credited".to_owned())
             }
             Confirmed::Known => (Some(DifferenceCause::LostNotice), "credited meanwhile".to_owned()),

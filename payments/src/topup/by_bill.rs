@@ -10,7 +10,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum Confirmed {
     /// It is credited now.
-    Credited,
+    Credited(Box<Order>),
     /// It had been credited meanwhile.
     Known,
     /// It does not agree with its order: a person decides.
@@ -34,7 +34,7 @@ impl TopUps {
             Err(error) => return Confirmed::Unclear(error.to_string()),
         };
         match self.paid(merchant, trade, CreditSource::Bill, None).await {
-            Ok(PaidNews::Credited(_)) => Confirmed::Credited,
+            Ok(PaidNews::Credited(order)) => Confirmed::Credited(order),
             Ok(PaidNews::Duplicate(_)) => Confirmed::Known,
             Ok(PaidNews::Quarantined(_)) => Confirmed::PutAside,
             Err(NewsError::NotPaid { state, .. }) => Confirmed::Denied(state),

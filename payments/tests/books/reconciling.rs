@@ -48,6 +48,10 @@ impl Watcher for Told {
         self.failed.lock().unwrap().push(format!("{date}: {error}"));
     }
 
+    fn credited(&self, order: &Order) {
+        assert!(order.state.is_paid(), "{order:?}");
+    }
+
     fn stopped(&self, account: AccountId) {
         self.stopped.lock().unwrap().push(account);
     }

@@ -172,6 +172,8 @@ impl FoundDifference {
             (mchid, day, self.class),
             (&self.out_trade_no, &self.out_refund_no, &self.transaction_id),
             (self.bill, self.local, self.booked),
+            // Of a row that cannot be read nothing else is known; elsewhere the words may change.
+            self.detail.as_ref().filter(|_| self.class == DifferenceClass::UnreadableRow),
         );
         // Serialising cannot fail: plain data.
         let hash = Sha256::digest(serde_json::to_vec(&about).unwrap_or_default());

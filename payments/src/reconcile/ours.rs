@@ -16,8 +16,8 @@ use crate::{
 
 /// Close to midnight a payment may stand on either day's bill: it is looked for on both.
 const MIDNIGHT: i64 = 600 * 1_000_000;
-/// Days on whose bills a refund is looked for that was asked for long ago.
-const REFUND_DAYS: usize = 31;
+/// Days on whose bills something is looked for that was begun long ago.
+const EARLIER_DAYS: usize = 31;
 
 /// A day whose bill is compared.
 #[derive(Debug, Clone)]
@@ -83,23 +83,27 @@ pub(super) fn is_decided(ours: &OurSide, row: &TradeRow) -> bool {
         .is_some_and(|payment| payment.state != SuspenseState::Open && payment.amount == *total)
 }
 
-/// What may have stood on an earlier bill: the keys that would say so.
+/// What may have stood on an earlier bill: the keys that would say so, from the day on which it was begun.
 pub(super) fn earlier(day: &Day, ours: &OurSide) -> Vec<String> {
-    let Some(yesterday) = day.date.before(1) else { return Vec::new() };
     let paid = ours.orders.values().filter(|order| is_paid_within(day, order));
-    let early = paid.filter(|order| order.paid_at.is_some_and(|at| at.0 < day.begins.0 + MIDNIGHT));
-    let payments = early.filter_map(|order| order.transaction_id.as_deref());
-    let mut keys: Vec<String> = payments.map(|number| day.fee_key(yesterday, number)).collect();
-    for item in ours.items.values().filter(|item| is_accepted_within(day, ours, item)) {
-        let Some(number) = &item.refund_id else { continue };
-        let mut date = BillDate::of(item.created_at);
-        for _ in 0..REFUND_DAYS {
+    let payments = paid.filter_map(|order| Some((order.transaction_id.as_deref()?, order.created_at)));
+    let accepted = ours.items.values().filter(|item| is_accepted_within(day, ours, item));
+    let refunds = accepted.filter_map(|item| Some((item.refund_id.as_deref()?, item.created_at)));
+    let mut keys = Vec::new();
+    for (number, since) in payments.chain(refunds) {
+        let mut date = BillDate::of(since);
+        for _ in 0..EARLIER_DAYS {
             let Some(at) = date.filter(|date| *date < day.date) else { break };
             keys.push(day.fee_key(at, number));
             date = at.next();
         }
     }
     keys
+}
+
+/// The numbers in keys of [`earlier`] that were found.
+fn numbers(on_earlier: &BTreeSet<String>) -> BTreeSet<&str> {
+    on_earlier.iter().filter_map(|key| key.rsplit(':').next()).collect()
 }
 
 fn is_paid_within(day: &Day, order: &Order) -> bool {
@@ -120,15 +124,13 @@ pub(super) fn orders(
     on_earlier: &BTreeSet<String>,
     compared_before: bool,
 ) -> Vec<LocalOrder> {
-    let yesterday = day.date.before(1);
+    let on_earlier = numbers(on_earlier);
     let of_merchant = ours.orders.values().filter(|order| order.mchid == day.mchid);
     of_merchant
         .map(|order| {
             let paid = order.state.is_paid() || order.state == OrderState::Refunded;
             let booked = ours.booked.get(&order.id).copied().unwrap_or(NanoCny::ZERO);
-            let before = yesterday
-                .zip(order.transaction_id.as_deref())
-                .is_some_and(|(date, number)| on_earlier.contains(&day.fee_key(date, number)));
+            let before = order.transaction_id.as_deref().is_some_and(|number| on_earlier.contains(number));
             // Of the last minutes of a day that nobody compared nothing is known.
             let known = compared_before || order.paid_at.is_some_and(|at| at >= day.begins);
             LocalOrder {
@@ -150,16 +152,14 @@ pub(super) fn refunds(
     on_earlier: &BTreeSet<String>,
     compared_before: bool,
 ) -> Vec<LocalRefund> {
+    let on_earlier = numbers(on_earlier);
     let of_merchant = ours
         .items
         .values()
         .filter(|item| ours.orders.get(&item.order).is_some_and(|order| order.mchid == day.mchid));
     of_merchant
         .map(|item| {
-            let before = item
-                .refund_id
-                .as_deref()
-                .is_some_and(|number| on_earlier.iter().any(|key| key.rsplit(':').next() == Some(number)));
+            let before = item.refund_id.as_deref().is_some_and(|number| on_earlier.contains(number));
             let known = compared_before || item.sent_at.is_some_and(|at| at >= day.begins);
             LocalRefund {
                 out_refund_no: item.id.bare(),

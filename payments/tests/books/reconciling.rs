@@ -441,6 +441,27 @@ async fn a_day_with_something_open_is_not_signed_off_and_two_people_settle_it() 
 }
 
 #[tokio::test]
+async fn rows_that_cannot_be_read_are_told_of_one_by_one() {
+    let mut desk = Desk::new().await;
+    desk.pay(1_000).await;
+    desk.pay(2_000).await;
+    desk.bill_comes("2025-11-03");
+    let foreign = trade_bill(&desk.rows).replace("`CNY,", "`USD,");
+    let report = desk.brought("2025-11-03", &[("bill.csv", &foreign)]).await.unwrap();
+    let unreadable = report.differences.iter().filter(|row| row.found.class == C::UnreadableRow);
+    let mut lines: Vec<_> = unreadable.map(|row| row.found.detail.clone().unwrap()).collect();
+    lines.sort();
+    assert_eq!(lines, ["line 2: no usable value in 货币种类", "line 3: no usable value in 货币种类"]);
+    let again = desk.run("2025-11-03").await;
+    assert_eq!(
+        (again.day.open, again.day.state),
+        (0, BillDayState::Agrees),
+        "the channel's own bill is right"
+    );
+    assert!(again.differences.iter().all(|row| row.state == DifferenceState::Gone), "{again:?}");
+}
+
+#[tokio::test]
 async fn a_payment_at_midnight_is_looked_for_on_both_days() {
     let mut desk = Desk::new().await;
     let day = date("2025-11-03");
@@ -469,7 +490,7 @@ async fn a_file_that_is_not_the_days_bill_is_refused_by_name_and_posts_nothing()
     let flow = fund_flow(&desk.movements());
     let cut = whole.split("总交易单数").next().unwrap().to_owned();
     let other = whole.replace(MCHID, "1688888801");
-    let spoilt = whole.replace("`88.00,`0.00", "`88.01,`0.00");
+    let spoilt = whole.replacen("`88.00,`0.00", "`88.01,`0.00", 1);
     let of = |row: RunError| row;
     let refused = async |day: &str, files: &[(&str, &str)]| of(desk.brought(day, files).await.unwrap_err());
     let day = "2025-11-03";

@@ -91,9 +91,11 @@ async fn a_day_agrees_and_injected_differences_are_found_explained_and_signed_of
     }
     let row = compared(&world, &day).await;
     let injected = world.sim_get(&format!("/wechat/bills/{day}")).await;
-    let extra = injected.as_array().expect("what is wrong").iter().find_map(|is| {
-        (is["fault"] == "bill_row_extra").then(|| text(is, "out_trade_no").to_owned())
-    });
+    let extra = injected
+        .as_array()
+        .expect("what is wrong")
+        .iter()
+        .find_map(|is| (is["fault"] == "bill_row_extra").then(|| text(is, "out_trade_no").to_owned()));
     let wanted = [
         ("missing_in_bill", number(0)),
         ("amount_mismatch", number(1)),
@@ -125,7 +127,8 @@ async fn a_day_agrees_and_injected_differences_are_found_explained_and_signed_of
     answered(sign(&["--approver", "ben"]));
     let settled = answered(operate(&world, &["reconcile", "wechat", "--date", &day]));
     assert_eq!(settled["data"][0]["status"], "signed_off", "what was explained stays so: {settled:#}");
-    let csv = world.run(&["reconcile", "report", "--date", &day, "--format", "csv", "-c", &world.config]).ok();
+    let csv =
+        world.run(&["reconcile", "report", "--date", &day, "--format", "csv", "-c", &world.config]).ok();
     assert_eq!(csv.lines().count(), 5, "{csv}");
     assert!(csv.contains("bill_wrong,anna,a journey,T-1"), "{csv}");
     world.books_balance().await;
@@ -145,7 +148,10 @@ async fn a_file_is_taken_where_it_is_the_days_bill_and_refused_by_name_where_not
     fs::write(&file, "not a bill").expect("written");
     let refused = brought(&file);
     assert_eq!(refused.code(), 6, "{refused:?}");
-    assert!(refused.stderr().contains("bill.csv") && refused.stderr().contains("not that of a bill"), "{refused:?}");
+    assert!(
+        refused.stderr().contains("bill.csv") && refused.stderr().contains("not that of a bill"),
+        "{refused:?}"
+    );
     let absent = brought(&world.dir().join("absent.csv"));
     assert_eq!(absent.code(), 3, "{absent:?}");
     let nobody = operate(&world, &["reconcile", "wechat", "--date", &day, "--merchant", "nobody"]);

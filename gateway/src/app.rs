@@ -22,7 +22,7 @@ use payments::{
     grant::{Gifts, Grants},
     holds::Holds,
     ledger::AccountRole,
-    reconcile,
+    reconcile::{self, Reconciler},
     refund::Refunds,
     store::{FolderLock, Store},
     topup::{Merchants, TopUps},
@@ -36,10 +36,13 @@ use units::{Clock, Livemode};
 
 use self::money::Surroundings;
 use crate::{
-    admin::{Admin, AdminToken, HandRoom, NewAccount, PriceRoom, RouteRoom, create_account, secret_file},
+    admin::{
+        Admin, AdminToken, HandRoom, NewAccount, PriceRoom, ReconcileDesk, RouteRoom, create_account,
+        secret_file,
+    },
     books::{self, Books},
     cache::{self, Cache, CacheMetrics, CacheSecret, LocalShelf, SharedCacheMetrics, SharedShelf, Shelf},
-    cashier::{Cashier, LedgerTill, PaymentMetrics, Sources, StoredKeys, shape},
+    cashier::{BillMetrics, BillWatch, Cashier, LedgerTill, PaymentMetrics, Sources, StoredKeys, shape},
     dispatch::TargetHealth,
     edge::{self, ConnLimits},
     inference::{Front, Parts},
@@ -89,6 +92,25 @@ pub async fn bind(addr: SocketAddr, setting: &str) -> anyhow::Result<TcpListener
     TcpListener::bind(addr)
         .await
         .with_context(|| format!("cannot listen on {addr}: free that port, or change `{setting}`"))
+}
+
+/// Who compares days with WeChat Pay's bills where nothing serves: the books are open for one command.
+///
+/// # Errors
+/// If a merchant's keys cannot be used.
+pub fn reconciler(settings: &Settings, store: Store, clock: Arc<dyn Clock>) -> anyhow::Result<Reconciler> {
+    let around = Surroundings {
+        // Nothing is ordered from here, so nothing is reported here.
+        public_url: settings.server.public_url.clone().unwrap_or_default(),
+        transport: Arc::new(Outbound::new(&Tls::default()).context("TLS for outgoing calls")?),
+        clock: clock.clone(),
+    };
+    let merchants = Arc::new(around.merchants(settings));
+    let unseen = PaymentMetrics::new(&Registry::new())?.observer(clock.clone());
+    let topups =
+        TopUps::new(store.clone(), merchants, money::topup_settings(settings), clock.clone(), unseen);
+    let watch = Arc::new(BillWatch { metrics: None, holds: None });
+    Ok(Reconciler::new(store, topups, settings.payments.fees, clock, watch))
 }
 
 /// A process at work.
@@ -174,6 +196,17 @@ pub async fn start(
         Refunds::new(books.store.clone(), books.admission.clone(), merchants.clone(), clock.clone())
             .observed_by(payment_metrics.refund_observer())
             .approved_above(settings.payments.refunds_approved_above);
+    let bill_metrics = BillMetrics::new(metrics.registry())?;
+    let reconciler = Reconciler::new(
+        books.store.clone(),
+        topups.clone(),
+        settings.payments.fees,
+        clock.clone(),
+        Arc::new(BillWatch {
+            metrics: Some((bill_metrics.clone(), payment_metrics.clone(), clock.clone())),
+            holds: Some(holds.clone()),
+        }),
+    );
 
     let (stop_listening, stop_tails, stop_background) =
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
@@ -262,7 +295,9 @@ pub async fn start(
             snapshots: snapshots.clone(),
             holds: Some(holds.clone()),
             refunds: refunds.clone(),
+            reconcile: Some(ReconcileDesk::new(reconciler.clone())),
         },
+        bills: bill_metrics,
         health: Arc::clone(&health),
         routes: RouteRoom {
             store: store.clone(),
@@ -290,6 +325,10 @@ pub async fn start(
     background.spawn({
         let stop = stop_background.clone();
         async move { refunds.work(stop).await }
+    });
+    background.spawn({
+        let stop = stop_background.clone();
+        async move { reconciler.work(stop).await }
     });
     background.spawn({
         let stop = stop_background.clone();

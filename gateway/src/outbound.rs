@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use payments::transport::{Sending, Transport, TransportError};
+use payments::transport::{AnswerBounds, Sending, Transport, TransportError};
 use zeroize::Zeroizing;
 
-/// The largest answer that is read.
+/// The largest answer that is read, where a request does not say otherwise.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What is particular about TLS to one far side; everything in PEM.
@@ -61,7 +61,12 @@ impl Transport for Outbound {
                 true => TransportError::NeverLeft { reason: chain(&error) },
                 false => TransportError::NoAnswer { reason: chain(&error) },
             };
-            let request = reqwest::Request::try_from(request).map_err(failed)?;
+            let bounds = request.extensions().get::<AnswerBounds>().copied();
+            let bytes_max = bounds.map_or(BODY_BYTES_MAX, |bounds| bounds.bytes_max);
+            let mut request = reqwest::Request::try_from(request).map_err(failed)?;
+            if let Some(bounds) = bounds {
+                *request.timeout_mut() = Some(bounds.time_max);
+            }
             let mut answer = client.execute(request).await.map_err(failed)?;
             let mut head = http::Response::builder().status(answer.status());
             if let Some(headers) = head.headers_mut() {
@@ -69,9 +74,9 @@ impl Transport for Outbound {
             }
             let mut body = BytesMut::new();
             while let Some(chunk) = answer.chunk().await.map_err(failed)? {
-                if body.len() + chunk.len() > BODY_BYTES_MAX {
+                if body.len() + chunk.len() > bytes_max {
                     return Err(TransportError::NoAnswer {
-                        reason: format!("the answer is larger than {BODY_BYTES_MAX} bytes"),
+                        reason: format!("the answer is larger than {bytes_max} bytes"),
                     });
                 }
                 body.extend_from_slice(&chunk);

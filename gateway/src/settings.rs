@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use ::payments::{grant::GrantCaps, topup::BonusRungs};
+use ::payments::{grant::GrantCaps, reconcile::FeeTiers, topup::BonusRungs};
 use router_config::{Catalog, RouteTable};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -146,6 +146,8 @@ pub struct PaymentSettings {
     pub grants: GrantCaps,
     /// More than this goes back with a second person only; absent, nothing takes one.
     pub refunds_approved_above: Option<Fen>,
+    /// What WeChat Pay is expected to keep.
+    pub fees: FeeTiers,
 }
 
 /// `[payments.wechat.<name>]`, its keys read.

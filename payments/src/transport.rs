@@ -1,6 +1,6 @@
 //! How do bytes leave and come back? Whoever runs the payments hands one of these in; this crate opens no socket.
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 
@@ -24,7 +24,17 @@ pub enum TransportError {
     },
 }
 
-/// One HTTP exchange with whole bodies. Implementations bound time and size, follow no redirect and decode nothing,
+/// What an answer may come to, where that is more than of an ordinary call: put into the request's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerBounds {
+    /// At most so many bytes.
+    pub bytes_max: usize,
+    /// Within this time, from the request to the last byte.
+    pub time_max: Duration,
+}
+
+/// One HTTP exchange with whole bodies. Implementations bound time and size (by [`AnswerBounds`] where
+/// a request has them), follow no redirect and decode nothing,
 /// because signatures are over the bytes as sent.
 pub trait Transport: Send + Sync + fmt::Debug {
     /// Sends `request` once, without retry.

@@ -28,12 +28,12 @@ use units::Clock;
 pub use self::{
     accounts::{CreatedKey, NewAccount, NewKey, account_view, create_account, create_key},
     dry_run::RouteRoom,
-    hands::HandRoom,
+    hands::{HandRoom, ReconcileDesk},
     ledger::trial_balance,
     prices::PriceRoom,
     token::{AdminToken, secret_file},
 };
-use crate::{dispatch::TargetHealth, reload::Reloader, telemetry::Metrics};
+use crate::{cashier::BillMetrics, dispatch::TargetHealth, reload::Reloader, telemetry::Metrics};
 
 /// What the operations endpoints need.
 #[derive(Debug, Clone)]
@@ -52,6 +52,8 @@ pub struct Admin {
     pub prices: PriceRoom,
     /// What operators change by hand.
     pub hands: HandRoom,
+    /// What is counted of reconciliation.
+    pub bills: BillMetrics,
     /// How providers and our keys there are.
     pub health: Arc<TargetHealth>,
     /// How calls would be served.
@@ -89,6 +91,9 @@ impl Admin {
 async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     if let Ok(open) = admin.store.open_holds().await {
         admin.metrics.holds_open.set(open);
+    }
+    if let Err(error) = admin.bills.refresh(&admin.store, admin.clock.now()).await {
+        tracing::warn!(%error, "what is open of reconciliation cannot be read");
     }
     admin.health.show(&admin.metrics);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], admin.metrics.render())

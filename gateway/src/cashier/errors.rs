@@ -104,6 +104,11 @@ impl PayError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "price_unavailable", message)
     }
 
+    /// The payment channel gave no answer to act upon.
+    pub fn channel(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, "upstream_error", "payment_channel_unclear", message)
+    }
+
     /// Ours to mend; trying again later may help.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "ledger_unavailable", message)
@@ -217,6 +222,9 @@ impl From<Refusal> for PayError {
                 Self::conflict("too_many_open_orders", words).with("max", max)
             }
             Refusal::UnknownOrder(_) => Self::not_found("order", words),
+            Refusal::UnknownDifference(_) => Self::not_found("difference", words),
+            Refusal::UnknownBillDay { .. } => Self::not_found("date", words),
+            Refusal::BillDayOpen { open, .. } => Self::conflict("differences_open", words).with("open", open),
             Refusal::UnknownPayment(_) => Self::not_found("payment", words),
             Refusal::UnknownHold(_) => Self::not_found("call", words),
             Refusal::UnknownKey(_) => Self::not_found("api_key", words),

@@ -155,7 +155,7 @@ impl PaymentMetrics {
         for state in OPEN {
             metrics.refunds_pending.with_label_values(&[state.as_str()]);
         }
-        for source in ["notify", "query"] {
+        for source in ["notify", "query", "bill"] {
             metrics.credits.with_label_values(&[source]);
         }
         Ok(metrics)

@@ -4,6 +4,7 @@
 //! `payments`, `keys` for who asks, and `telemetry`.
 
 mod account;
+mod bill_watch;
 mod callbacks;
 mod codes;
 mod errors;
@@ -30,6 +31,7 @@ use tokio_util::task::TaskTracker;
 use units::Clock;
 
 pub use self::{
+    bill_watch::{BillMetrics, BillWatch},
     callbacks::Sources,
     errors::{PayError, reply},
     generation::whole_receipt,

@@ -15,7 +15,7 @@ use units::Clock;
 
 use super::{Exit, Failed};
 use crate::{
-    admin::{AdminToken, HandRoom, PriceRoom, secret_file},
+    admin::{AdminToken, HandRoom, PriceRoom, ReconcileDesk, secret_file},
     app,
     books::{self, Books},
     cashier::PayError,
@@ -72,8 +72,19 @@ impl Desk {
             // Nothing is sent from here: whoever serves next finds what is queued.
             refunds: Refunds::new(store.clone(), admission, Arc::default(), clock.clone())
                 .approved_above(settings.payments.refunds_approved_above),
+            reconcile: None,
         });
         Ok(Self::Local { store, key_secret, clock, prices, hands, _lock: lock })
+    }
+
+    /// The same for somebody who asks the merchants' channel.
+    pub(super) async fn reconciling(settings: &Settings) -> Result<Self, Failed> {
+        let mut desk = Self::open(settings).await?;
+        if let Self::Local { store, clock, hands, .. } = &mut desk {
+            let reconciler = app::reconciler(settings, store.clone(), clock.clone())?;
+            hands.reconcile = Some(ReconcileDesk::new(reconciler));
+        }
+        Ok(desk)
     }
 
     fn remote(settings: &Settings) -> Result<Self, Failed> {
@@ -171,6 +182,7 @@ pub(super) fn exit_of(status: http::StatusCode) -> Exit {
         401 | 403 => Exit::NotAllowed,
         409 => Exit::Conflict,
         400 | 422 => Exit::Invalid,
+        502 => Exit::Upstream,
         503 => Exit::Temporary,
         _ => Exit::Unexpected,
     }

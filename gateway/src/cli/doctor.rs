@@ -23,7 +23,7 @@ use super::{ConfigFile, Exit, Failed, check, output::Format};
 use crate::{
     app::money::{Surroundings, credentials},
     clock::ProcessClock,
-    outbound::Outbound,
+    outbound::{Outbound, Tls},
     settings::{MerchantMode, MerchantSettings, Settings},
 };
 
@@ -86,7 +86,7 @@ pub(super) async fn run(args: DoctorArgs) -> Result<Exit, Failed> {
     let clock: Arc<dyn Clock> = Arc::new(ProcessClock::default());
     let around = Surroundings {
         public_url: settings.server.public_url.clone().unwrap_or_default(),
-        transport: Arc::new(Outbound::new().context("TLS for outgoing calls")?),
+        transport: Arc::new(Outbound::new(&Tls::default()).context("TLS for outgoing calls")?),
         clock: clock.clone(),
     };
     let mut all = Vec::new();

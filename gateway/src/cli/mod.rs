@@ -19,7 +19,9 @@ mod models;
 mod offers;
 mod output;
 mod prices;
+mod progress;
 mod ready;
+mod reconcile;
 mod refund;
 mod serve;
 mod signals;
@@ -99,6 +101,9 @@ enum Verb {
     /// Unused money back to who paid it.
     #[command(subcommand)]
     Refund(refund::RefundVerb),
+    /// Lay days beside WeChat Pay's bill; exits with 8 while something is open.
+    #[command(subcommand)]
+    Reconcile(reconcile::ReconcileVerb),
     /// What accounts and keys may spend.
     #[command(subcommand)]
     Budgets(hands::BudgetsVerb),
@@ -284,6 +289,7 @@ async fn run(verb: Verb) -> Result<Exit, Failed> {
         Verb::Accounts(AccountsVerb::Close(args)) => Box::pin(hands::standing("close", args)).await,
         Verb::Orders(verb) => Box::pin(hands::orders(verb)).await,
         Verb::Refund(verb) => Box::pin(refund::run(verb)).await,
+        Verb::Reconcile(verb) => Box::pin(reconcile::run(verb)).await,
         Verb::Budgets(verb) => Box::pin(hands::budgets(verb)).await,
         Verb::Explain(args) => Box::pin(hands::explain(args)).await,
         Verb::Calls(verb) => Box::pin(hands::correct(verb)).await,

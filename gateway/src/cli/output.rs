@@ -22,6 +22,11 @@ enum Form {
 }
 
 impl Format {
+    /// A table, whatever standard output is.
+    pub(super) const TABLE: Self = Self { output: Some(Form::Table) };
+    /// JSON, whatever standard output is.
+    pub(super) const JSON: Self = Self { output: Some(Form::Json) };
+
     /// Whether JSON is to be shown, where standard output is what it is.
     pub(super) fn is_json(self) -> bool {
         self.form() == Form::Json

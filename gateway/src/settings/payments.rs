@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use ::payments::{
     grant::GrantCaps,
+    reconcile::FeeTiers,
     topup::{BadRungs, BonusRung, BonusRungs, Gift},
 };
 use router_config::{KeyPath, SecretRef};
@@ -13,7 +14,7 @@ use super::{
     MerchantMode, MerchantSettings, PaymentSettings, PlatformPublicKey, Secret, TopupSettings, V2Settings,
     V3Settings, WechatApi,
     check::Checks,
-    raw::{DeviceIdRule, RawBonus, RawGrants, RawMerchant, RawPayments, RawTopup},
+    raw::{DeviceIdRule, RawBonus, RawFees, RawGrants, RawMerchant, RawPayments, RawTopup},
 };
 
 /// The usual address, and the one in another city.
@@ -59,6 +60,7 @@ pub(super) fn check(raw: RawPayments, checks: &mut Checks<'_>) -> Option<Payment
     }
     let bonus = bonus(&path.key("bonus"), &raw.bonus, topup.as_ref(), checks);
     let grants = grants(&path.key("grants"), &raw.grants, checks);
+    let fees = fees(&path.key("fees"), &raw.fees, checks);
     let above = match raw.refunds.approve_above.as_str() {
         "" => Some(None),
         text => {
@@ -71,6 +73,7 @@ pub(super) fn check(raw: RawPayments, checks: &mut Checks<'_>) -> Option<Payment
         bonus: bonus?,
         grants: grants?,
         refunds_approved_above: above?,
+        fees: fees?,
     })
 }
 
@@ -155,6 +158,15 @@ fn grants(path: &KeyPath, raw: &RawGrants, checks: &mut Checks<'_>) -> Option<Gr
         lasts_secs: i64::try_from(raw.lasts_secs).ok()?,
         unclaimed: raw.unclaimed,
     })
+}
+
+/// What the channel keeps. More than a tenth of a payment is a mistake of whoever wrote the file.
+fn fees(path: &KeyPath, raw: &RawFees, checks: &mut Checks<'_>) -> Option<FeeTiers> {
+    let above = checks.problems.catch(path.key("above"), raw.above.parse::<Fen>());
+    checks.within(path.key("basis_points"), u64::from(raw.basis_points), 0, 1_000);
+    checks.within(path.key("basis_points_above"), u64::from(raw.basis_points_above), 0, 1_000);
+    let (basis_points, basis_points_above) = (raw.basis_points, raw.basis_points_above);
+    Some(FeeTiers { basis_points, above: above?, basis_points_above })
 }
 
 /// API v2 has bounds of its own.

@@ -147,6 +147,8 @@ pub(super) struct RawPayments {
     pub(super) grants: RawGrants,
     /// How much goes back without a second person.
     pub(super) refunds: RawRefunds,
+    /// What WeChat Pay is expected to keep of payments. Its fees are posted as its bills have them; others than these are told of.
+    pub(super) fees: RawFees,
 }
 
 /// How much goes back without a second person.
@@ -321,6 +323,25 @@ impl Default for RawGrants {
             lasts_secs: 300,
             unclaimed: false,
         }
+    }
+}
+
+/// What WeChat Pay is expected to keep of payments.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawFees {
+    /// Its share, in hundredths of a percent: 60 is 0.6 %.
+    pub(super) basis_points: u32,
+    /// What is paid to one merchant number beyond this much in a month of Beijing's is charged by the other rate; in yuan, a
+    /// decimal string.
+    pub(super) above: String,
+    /// Its share beyond that, in hundredths of a percent. The same as `basis_points` where there is only one rate.
+    pub(super) basis_points_above: u32,
+}
+
+impl Default for RawFees {
+    fn default() -> Self {
+        Self { basis_points: 60, above: "100000.00".to_owned(), basis_points_above: 38 }
     }
 }
 

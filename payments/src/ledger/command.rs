@@ -9,9 +9,10 @@ use units::{
 };
 
 use super::{
-    AccountRole, Adjustment, ApiKey, Asset, BudgetPeriod, DebtSource, ExternalRefund, GoodsRefund, Grant,
-    GrantCaps, GrantClaim, LotUse, ManualPayout, NewCode, OrderKind, PackageOffer, PayBy, Prepay, Resolution,
-    StrangeNotice, TokenLeg, code::campaign_lot, entry::words, view::Needs,
+    AccountRole, Adjustment, ApiKey, Asset, BudgetPeriod, ComparedDay, DebtSource, DifferenceCause,
+    ExternalRefund, GoodsRefund, Grant, GrantCaps, GrantClaim, LotUse, ManualPayout, NewCode, OrderKind,
+    PackageOffer, PayBy, Prepay, Resolution, StrangeNotice, TokenLeg, code::campaign_lot, entry::words,
+    view::Needs,
 };
 use crate::prices::Tier;
 
@@ -192,6 +193,8 @@ pub enum CreditSource {
     Notify,
     /// An order query.
     Query,
+    /// The channel's bill, confirmed by a query.
+    Bill,
 }
 
 impl CreditSource {
@@ -200,6 +203,7 @@ impl CreditSource {
         match self {
             Self::Notify => "notify",
             Self::Query => "query",
+            Self::Bill => "bill",
         }
     }
 }
@@ -526,6 +530,37 @@ pub enum Body {
         /// How much; below zero where a refund brought it back.
         amount: NanoCny,
     },
+    /// Takes a day of a merchant number for a while, so that only one node compares it.
+    TakeBillDay {
+        /// Merchant number.
+        mchid: String,
+        /// The day in Beijing, e.g. `2025-10-08`.
+        day: String,
+        /// Until when, within a day.
+        until: Timestamp,
+    },
+    /// Writes down what comparing a day with the channel's bill found.
+    RecordBillDay(Box<ComparedDay>),
+    /// Says why something did not agree: an operator, a reason.
+    ResolveDifference {
+        /// Which.
+        difference: String,
+        /// Of which merchant number.
+        mchid: String,
+        /// Of which day.
+        day: String,
+        /// Why, in a word.
+        cause: DifferenceCause,
+        /// What shows it.
+        evidence: Option<String>,
+    },
+    /// Says that a day is settled: an operator, and a second one if the first explained any of it.
+    SignOffBillDay {
+        /// Merchant number.
+        mchid: String,
+        /// The day in Beijing.
+        day: String,
+    },
     /// Books what a person paid back by hand: an operator, a reason, a second person.
     ManualPayout(ManualPayout),
     /// Ends a promotion whose time is over, as far as no open hold needs it.
@@ -713,12 +748,16 @@ impl Command {
             | Body::FileNotice(_)
             | Body::ExpireLot { .. }
             | Body::PruneRates { .. }
+            | Body::TakeBillDay { .. }
             | Body::AcceptRate(_) => true,
             Body::RefundGoods(_)
             | Body::ResolveReview(_)
             | Body::ExtRefund(_)
             | Body::SettleDebt { .. }
             | Body::PostFee { .. }
+            | Body::RecordBillDay(_)
+            | Body::ResolveDifference { .. }
+            | Body::SignOffBillDay { .. }
             | Body::ManualPayout(_)
             | Body::CreateCode(_)
             | Body::RedeemCode { .. }
@@ -897,6 +936,10 @@ impl Command {
             }
             Body::SettleDebt { account, .. } => into.wallet(*account, &Cny),
             Body::PostFee { .. } => {}
+            Body::RecordBillDay(compared) => into.bill_day(&compared.mchid, &compared.day),
+            Body::TakeBillDay { mchid, day, .. }
+            | Body::ResolveDifference { mchid, day, .. }
+            | Body::SignOffBillDay { mchid, day } => into.bill_day(mchid, day),
             Body::ExpireLot { account, asset, lot, .. } => {
                 into.wallet(*account, asset);
                 into.lots.insert(lot.clone());

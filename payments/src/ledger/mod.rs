@@ -7,6 +7,7 @@
 //! Touches `units` and the pure `prices` only.
 
 mod asset;
+mod bill_day;
 mod budget;
 mod burn;
 mod code;
@@ -31,6 +32,10 @@ mod tokens;
 mod view;
 
 pub use asset::{Asset, UnknownAsset};
+pub use bill_day::{
+    BillDay, BillDayState, BillDayTaken, BillDifference, BillSource, BillSums, ComparedDay, DIFFERENCES_MAX,
+    DifferenceCause, DifferenceClass, DifferenceResolution, DifferenceState, FoundDifference, SignOff,
+};
 pub use budget::{Budget, BudgetPeriod, BudgetShare, OverBudget, Tally};
 pub use burn::{burn_order, pledges};
 pub use code::{CreditCode, NewCode};

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use units::{AccountId, KeyId, OrderId, RefundBatchId, RefundId, RequestId, Timestamp};
 
 use super::{
-    Account, ApiKey, Asset, Budget, BudgetPeriod, CreditCode, Entry, FxPair, FxRate, Grant, GrantStanding,
-    Hold, Lot, LotClass, Notice, Order, Package, PriceAssignment, PriceList, PriceVersion, RefundBatch,
-    RefundItem, SuspensePayment, TokenTerms, Wallet,
+    Account, ApiKey, Asset, BillDay, BillDifference, Budget, BudgetPeriod, CreditCode, Entry, FxPair, FxRate,
+    Grant, GrantStanding, Hold, Lot, LotClass, Notice, Order, Package, PriceAssignment, PriceList,
+    PriceVersion, RefundBatch, RefundItem, SuspensePayment, TokenTerms, Wallet,
     order::{bonus_lot, paid_lot},
 };
 
@@ -58,6 +58,8 @@ pub struct Needs {
     pub price_assignments: BTreeSet<AccountId>,
     /// Pairs of currencies, without their history.
     pub fx_pairs: BTreeSet<String>,
+    /// Days of merchant numbers, each with what did not agree.
+    pub bill_days: BTreeSet<(String, String)>,
 }
 
 impl Needs {
@@ -115,6 +117,10 @@ impl Needs {
         self.batches.insert(id);
     }
 
+    pub(super) fn bill_day(&mut self, mchid: &str, day: &str) {
+        self.bill_days.insert((mchid.to_owned(), day.to_owned()));
+    }
+
     pub(super) fn price_list(&mut self, name: &str) {
         self.price_lists.insert(name.to_owned());
     }
@@ -156,6 +162,8 @@ pub enum RowOp {
     Code(CreditCode),
     Package(Package),
     Suspense(SuspensePayment),
+    BillDay(Box<BillDay>),
+    Difference(Box<BillDifference>),
 }
 
 /// The rows in memory: what was loaded, with the batch's changes on top.
@@ -190,6 +198,8 @@ pub struct Rows {
     pub(crate) price_lists: HashMap<String, PriceList>,
     pub(crate) price_assignments: HashMap<AccountId, PriceAssignment>,
     pub(crate) fx_pairs: HashMap<String, FxPair>,
+    pub(crate) bill_days: BTreeMap<(String, String), BillDay>,
+    pub(crate) differences: BTreeMap<String, BillDifference>,
 }
 
 /// Which lots and holds changed since [`Rows::keep_hot`] last looked, so that it need not look at all of them.
@@ -251,6 +261,10 @@ impl Rows {
             RowOp::PriceList(row) => drop(self.price_lists.insert(row.name.clone(), row.clone())),
             RowOp::PriceAssignment(row) => drop(self.price_assignments.insert(row.account, row.clone())),
             RowOp::FxPair(row) => drop(self.fx_pairs.insert(row.pair.clone(), (**row).clone())),
+            RowOp::BillDay(row) => {
+                drop(self.bill_days.insert((row.mchid.clone(), row.day.clone()), (**row).clone()));
+            }
+            RowOp::Difference(row) => drop(self.differences.insert(row.id.clone(), (**row).clone())),
             RowOp::Entry(_) | RowOp::PriceVersion(_) | RowOp::FxRate(_) | RowOp::FxGone { .. } => {}
         }
     }
@@ -310,6 +324,8 @@ impl Rows {
         self.price_lists.clear();
         self.price_assignments.clear();
         self.fx_pairs.clear();
+        self.bill_days.clear();
+        self.differences.clear();
         let crowded = self.accounts.len() > accounts_max;
         let stays = |account: AccountId| !crowded || recent.contains(&account);
         if crowded {
@@ -466,6 +482,30 @@ impl Rows {
     /// The list an account was assigned, if it ever was.
     pub fn price_assignment(&self, account: AccountId) -> Option<&PriceAssignment> {
         self.price_assignments.get(&account)
+    }
+
+    /// A day of a merchant number, if it was ever looked at.
+    pub fn bill_day(&self, mchid: &str, day: &str) -> Option<&BillDay> {
+        self.bill_days.get(&(mchid.to_owned(), day.to_owned()))
+    }
+
+    /// Every loaded day, sorted by merchant number and day.
+    pub fn bill_days(&self) -> impl Iterator<Item = &BillDay> {
+        self.bill_days.values()
+    }
+
+    /// The loaded differences of a day, sorted by id.
+    pub fn differences_of<'a>(
+        &'a self,
+        mchid: &'a str,
+        day: &'a str,
+    ) -> impl Iterator<Item = &'a BillDifference> {
+        self.differences.values().filter(move |row| row.mchid == mchid && row.day == day)
+    }
+
+    /// Every loaded difference, sorted by id.
+    pub fn differences(&self) -> impl Iterator<Item = &BillDifference> {
+        self.differences.values()
     }
 
     /// What counts for a pair of currencies.

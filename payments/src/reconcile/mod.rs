@@ -1,10 +1,19 @@
 //! Reconcile: do ledger, orders and the channel agree, and what did earlier runs leave open?
 //!
 //! Speaks to the store and the journal; asks the channel through `topup` and `refund`. The channel's daily bills are
-//! read here, and laid against orders and ledger.
+//! read here, laid against orders and ledger, and what was found is written down.
 
 pub mod bill; // what the channel says happened
-pub mod matching; // what does not agree with it
+mod daily; // when it is done by itself
+mod date; // when that is
+mod fees; // what it keeps
+mod flows; // whether its two bills agree
+pub mod matching; // what does not agree with us
+mod ours; // what we say happened
 mod recovery; // what earlier runs left open
+mod run; // a day from its bill to the books
 
+pub use date::BillDate;
+pub use fees::FeeTiers;
 pub use recovery::{end_overdue, recover};
+pub use run::{DayReport, Phase, Progress, Reconciler, RunError, RunWish, Watcher};

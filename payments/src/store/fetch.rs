@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{
     tables::{
-        self, ACCOUNT, API_KEY, BUDGET, CREDIT_CODE, FX_PAIR, GRANT, HOLD, LOT, NOTICE, PACKAGE, PAY_ORDER,
-        PRICE_ASSIGNMENT, PRICE_LIST, REFUND_BATCH, REFUND_ITEM, STANDING, SUSPENSE, TERMS, Table, WALLET,
+        self, ACCOUNT, API_KEY, BILL_DAY, BILL_DIFFERENCE, BUDGET, CREDIT_CODE, FX_PAIR, GRANT, HOLD, LOT,
+        NOTICE, PACKAGE, PAY_ORDER, PRICE_ASSIGNMENT, PRICE_LIST, REFUND_BATCH, REFUND_ITEM, STANDING,
+        SUSPENSE, TERMS, Table, WALLET,
     },
     value::Value,
 };
@@ -57,6 +58,8 @@ pub(super) fn plan(needs: &Needs, kept: &Rows) -> Vec<Fetch> {
     };
     let holds = needs.holds.iter().filter(|id| kept.hold(**id).is_none());
     let packages = needs.packages.iter().map(|(id, version)| format!("{id}@{version}"));
+    let bill_day = |(mchid, day): &(String, String)| vec![mchid.as_str().into(), day.as_str().into()];
+    let bill_days = || needs.bill_days.iter().map(bill_day).collect::<Vec<Vec<Value>>>();
     let fetches = vec![
         by(&ACCOUNT, &["id"], words(accounts)),
         by(&API_KEY, &["id"], words(needs.keys.iter().filter(|id| kept.key(**id).is_none()))),
@@ -89,6 +92,8 @@ pub(super) fn plan(needs: &Needs, kept: &Rows) -> Vec<Fetch> {
         by(&PRICE_LIST, &["name"], words(&needs.price_lists)),
         by(&PRICE_ASSIGNMENT, &["account"], words(&needs.price_assignments)),
         by(&FX_PAIR, &["pair"], words(&needs.fx_pairs)),
+        by(&BILL_DAY, &["mchid", "day"], bill_days()),
+        by(&BILL_DIFFERENCE, &["mchid", "day"], bill_days()),
     ];
     fetches.into_iter().filter(|fetch| !fetch.keys.is_empty()).collect()
 }

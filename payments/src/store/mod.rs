@@ -38,5 +38,6 @@ pub use read::{
     LaneSeen, LinePlace, NoLinePlace, Period, PriceVersionHead, STATEMENT_LINES_MAX, Statement,
     StatementSums, StatementWish, TokenBalance, TrialBalanceLine,
 };
+pub(crate) use read::{BillNames, OurSide};
 pub use sqlite::{FolderLock, MigrateError, OpenError, StoreSettings, is_in_use};
 pub use transfer::{Copied, MoveError, move_to_postgres};

@@ -6,6 +6,8 @@
 use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
+use jiff::civil::Date;
 use tokio_util::sync::CancellationToken;
 use units::{Clock, Livemode};
 
@@ -13,9 +15,9 @@ use crate::{
     channel::{
         ChannelError, NewOrder, NewRefund, Prepaid, RefundReport, Trade, Way,
         wechat::{
-            CallUp,
+            BillRows, CallUp, FundAccount,
             v2::{self, SignType, Terms},
-            v3::{self, Downloaded},
+            v3::{self, BillKind, BillWish, Downloaded},
         },
     },
     ledger::{Order, PayApi, PayBy, PaySign, PayWay, Prepay},
@@ -204,6 +206,28 @@ impl Merchant {
         }
     }
 
+    /// A day's bill of the merchant number, as its text: whichever API asks, it is the same. [`ChannelError::NotFound`] says
+    /// that nothing happened on the day, [`ChannelError::Busy`] that the bill is still being made.
+    pub(crate) async fn bill(&self, day: Date, kind: BillKind) -> Result<Bytes, ChannelError> {
+        if let Some(v3) = &self.v3 {
+            return v3.channel.bill(&BillWish { day, kind, gzip: true }).await;
+        }
+        let Some(v2) = &self.v2 else {
+            return Err(ChannelError::Misconfigured {
+                code: "API_NOT_SPOKEN".to_owned(),
+                message: format!("merchant `{}` has no keys", self.name),
+                request_id: None,
+            });
+        };
+        let terms = Terms { appid: self.appid.clone(), sign_type: sign_type(v2.sign_type) };
+        match kind {
+            BillKind::Trade(rows) => v2.channel.trade_bill(&terms, day, rows.unwrap_or(BillRows::All)).await,
+            BillKind::FundFlow(account) => {
+                v2.channel.fund_flow_bill(&terms, day, account.unwrap_or(FundAccount::Basic)).await
+            }
+        }
+    }
+
     /// The client that an order was put with. Numbers of another merchant mean nothing to it.
     fn over(&self, order: &Order) -> Result<Over<'_>, ChannelError> {
         let misconfigured = |code: &str, message: String| ChannelError::Misconfigured {
@@ -268,7 +292,7 @@ impl Merchants {
 
     /// True where none is configured.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.load().is_empty()
     }
 
     /// By name.

@@ -8,6 +8,7 @@ mod agenda;
 mod alone;
 mod ask;
 mod bonus;
+mod by_bill;
 mod create;
 mod merchant;
 mod news;
@@ -19,6 +20,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use units::{Clock, Fen, Livemode};
 
+pub(crate) use self::by_bill::Confirmed;
 pub use self::{
     ask::QueryReport,
     bonus::{BadRungs, BonusRung, BonusRungs, Gift},

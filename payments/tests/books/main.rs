@@ -23,6 +23,7 @@ mod news;
 mod nodes;
 mod orders;
 mod prices;
+mod reconciling;
 mod recovery;
 mod refund_nodes;
 mod refund_wishes;

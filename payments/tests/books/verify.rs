@@ -120,6 +120,14 @@ const TAMPERINGS: &[(&str, &str)] = &[
         "what came in with a lot is what is left of it and where the rest went: not so for",
     ),
     (
+        "INSERT INTO bill_day (mchid, day, state, open, body) VALUES ('16', '2025-10-08', 'differs', 1, '{}')",
+        "a day of a bill counts the differences that are open: not so for 16 2025-10-08",
+    ),
+    (
+        "INSERT INTO bill_difference (id, mchid, day, state, body) VALUES ('d', '16', '2025-10-08', 'open', '{}')",
+        "a day of a bill counts the differences that are open: not so for 16 2025-10-08",
+    ),
+    (
         "UPDATE pay_order SET refunded_fen = refunded_fen + 1, state = 'partially_refunded'",
         "what an order gave back is what the journal says, and its state says so: not so for",
     ),

@@ -18,6 +18,7 @@ mod packages;
 mod postgres;
 mod prices;
 mod receipts;
+mod reconcile;
 mod refund_hands;
 mod refunds;
 mod reload;

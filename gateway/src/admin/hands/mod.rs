@@ -9,13 +9,17 @@ mod accounts;
 mod calls;
 mod codes;
 mod packages;
+mod reconciliation;
 mod refunds;
 mod reviews;
 
 use std::sync::Arc;
 
+pub use self::reconciliation::ReconcileDesk;
+
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     routing::{get, post, put},
 };
 use payments::{
@@ -51,12 +55,22 @@ pub struct HandRoom {
     pub holds: Option<Holds>,
     /// Refunds; where nothing serves they are only queued.
     pub refunds: Refunds,
+    /// Compares days with WeChat Pay's bills, where merchants are known.
+    pub reconcile: Option<ReconcileDesk>,
 }
 
 impl HandRoom {
     /// The endpoints, without a guard.
     pub fn router(self) -> Router {
+        let bills = Router::new()
+            .route("/admin/v1/reconciliation/runs", post(reconciliation::run))
+            .layer(DefaultBodyLimit::max(reconciliation::BODY_BYTES_MAX));
         Router::new()
+            .merge(bills)
+            .route("/admin/v1/reconciliation/progress", get(reconciliation::progress))
+            .route("/admin/v1/reconciliation/days", get(reconciliation::days))
+            .route("/admin/v1/reconciliation/days/{date}/sign-off", post(reconciliation::sign_off))
+            .route("/admin/v1/reconciliation/differences/{id}/resolve", post(reconciliation::resolve))
             .route("/admin/v1/accounts/{account}/adjust", post(accounts::adjust))
             .route("/admin/v1/accounts/{account}/stop", post(accounts::stop))
             .route("/admin/v1/accounts/{account}/resume", post(accounts::resume))

@@ -2,6 +2,7 @@
 
 mod account;
 mod adjust;
+mod bill_day;
 mod bonus;
 mod budget;
 mod check;
@@ -35,9 +36,9 @@ use units::{
 };
 
 use super::{
-    Account, Asset, Body, Book, Budget, Command, Entry, EntryKind, FxRate, Grant, GrantBlock, Hold, Lot,
-    LotClass, Order, OrderState, OverBudget, PlanError, PriceList, PriceVersion, RefundBatch,
-    RefundBatchState, RefundItem, RefundItemState, RowOp, Rows, SuspenseState, Wallet,
+    Account, Asset, BillDay, Body, Book, Budget, Command, DifferenceState, Entry, EntryKind, FxRate, Grant,
+    GrantBlock, Hold, Lot, LotClass, Order, OrderState, OverBudget, PlanError, PriceList, PriceVersion,
+    RefundBatch, RefundBatchState, RefundItem, RefundItemState, RowOp, Rows, SuspenseState, Wallet,
 };
 
 /// What a command leads to.
@@ -88,6 +89,8 @@ pub enum Reply {
     PriceVersion(Box<PriceVersion>),
     /// The rate that was written down.
     FxRate(Box<FxRate>),
+    /// The day of a merchant number as it stands now.
+    BillDay(Box<BillDay>),
 }
 
 /// What a command did to an order.
@@ -229,6 +232,14 @@ pub enum Refusal {
     PaymentState { payment: String, state: SuspenseState },
     #[error("refund {batch} is {state}")]
     BatchState { batch: RefundBatchId, state: RefundBatchState },
+    #[error("no difference {0}")]
+    UnknownDifference(String),
+    #[error("difference {difference} is {state}")]
+    DifferenceState { difference: String, state: DifferenceState },
+    #[error("merchant {mchid} was not compared with a bill of {day}")]
+    UnknownBillDay { mchid: String, day: String },
+    #[error("{day} of merchant {mchid} has {open} open differences: resolve them first")]
+    BillDayOpen { mchid: String, day: String, open: i64 },
     #[error("the decision does not add up: {0}")]
     DoesNotAddUp(String),
     #[error(transparent)]
@@ -309,6 +320,12 @@ pub fn decide(rows: &Rows, command: &Command) -> Result<Decision, Refusal> {
         Body::ExtRefund(found) => draft.ext_refund(found)?,
         Body::SettleDebt { account, from } => draft.settle_debt(*account, *from)?,
         Body::PostFee { bill_row, amount } => draft.post_fee(bill_row, *amount)?,
+        Body::TakeBillDay { mchid, day, until } => draft.take_bill_day(mchid, day, *until)?,
+        Body::RecordBillDay(compared) => draft.record_bill_day(compared)?,
+        Body::ResolveDifference { difference, mchid, day, cause, evidence } => {
+            draft.resolve_difference((mchid, day, difference), *cause, evidence.as_deref())?
+        }
+        Body::SignOffBillDay { mchid, day } => draft.sign_off_bill_day(mchid, day)?,
         Body::ManualPayout(paid) => draft.manual_payout(paid)?,
         Body::ExpireLot { account, asset, lot, expired } => {
             draft.expire_lot(*account, asset, lot, *expired)?

@@ -101,6 +101,11 @@ impl<'a> Sheet<'a> {
             .try_fold(0_i64, |sum, (_, line)| sum.checked_add(self.cells(line).ok()?.fifths(column).ok()?))
     }
 
+    /// Whether there is such a column.
+    pub(super) fn has(&self, column: &str) -> bool {
+        self.columns.contains(&column)
+    }
+
     /// How many rows there are, those that do not fit among them.
     pub(super) const fn len(&self) -> usize {
         self.rows.len()

@@ -6,7 +6,7 @@ use super::{
     BillError, RowFault, SetAside,
     sheet::{Cells, Sheet},
 };
-use crate::channel::wechat::beijing::Moment;
+use crate::channel::wechat::{BillRows, beijing::Moment};
 
 /// The columns a trade bill is known by.
 pub(super) const REQUIRED: [&str; 7] =
@@ -34,6 +34,15 @@ pub struct TradeBill {
     pub rows: Vec<TradeRow>,
     /// Rows that do not fit. While there are any, the totals have not been compared.
     pub set_aside: Vec<SetAside>,
+    /// Which rows of the day it has, as its columns say.
+    pub covers: BillRows,
+}
+
+impl TradeBill {
+    /// That of a day on which nothing happened.
+    pub const fn empty() -> Self {
+        Self { rows: Vec::new(), set_aside: Vec::new(), covers: BillRows::All }
+    }
 }
 
 /// A row of a trade bill.
@@ -96,7 +105,12 @@ pub(super) fn read(sheet: &Sheet<'_>) -> Result<TradeBill, BillError> {
             sheet.check_sum(total, sheet.sum(column))?;
         }
     }
-    Ok(TradeBill { rows, set_aside })
+    let covers = match (sheet.has("退款申请时间"), sheet.has("商户退款单号")) {
+        (true, _) => BillRows::Refund,
+        (false, true) => BillRows::All,
+        (false, false) => BillRows::Success,
+    };
+    Ok(TradeBill { rows, set_aside, covers })
 }
 
 fn row(cells: &Cells<'_>) -> Result<TradeRow, RowFault> {

@@ -1,6 +1,7 @@
 //! What stands in the books? Read-only, beside the writer; written once for every engine.
 
 mod accounts;
+mod bill_days;
 mod books;
 mod budgets;
 mod calls;
@@ -16,6 +17,7 @@ pub(super) mod watched;
 
 use super::{tables::Table, value::Broken};
 
+pub(crate) use self::bill_days::{BillNames, OurSide};
 pub(super) use self::verify::examine;
 pub use self::{
     accounts::Balance,

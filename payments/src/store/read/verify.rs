@@ -168,6 +168,16 @@ pub(super) const RULES: &[(&str, &str)] = &[
              OR (d.state = 'refunded') <> (d.refunded_fen = d.amount_fen)
              OR (d.state = 'partially_refunded') <> (d.refunded_fen > 0 AND d.refunded_fen < d.amount_fen)",
     ),
+    (
+        "a day of a bill counts the differences that are open",
+        "WITH counted AS (
+             SELECT mchid, day, count(*) AS open FROM bill_difference WHERE state = 'open' GROUP BY mchid, day)
+         SELECT d.mchid || ' ' || d.day FROM bill_day d LEFT JOIN counted c ON c.mchid = d.mchid AND c.day = d.day
+         WHERE d.open <> coalesce(c.open, 0) OR (d.open > 0 AND d.state <> 'differs')
+         UNION ALL
+         SELECT c.mchid || ' ' || c.day FROM counted c LEFT JOIN bill_day d ON d.mchid = c.mchid AND d.day = c.day
+         WHERE d.day IS NULL",
+    ),
 ];
 
 /// Looks at everything; says what is wrong, and which lanes were walked.

@@ -6,6 +6,7 @@
 
 mod account;
 mod balance;
+mod bill_day;
 mod budget;
 mod grant;
 mod hold;
@@ -19,6 +20,7 @@ mod refund;
 pub(crate) use self::{
     account::{ACCOUNT, API_KEY},
     balance::{LOT, TERMS, WALLET},
+    bill_day::{BILL_DAY, BILL_DIFFERENCE},
     budget::{BUDGET, key_word},
     grant::{GRANT, STANDING},
     hold::HOLD,
@@ -130,6 +132,8 @@ pub(crate) static ALL: &[&Table] = &[
     &SUSPENSE,
     &PACKAGE,
     &CREDIT_CODE,
+    &BILL_DAY,
+    &BILL_DIFFERENCE,
     &PRICE_LIST,
     &PRICE_VERSION,
     &PRICE_ASSIGNMENT,
@@ -165,6 +169,8 @@ pub(crate) enum Place<'a> {
     PriceAssignment(units::AccountId),
     FxPair(&'a str),
     FxRate(&'a str, i64),
+    BillDay(&'a str, &'a str),
+    Difference(&'a str),
 }
 
 /// The place of a row; `None` for a line of the journal, which is always one more, and for what no row says.
@@ -192,6 +198,8 @@ pub(crate) fn place(op: &RowOp) -> Option<Place<'_>> {
         RowOp::FxPair(row) => Place::FxPair(&row.pair),
         RowOp::FxRate(row) => Place::FxRate(&row.pair, row.number),
         RowOp::FxGone { pair, number } => Place::FxRate(pair, *number),
+        RowOp::BillDay(row) => Place::BillDay(&row.mchid, &row.day),
+        RowOp::Difference(row) => Place::Difference(&row.id),
         RowOp::Entry(_) | RowOp::Held(_) => return None,
     })
 }
@@ -229,6 +237,8 @@ pub(crate) fn columns_of(op: &RowOp) -> Option<(&'static Table, Vec<Value>)> {
         RowOp::PriceAssignment(row) => (&PRICE_ASSIGNMENT, prices::price_assignment_columns(row)),
         RowOp::FxPair(row) => (&FX_PAIR, prices::fx_pair_columns(row)),
         RowOp::FxRate(row) => (&FX_RATE, prices::fx_rate_columns(row)),
+        RowOp::BillDay(row) => (&BILL_DAY, bill_day::day_columns(row)),
+        RowOp::Difference(row) => (&BILL_DIFFERENCE, bill_day::difference_columns(row)),
         RowOp::Entry(_) | RowOp::Held(_) | RowOp::FxGone { .. } => return None,
     })
 }

@@ -7,11 +7,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use payments::{
     ledger::{
-        AcceptedRate, AccountRole, Actor, Adjustment, Asset, Body, Command, Correction, ExternalRefund,
-        GoodsLine, GoodsRefund, GrantCaps, GrantClaim, Hold, HoldQuote, HoldState, LineRefund, LotClass,
-        ManualPayout, NewCode, NewHold, NewOrder, Order, OrderKind, OrderState, PackageOffer,
-        RefundBatchState, RefundItem, RefundItemState, RefundNews, Resolution, Role, SettleEnd, SettledBy,
-        Stranded, StrangeNotice, SuspenseState, TokenLeg, Verdict, Weights,
+        AcceptedRate, AccountRole, Actor, Adjustment, Asset, BillDifference, BillSource, BillSums, Body,
+        Command, ComparedDay, Correction, DifferenceCause, DifferenceClass, DifferenceState, ExternalRefund,
+        FoundDifference, GoodsLine, GoodsRefund, GrantCaps, GrantClaim, Hold, HoldQuote, HoldState,
+        LineRefund, LotClass, ManualPayout, NewCode, NewHold, NewOrder, Order, OrderKind, OrderState,
+        PackageOffer, RefundBatchState, RefundItem, RefundItemState, RefundNews, Resolution, Role, SettleEnd,
+        SettledBy, Stranded, StrangeNotice, SuspenseState, TokenLeg, Verdict, Weights,
     },
     prices::{Book, FxInForce, Published, Sheet, Tier},
 };
@@ -24,7 +25,9 @@ use super::{
     steps::{About, By, Ending, LIVE, Price, Step, Wrong},
     world::World,
 };
-use crate::support::{MODEL, START, api_key, command, extending, fen, flat, new_hold, new_order, token_kind};
+use crate::support::{
+    MCHID, MODEL, START, api_key, command, extending, fen, flat, new_hold, new_order, token_kind,
+};
 
 pub const ACCOUNTS: usize = 6;
 const HOLDS: usize = 60;
@@ -51,6 +54,21 @@ macro_rules! numbered {
     ($ty:ty, $kind:literal, $n:expr) => {
         <$ty>::from_bare(&format!(concat!("0", $kind, "{:024}"), $n)).unwrap()
     };
+}
+
+/// A day of a bill; the last is none.
+fn day_of(day: u8) -> String {
+    if day == 3 { "2025-10-32".to_owned() } else { format!("2025-10-0{}", day + 1) }
+}
+
+/// One of three differences, put right by the comparison itself or not.
+fn difference(number: u8) -> FoundDifference {
+    FoundDifference {
+        out_trade_no: Some(format!("T{}", number % 3)),
+        bill: Some(NanoCny::from_yuan(i32::from(number % 3))),
+        healed: (number >= 3).then_some(DifferenceCause::LostNotice),
+        ..FoundDifference::new(DifferenceClass::MissingLocally)
+    }
 }
 
 pub struct Cast {
@@ -500,6 +518,42 @@ impl Cast {
             Step::Fee { row, amount } => {
                 let body = Body::PostFee { bill_row: format!("r{row}"), amount: NanoCny::new(*amount) };
                 (format!("fee:r{row}"), body)
+            }
+            Step::Bill { day, found } => {
+                let compared = ComparedDay {
+                    mchid: MCHID.to_owned(),
+                    day: day_of(*day),
+                    source: BillSource::Fetched,
+                    sha256: None,
+                    sums: BillSums::default(),
+                    differences: found.iter().map(|number| difference(*number)).collect(),
+                    unlisted: 0,
+                };
+                (once("bill"), Body::RecordBillDay(Box::new(compared)))
+            }
+            Step::TakeBill { day, late } => {
+                let until = Timestamp(self.now.0 + if *late { 60_000_000 } else { 0 });
+                let body = Body::TakeBillDay { mchid: MCHID.to_owned(), day: day_of(*day), until };
+                ("take".to_owned(), body)
+            }
+            Step::Explain { day, difference } => {
+                let day = day_of(*day);
+                let open = |row: &&BillDifference| row.state == DifferenceState::Open;
+                let of_day: Vec<_> = rows.differences_of(MCHID, &day).collect();
+                let open: Vec<_> = of_day.iter().copied().filter(open).collect();
+                let from = if *difference < LIVE && !open.is_empty() { open } else { of_day };
+                let named = (!from.is_empty()).then(|| from[difference % from.len()].id.clone());
+                let body = Body::ResolveDifference {
+                    difference: named.unwrap_or_else(|| "diff_none".to_owned()),
+                    mchid: MCHID.to_owned(),
+                    day,
+                    cause: DifferenceCause::OtherSystem,
+                    evidence: None,
+                };
+                (once("explain"), body)
+            }
+            Step::SignBill { day } => {
+                (once("sign"), Body::SignOffBillDay { mchid: MCHID.to_owned(), day: day_of(*day) })
             }
             Step::Package { version, retire: true } => {
                 (once("retire"), Body::RetirePackage { id: "pk".to_owned(), version: *version })

@@ -34,7 +34,7 @@
 //! | 26 | no gap, a chain, copy + tail = whole | `invariants/books`; chain and copies in `replay` | `NumbersTwice`, a lost command |
 //! | 27 | nothing wraps, use never credits | `invariants/books` | `Wraps` |
 //! | 28 | only legal edges | `invariants/edges` | `EndMoves` |
-//! | 29 | what WeChat Pay was told to us to hold is what the books say | `invariants/books`; matching the bill's own rows comes with the reconciliation | `FeeLost` |
+//! | 29 | what WeChat Pay was told to us to hold is what the books say | `invariants/books`; the bill's own rows are laid beside it in `crate::reconciling` | `FeeLost` |
 //! | 30 | no more is admitted than there is | `invariants/calls`; threads in `crowd` | `AdmitsMore`, who does not heed admission |
 #![allow(unreachable_pub, reason = "a module of a test binary")]
 

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Every kind of command. A new one is added here, or this does not compile.
-const KINDS: [&str; 51] = [
+const KINDS: [&str; 55] = [
     "OpenAccount",
     "AddKey",
     "RevokeKey",
@@ -64,6 +64,10 @@ const KINDS: [&str; 51] = [
     "PruneRates",
     "FileNotice",
     "ApproveRefund",
+    "TakeBillDay",
+    "RecordBillDay",
+    "ResolveDifference",
+    "SignOffBillDay",
 ];
 
 const fn kind(body: &Body) -> &'static str {
@@ -119,6 +123,10 @@ const fn kind(body: &Body) -> &'static str {
         Body::PruneRates { .. } => 48,
         Body::FileNotice(_) => 49,
         Body::ApproveRefund { .. } => 50,
+        Body::TakeBillDay { .. } => 51,
+        Body::RecordBillDay(_) => 52,
+        Body::ResolveDifference { .. } => 53,
+        Body::SignOffBillDay { .. } => 54,
     }]
 }
 

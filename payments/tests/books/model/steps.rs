@@ -226,6 +226,25 @@ pub enum Step {
         row: u8,
         amount: i64,
     },
+    /// A day laid beside its bill, with these of the differences it may have.
+    Bill {
+        day: u8,
+        found: Vec<u8>,
+    },
+    /// Somebody takes a day.
+    TakeBill {
+        day: u8,
+        late: bool,
+    },
+    /// Somebody explains a difference.
+    Explain {
+        day: u8,
+        difference: usize,
+    },
+    /// Somebody signs a day off.
+    SignBill {
+        day: u8,
+    },
     Package {
         version: i64,
         retire: bool,
@@ -393,7 +412,16 @@ fn refunds() -> impl Strategy<Value = Step> {
         4 => (any_of(), few_fen(), 0..30_u8).prop_map(|(order, amount, number)| Step::Elsewhere { order, amount, number }),
         2 => (any_of(), few_fen(), 0..30_u8).prop_map(|(order, amount, ticket)| Step::Payout { order, amount, ticket }),
         1 => (0..30_u8, nano()).prop_map(|(row, amount)| Step::Fee { row, amount }),
+        4 => (bill_day(), prop::collection::vec(0..6_u8, 0..3)).prop_map(|(day, found)| Step::Bill { day, found }),
+        1 => (bill_day(), any::<bool>()).prop_map(|(day, late)| Step::TakeBill { day, late }),
+        2 => (bill_day(), any_of()).prop_map(|(day, difference)| Step::Explain { day, difference }),
+        1 => bill_day().prop_map(|day| Step::SignBill { day }),
     ]
+}
+
+/// Mostly one and the same; the last is none.
+fn bill_day() -> impl Strategy<Value = u8> {
+    prop_oneof![8 => Just(0), 1 => Just(1), 1 => Just(2), 1 => Just(3)]
 }
 
 fn then() -> impl Strategy<Value = Then> {

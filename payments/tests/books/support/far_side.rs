@@ -31,6 +31,7 @@ pub enum Op {
     Close,
     Refund,
     QueryRefund,
+    Bill,
 }
 
 /// What happens instead of the usual.
@@ -72,6 +73,10 @@ struct State {
     script: BTreeMap<Op, VecDeque<Answer>>,
     /// What a new refund's state is.
     refund_state: Option<&'static str>,
+    /// Bills: `trade` or `flow` and the day.
+    bills: BTreeMap<String, String>,
+    /// Days whose bills are still being made.
+    making: std::collections::BTreeSet<String>,
     /// Orders that turn out paid when they are closed.
     paid_at_close: bool,
 }
@@ -158,6 +163,56 @@ impl FarSide {
         order.transaction = Some(format!("T{number}"));
     }
 
+    /// A refund that somebody made in the console.
+    pub fn knows_refund(&self, number: &str, transaction: &str, amount: i64, state: &'static str) {
+        let body = json!({"transaction_id": transaction, "amount": {"refund": amount, "total": amount}});
+        self.state.lock().unwrap().refunds.insert(number.to_owned(), (body, state));
+    }
+
+    /// What lies where a day's bill is fetched; `kind` is `trade` or `flow`.
+    pub fn has_bill(&self, kind: &str, day: &str, bill: String) {
+        let mut state = self.state.lock().unwrap();
+        state.bills.insert(format!("{kind}-{day}"), bill);
+        state.making.remove(day);
+    }
+
+    pub fn is_making_bills_of(&self, day: &str) {
+        self.state.lock().unwrap().making.insert(day.to_owned());
+    }
+
+    /// An answer about bills: where they lie, signed, or the file.
+    fn bill(&self, request: &Request<Bytes>) -> Option<Response<Bytes>> {
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let kind = match request.uri().path() {
+            "/v3/bill/tradebill" => "trade",
+            "/v3/bill/fundflowbill" => "flow",
+            "/v3/billdownload/file" => {
+                let bill = self.state.lock().unwrap().bills[query.strip_prefix("token=").unwrap()].clone();
+                return Some(Response::new(bill.into()));
+            }
+            _ => return None,
+        };
+        let day = query.split('&').find_map(|part| part.strip_prefix("bill_date=")).unwrap();
+        let asked =
+            Asked { op: Op::Bill, number: format!("{kind}-{day}"), at: self.clock.now(), body: Value::Null };
+        self.asked.send_modify(|all| all.push(asked));
+        let state = self.state.lock().unwrap();
+        let error = |code: &str| self.signed(400, json!({"code": code, "message": "no"}).to_string());
+        if state.making.contains(day) {
+            return Some(error("STATEMENT_CREATING"));
+        }
+        let Some(bill) = state.bills.get(&format!("{kind}-{day}")) else {
+            return Some(error("NO_STATEMENT_EXIST"));
+        };
+        let sha1 = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, bill.as_bytes());
+        let link = json!({
+            "hash_type": "SHA1",
+            "hash_value": base16ct::lower::encode_string(sha1.as_ref()),
+            "download_url": format!("https://far.invalid/v3/billdownload/file?token={kind}-{day}"),
+        });
+        Some(self.signed(200, link.to_string()))
+    }
+
     pub fn pay_when_closed(&self) {
         self.state.lock().unwrap().paid_at_close = true;
     }
@@ -203,6 +258,9 @@ impl FarSide {
 
     /// The answer, and whether it is held.
     fn answer(&self, request: &Request<Bytes>) -> (bool, Result<Response<Bytes>, TransportError>) {
+        if let Some(answer) = self.bill(request) {
+            return (false, Ok(answer));
+        }
         let path = request.uri().path();
         let body: Value = serde_json::from_slice(request.body()).unwrap_or(Value::Null);
         let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
@@ -308,6 +366,7 @@ impl State {
                 assert_eq!(known.0, *body, "one number is sent with one content for ever");
                 Ok(refund(number, known))
             }
+            Op::Bill => unreachable!("answered elsewhere"),
             Op::QueryRefund => {
                 let known = self.refunds.get(number).ok_or((404, "RESOURCE_NOT_EXISTS"))?;
                 Ok(refund(number, known))

@@ -11,10 +11,12 @@ use http::{Request, Response};
 use payments::channel::{
     ChannelError, NewOrder, NewRefund, Notice, Prepaid, RefundReport, RefundState, Trade, TradeState,
     VerifyError, Way,
-    wechat::v2::{
-        ApiV2Key, BillRows, Channel, Fields, FundAccount, HintError, NoticeRefused, RefundHint,
-        SUCCESS_REPLY, SignType, Signed, Terms, Transports, XmlError, call_up, failure, refund_hint, sign,
-        verify, xml,
+    wechat::{
+        BillRows, FundAccount,
+        v2::{
+            ApiV2Key, Channel, Fields, HintError, NoticeRefused, RefundHint, SUCCESS_REPLY, SignType, Signed,
+            Terms, Transports, XmlError, call_up, failure, refund_hint, sign, verify, xml,
+        },
     },
 };
 use proptest::prelude::*;

@@ -12,10 +12,14 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use payments::channel::{
     ChannelError, NewOrder, NewRefund, Notice, Prepaid, RefundReport, RefundState, Trade, TradeState,
     VerifyError, Way,
-    wechat::v3::{
-        Channel, CredentialParts, Credentials, NoticeRefused, PlatformKeyPart, request_sign,
-        resource::{self, Resource, ResourceError},
-        verify,
+    wechat::{
+        BillRows,
+        v3::{
+            BillKind, BillWish, Channel, CredentialParts, Credentials, NoticeRefused, PlatformKeyPart,
+            request_sign,
+            resource::{self, Resource, ResourceError},
+            verify,
+        },
     },
 };
 use proptest::prelude::*;
@@ -55,7 +59,7 @@ fn parts() -> CredentialParts {
     }
 }
 
-fn credentials() -> Credentials {
+pub(super) fn credentials() -> Credentials {
     Credentials::new(parts()).unwrap()
 }
 
@@ -70,7 +74,7 @@ fn asked(far_side: &FarSide) -> Request<Bytes> {
     request
 }
 
-fn check_signature(request: &Request<Bytes>) {
+pub(super) fn check_signature(request: &Request<Bytes>) {
     let authorization = request.headers()["authorization"].to_str().unwrap();
     let items = authorization.strip_prefix("WECHATPAY2-SHA256-RSA2048 ").unwrap();
     let items: BTreeMap<_, _> = items.split(',').map(|item| item.split_once('=').unwrap()).collect();
@@ -323,6 +327,21 @@ async fn answers_are_sorted_as_recorded() {
             }
             ("GET", url) if url.starts_with("/v3/refund/") => {
                 sorted(channel.query_refund("R20251009000000000001").await, refunded)
+            }
+            ("GET", url) if url.starts_with("/v3/bill/tradebill") => {
+                let (all, gzip) = (url.contains("bill_type=ALL"), url.contains("tar_type=GZIP"));
+                let kind = BillKind::Trade(all.then_some(BillRows::All));
+                let wish = BillWish { day: jiff::civil::date(2025, 10, 8), kind, gzip };
+                match channel.bill_link(&wish).await {
+                    Err(ChannelError::Malformed { what, .. }) if what.contains("evil.example.test") => {
+                        "reject_foreign_host"
+                    }
+                    link => sorted(link, |link| {
+                        assert!(text(&inputs["body"]).contains(&link.sha1), "{link:?}");
+                        assert!(text(&inputs["body"]).contains(&link.url.to_string()), "{link:?}");
+                        "bill_link"
+                    }),
+                }
             }
             other => panic!("{}: {other:?}", name(&vector)),
         };

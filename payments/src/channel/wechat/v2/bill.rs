@@ -1,57 +1,11 @@
-//! Which bill do we ask for, and is it whole? What is in it is read elsewhere.
+//! Is there a bill, and is it whole?
 
-use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use http::HeaderMap;
 
 use super::Fields;
-use crate::channel::VerifyError;
+use crate::channel::{VerifyError, wechat::bills::has_sha1};
 
 const DIGEST: &str = "Digest";
-
-/// Which rows of a day's trade.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BillRows {
-    /// Payments and refunds.
-    All,
-    /// Payments only.
-    Success,
-    /// Refunds only.
-    Refund,
-}
-
-impl BillRows {
-    /// The channel's name of it. Source: WeChat Pay API v2, download of the trade bill, `bill_type`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::All => "ALL",
-            Self::Success => "SUCCESS",
-            Self::Refund => "REFUND",
-        }
-    }
-}
-
-/// Which of the merchant's accounts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FundAccount {
-    /// Where payments arrive.
-    Basic,
-    /// What the merchant pays out from.
-    Operation,
-    /// What fees are paid from.
-    Fees,
-}
-
-impl FundAccount {
-    /// The channel's name of it; API v3 writes it in upper case.
-    /// Source: WeChat Pay API v2, download of the fund flow bill, `account_type`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Basic => "Basic",
-            Self::Operation => "Operation",
-            Self::Fees => "Fees",
-        }
-    }
-}
 
 /// Whether the text is the one the digest beside it was made of: `SHA=` and the SHA-1 in hexadecimal. It tells a bill
 /// that was cut short from a whole one, and vouches for nobody.
@@ -59,8 +13,7 @@ impl FundAccount {
 pub(super) fn check_digest(headers: &HeaderMap, text: &[u8]) -> Result<(), VerifyError> {
     let said = headers.get(DIGEST).and_then(|said| said.to_str().ok()).unwrap_or_default();
     let said = said.strip_prefix("SHA=").ok_or(VerifyError::MissingHeader(DIGEST))?;
-    let made = base16ct::lower::encode_string(digest(&SHA1_FOR_LEGACY_USE_ONLY, text).as_ref());
-    if said.eq_ignore_ascii_case(&made) { Ok(()) } else { Err(VerifyError::BadSignature { probe: false }) }
+    if has_sha1(said, text) { Ok(()) } else { Err(VerifyError::BadSignature { probe: false }) }
 }
 
 /// Why there is no bill to be had: both are ordinary.

@@ -9,7 +9,10 @@ use super::{
     notice::ROOT,
     sign, verify, wire, xml,
 };
-use crate::channel::{ChannelError, VerifyError, wechat::v3::request_sign::nonce};
+use crate::channel::{
+    ChannelError, VerifyError,
+    wechat::{bills::BOUNDS, v3::request_sign::nonce},
+};
 
 const USER_AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
 
@@ -81,7 +84,10 @@ impl Channel {
             }
             _ => &self.transports.plain,
         };
-        let request = self.request(terms, path, fields)?;
+        let mut request = self.request(terms, path, fields)?;
+        if matches!(operation, Operation::TradeBill | Operation::FundFlowBill) {
+            request.extensions_mut().insert(BOUNDS);
+        }
         let (head, body) = self.hosts.send(&**transport, request).await?.into_parts();
         let request_id = head.headers.get("Request-ID").and_then(|id| id.to_str().ok()).map(str::to_owned);
         tracing::debug!(?operation, status = head.status.as_u16(), ?request_id, "WeChat Pay answered");

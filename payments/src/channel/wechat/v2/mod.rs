@@ -4,7 +4,7 @@
 //! with; what a failure says unsigned only steers when to ask again. The functions underneath are public, so that
 //! recorded messages can be laid against each of them.
 
-mod bill; // which bill we ask for
+mod bill; // whether there is one, and whether it is whole
 mod error; // what a failure allows
 mod exchange; // one request and its answer
 mod key; // what is shared
@@ -22,7 +22,7 @@ use jiff::civil::Date;
 use units::Clock;
 
 pub use self::{
-    bill::{BillRows, FundAccount, NoBill},
+    bill::NoBill,
     key::{ApiV2Key, ApiV2KeyError},
     notice::{NoticeRefused, SUCCESS_REPLY, Signed, failure},
     order::{Terms, call_up},
@@ -33,6 +33,7 @@ pub use self::{
 use self::{error::Operation, exchange::cannot_be_written};
 use super::{
     CallUp, Hosts,
+    bills::{BillRows, FundAccount},
     v3::request_sign::{SignError, nonce},
 };
 use crate::{

@@ -17,6 +17,8 @@ pub(super) enum Operation {
     Refund,
     QueryRefund,
     Certificates,
+    BillLink,
+    BillDownload,
 }
 
 /// An error body. Source: WeChat Pay API v3, interface rules, section on errors.
@@ -46,9 +48,25 @@ pub(super) fn classify(
         _ if !code.is_empty() && status.is_client_error() => Meaning::Refused,
         _ => Meaning::Undecided,
     };
-    let meaning = codes::meaning(&code).unwrap_or_else(unheard_of);
+    let known = if operation == Operation::BillLink { no_bill(&code) } else { None };
+    let meaning = known.or_else(|| codes::meaning(&code)).unwrap_or_else(unheard_of);
     let code = if code.is_empty() { format!("HTTP_{}", status.as_u16()) } else { code };
     codes::error(meaning, operation == Operation::Refund, Words { code, message, field, request_id })
+}
+
+/// Why there is no bill, where the code says that there is none.
+///
+/// Source: WeChat Pay API v3, error codes of the trade bill and of the fund flow bill.
+fn no_bill(code: &str) -> Option<Meaning> {
+    Some(match codes::plain(code).as_str() {
+        // Nothing happened on that day.
+        "NOSTATEMENTEXIST" => Meaning::NotFound,
+        // Still being made.
+        "STATEMENTCREATING" => Meaning::Busy,
+        // Of a bill this says nothing: it must not pass for a day without trade.
+        "RESOURCENOTEXISTS" | "ORDERNOTEXIST" => Meaning::Undecided,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! is believed only if the signature over the very bytes received holds. The functions underneath are public, so that
 //! recorded messages can be laid against each of them.
 
+mod bills; // where a day's bill lies
 mod certificates; // what the platform hands out to be believed by
 mod credentials; // who we are, and whom we believe
 mod error; // what an error answer allows
@@ -17,16 +18,17 @@ mod x509; // what a certificate says
 use std::{fmt::Write as _, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, header, response};
+use http::{HeaderMap, Method, Request, StatusCode, Uri, header, response};
 use serde::{Serialize, de::DeserializeOwned};
 use units::Clock;
 
-use self::{certificates::Certificates, error::Operation, request_sign::SignError};
 pub use self::{
+    bills::{BillKind, BillLink, BillWish},
     certificates::{Downloaded, ListError},
     credentials::{CredentialParts, Credentials, CredentialsError, MerchantCertificate, PlatformKeyPart},
     notice::NoticeRefused,
 };
+use self::{certificates::Certificates, error::Operation, request_sign::SignError};
 pub use super::CallUp;
 use super::Hosts;
 use crate::{
@@ -452,6 +454,10 @@ impl Channel {
             .hosts
             .uri(path_and_query)
             .ok_or_else(|| misconfigured("BAD_BASE_URL", "the base URL is not a URL"))?;
+        self.signed_to(method, uri, body)
+    }
+
+    fn signed_to(&self, method: Method, uri: Uri, body: Bytes) -> Result<Request<Bytes>, ChannelError> {
         let sent = uri.path_and_query().map_or("/", |sent| sent.as_str());
         let timestamp = self.clock.now().secs();
         let authorization = request_sign::nonce()

@@ -38,6 +38,14 @@ pub const LEGAL: &[(&str, &str, &[&str])] = &[
     ("suspense", "-", &["open"]),
     ("suspense", "open", &["credited", "refunding"]),
     ("suspense", "refunding", &["open", "refunded"]),
+    ("bill_day", "-", &["taken", "differs", "agrees"]),
+    ("bill_day", "taken", &["differs", "agrees"]),
+    ("bill_day", "differs", &["agrees"]),
+    ("bill_day", "agrees", &["differs", "signed_off"]),
+    ("bill_day", "signed_off", &["differs"]),
+    ("difference", "-", &["open", "resolved"]),
+    ("difference", "open", &["resolved", "gone"]),
+    ("difference", "gone", &["open", "resolved"]),
 ];
 
 /// Two steps in one command: a grant whose time is over, on an order that was voided meanwhile.
@@ -52,7 +60,13 @@ fn states(rows: &Rows) -> States {
     let batches = rows.batches().map(|row| (("batch", row.id.to_string()), row.state.as_str()));
     let grants = rows.grants().map(|row| (("grant", row.order.to_string()), row.state.as_str()));
     let aside = rows.suspended().map(|row| (("suspense", row.transaction_id.clone()), row.state.as_str()));
-    orders.chain(holds).chain(items).chain(batches).chain(grants).chain(aside).collect()
+    let day = |row: &payments::ledger::BillDay| {
+        (("bill_day", format!("{} {}", row.mchid, row.day)), row.state.as_str())
+    };
+    let days = rows.bill_days().map(day);
+    let differences = rows.differences().map(|row| (("difference", row.id.clone()), row.state.as_str()));
+    let reconciled = days.chain(differences);
+    orders.chain(reconciled).chain(holds).chain(items).chain(batches).chain(grants).chain(aside).collect()
 }
 
 /// The steps that the last command took.

@@ -48,6 +48,8 @@ fn is_named(needs: &Needs, world: &World, op: &RowOp) -> bool {
         RowOp::PriceList(row) => needs.price_lists.contains(&row.name),
         RowOp::PriceAssignment(row) => needs.price_assignments.contains(&row.account),
         RowOp::FxPair(row) => needs.fx_pairs.contains(&row.pair),
+        RowOp::BillDay(row) => needs.bill_days.contains(&(row.mchid.clone(), row.day.clone())),
+        RowOp::Difference(row) => needs.bill_days.contains(&(row.mchid.clone(), row.day.clone())),
         // Only ever one more, or one less that the pair's row knows of.
         RowOp::PriceVersion(_) | RowOp::FxRate(_) | RowOp::FxGone { .. } | RowOp::Entry(_) => true,
     }

@@ -220,7 +220,31 @@ async fn the_switches_are_on_a_page_too() {
     }
     assert_eq!(tap("head_handshake", "on").await, "/_sim");
     assert_eq!(far.get("/_sim/v1/wechat/settings").await["head_handshake"], true);
-    assert!(page().await.contains("certificate_refused"));
+    let html = page().await;
+    for fault in [
+        "drop_notification",
+        "delay_notification",
+        "duplicate_notification",
+        "reorder_notification",
+        "bad_signature",
+        "signature_probe",
+        "wrong_amount",
+        "unknown_order",
+        "pay_after_close",
+        "ABNORMAL",
+        "bill_row_missing",
+        "bill_row_extra",
+        "bill_row_different",
+        "429",
+        "500",
+        "slow",
+        "sandbox_key",
+        "certificate_refused",
+        "name=\"head_handshake",
+        "name=\"advance",
+    ] {
+        assert!(html.contains(fault), "{fault} has a button");
+    }
     assert_eq!(tap("fault", r#"{"fault":"certificate_refused","times":0}"#).await, "/_sim");
     let waiting =
         far.get("/_sim/v1/faults").await["faults"].as_array().unwrap().last().unwrap()["id"].to_string();

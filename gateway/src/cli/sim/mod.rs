@@ -140,3 +140,19 @@ fn authority(certificate: &Path, key: &Path) -> anyhow::Result<sim::Authority> {
     std::fs::write(certificate, &made.certificate_pem).with_context(|| certificate.display().to_string())?;
     Ok(made)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_authority_is_made_once_and_one_half_of_it_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = (folder.path().join("ca.pem"), folder.path().join("ca_key.pem"));
+        let made = authority(&certificate, &key).unwrap();
+        assert_eq!(authority(&certificate, &key).unwrap(), made);
+        std::fs::remove_file(&key).unwrap();
+        let refused = authority(&certificate, &key).unwrap_err();
+        assert!(refused.to_string().contains("ca_key.pem"), "{refused:#}");
+    }
+}

@@ -221,6 +221,7 @@ pub struct World {
     pub marks: HashMap<RequestId, Mark>,
     pub store: Store,
     pub merchants: Arc<Merchants>,
+    main: Arc<Merchant>,
     pub holds: Holds,
     pub topups: TopUps,
     pub refunds: Refunds,
@@ -322,6 +323,7 @@ impl World {
             journal,
             marks,
             store,
+            main: merchants.get("main").unwrap(),
             merchants,
             holds,
             topups,
@@ -353,7 +355,7 @@ impl World {
     }
 
     pub fn merchant(&self) -> &Merchant {
-        self.merchants.get("main").unwrap()
+        &self.main
     }
 
     /// Top-ups as another file has them, over the same books.

@@ -179,10 +179,7 @@ fn no_secret_of_a_merchant_is_ever_shown() {
     let settings = read(&format!("{SMALL}{text}")).unwrap();
     let shown = format!("{settings:?}");
     assert!(shown.contains("PUB_KEY_ID_0119"), "{shown}");
-    assert!(
-        !shown.contains("0123456789abcdef0123456789abcdef") && !shown.contains("PRIVATE KEY"),
-        "{shown}"
-    );
+    assert!(!shown.contains("0123456789abcdef0123456789abcdef") && !shown.contains("PRIVATE KEY"), "{shown}");
 }
 
 #[test]

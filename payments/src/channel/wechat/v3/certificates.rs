@@ -49,12 +49,14 @@ impl std::fmt::Debug for Certificates {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Asked {
     /// When somebody last met a serial that made us ask.
     looked_at: Option<Timestamp>,
-    /// When it is time for the next one.
+    /// When it is time for the next list.
     due: Option<Timestamp>,
+    /// The last list.
+    last: Ring,
 }
 
 /// What a merchant has.
@@ -96,16 +98,15 @@ impl Certificates {
     }
 
     /// There was an answer: what it says, if it says anything, replaces what was there. A certificate that is gone from
-    /// the list stays until it ends, so that what it signed a moment ago is still believed.
-    pub(super) fn keep(&self, fresh: Option<Ring>, now: Timestamp) {
-        if let Some(mut fresh) = fresh {
-            for (serial, key) in self.ring.load().iter().filter(|(_, key)| key.in_force(now)) {
-                fresh.entry(serial.clone()).or_insert_with(|| Arc::clone(key));
-            }
-            self.ring.store(Arc::new(fresh));
-        }
+    /// the list stays until the next one, so that what it signed a moment ago is still believed.
+    pub(super) fn keep(&self, list: Option<Ring>, now: Timestamp) {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.due = Some(now.after(FRESH));
+        if let Some(list) = list {
+            let mut ring = std::mem::replace(&mut asked.last, list.clone());
+            ring.extend(list);
+            self.ring.store(Arc::new(ring));
+        }
     }
 }
 

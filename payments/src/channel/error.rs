@@ -15,7 +15,7 @@ pub enum ChannelError {
     #[error("the channel gave no answer: {0}")]
     NoAnswer(#[from] TransportError),
     /// An answer that leaves open whether it was done: query before repeating, with the same number.
-    #[error("the channel's answer is unclear: {code} {message}")]
+    #[error("the channel's answer is unclear: {code} {message}{}", by(.request_id.as_deref()))]
     Unclear {
         /// The channel's word for it.
         code: String,
@@ -25,7 +25,7 @@ pub enum ChannelError {
         request_id: Option<String>,
     },
     /// Not done, because we ask too often or too much: later, with the same number.
-    #[error("the channel is busy: {code} {message}")]
+    #[error("the channel is busy: {code} {message}{}", by(.request_id.as_deref()))]
     Busy {
         /// The channel's word for it.
         code: String,
@@ -35,7 +35,7 @@ pub enum ChannelError {
         request_id: Option<String>,
     },
     /// The channel knows no such order or refund. One that was made seconds ago may still appear.
-    #[error("unknown to the channel: {code} {message}")]
+    #[error("unknown to the channel: {code} {message}{}", by(.request_id.as_deref()))]
     NotFound {
         /// The channel's word for it.
         code: String,
@@ -45,7 +45,7 @@ pub enum ChannelError {
         request_id: Option<String>,
     },
     /// The order is paid already: query it.
-    #[error("paid already: {code} {message}")]
+    #[error("paid already: {code} {message}{}", by(.request_id.as_deref()))]
     AlreadyPaid {
         /// The channel's word for it.
         code: String,
@@ -55,7 +55,7 @@ pub enum ChannelError {
         request_id: Option<String>,
     },
     /// The order is closed: a further attempt needs another number.
-    #[error("closed already: {code} {message}")]
+    #[error("closed already: {code} {message}{}", by(.request_id.as_deref()))]
     AlreadyClosed {
         /// The channel's word for it.
         code: String,
@@ -65,7 +65,7 @@ pub enum ChannelError {
         request_id: Option<String>,
     },
     /// The merchant's own balance does not cover the refund; nothing happened. The same number, once it does.
-    #[error("the merchant's balance is too low: {code} {message}")]
+    #[error("the merchant's balance is too low: {code} {message}{}", by(.request_id.as_deref()))]
     NotEnough {
         /// The channel's word for it.
         code: String,
@@ -75,7 +75,7 @@ pub enum ChannelError {
         request_id: Option<String>,
     },
     /// Refused for good; repeating it will not help.
-    #[error("refused: {code} {message}")]
+    #[error("refused: {code} {message}{}", by(.request_id.as_deref()))]
     Refused {
         /// The channel's word for it.
         code: String,
@@ -87,7 +87,7 @@ pub enum ChannelError {
         request_id: Option<String>,
     },
     /// Keys, numbers, clock or permissions are wrong: a person has to mend the settings.
-    #[error("settings are wrong: {code} {message}")]
+    #[error("settings are wrong: {code} {message}{}", by(.request_id.as_deref()))]
     Misconfigured {
         /// The channel's word for it, or ours when the request could not even be built.
         code: String,
@@ -98,7 +98,7 @@ pub enum ChannelError {
     },
     /// A success nobody vouches for. It is treated as forged and says nothing about what was done; the channel also
     /// sends such answers on purpose. Repeat with the same number.
-    #[error("the answer's signature does not hold: {why}")]
+    #[error("the answer's signature does not hold: {why}{}", by(.request_id.as_deref()))]
     Unverified {
         /// The first check that failed.
         why: VerifyError,
@@ -107,13 +107,18 @@ pub enum ChannelError {
     },
     /// Genuine, but not the shape that is documented, or about another order than the one asked for. What was done
     /// is unknown.
-    #[error("the answer is malformed: {what}")]
+    #[error("the answer is malformed: {what}{}", by(.request_id.as_deref()))]
     Malformed {
         /// What was expected and not found.
         what: String,
         /// The channel's id of the exchange.
         request_id: Option<String>,
     },
+}
+
+/// What the channel's support finds the exchange by, behind the words of an error.
+fn by(request_id: Option<&str>) -> String {
+    request_id.map(|id| format!(" (Request-ID {id})")).unwrap_or_default()
 }
 
 impl ChannelError {

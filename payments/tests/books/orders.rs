@@ -183,6 +183,29 @@ async fn an_order_is_never_asked_after_at_a_merchant_who_has_another_number_now(
 }
 
 #[tokio::test]
+async fn a_merchant_without_keys_makes_no_orders_until_it_has_some() {
+    let world = World::new();
+    let account = world.account().await;
+    let with_keys = || crate::support::merchant(&world.far, &world.clock, Livemode::Demo);
+    let off = payments::topup::Merchant {
+        v3: None,
+        off: Some("payments.wechat.main.api_v3_key: the file is not there".to_owned()),
+        ..with_keys()
+    };
+    world.merchants.replace([Arc::new(off)]);
+    assert!(!world.topups.is_open(Livemode::Demo));
+    let refused = world.topups.create(wish(account, 500, None)).await.unwrap_err();
+    assert!(matches!(&refused, CreateError::Off(name) if name == "main"), "{refused}");
+    assert!(!refused.to_string().contains("api_v3_key"), "a customer need not know: {refused}");
+    assert!(world.far.asked(Op::Create).is_empty());
+
+    world.merchants.replace([Arc::new(with_keys())]);
+    assert!(world.topups.is_open(Livemode::Demo));
+    let order = world.topups.create(wish(account, 500, None)).await.unwrap();
+    assert_eq!(order.state, OrderState::Pending);
+}
+
+#[tokio::test]
 async fn what_the_operator_does_not_allow_is_not_written_down() {
     let world = World::new();
     let account = world.account().await;

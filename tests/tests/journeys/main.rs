@@ -10,6 +10,7 @@ mod desk;
 mod failover;
 mod first_call;
 mod hands;
+mod keys;
 mod limits;
 mod notices;
 mod operating;

@@ -155,6 +155,54 @@ fn a_merchant_that_could_not_be_paid_or_trusted_is_refused() {
 }
 
 #[test]
+fn keys_that_do_not_do_keep_nobody_else_from_being_served() {
+    let settings = read(&format!("{SMALL}{}", MERCHANT.replace("env:V3_KEY", "env:SHORT"))).unwrap();
+    let merchant = &settings.payments.merchants["main"];
+    assert!(merchant.v3.is_none() && merchant.v2.is_none());
+    assert_eq!(
+        merchant.amiss,
+        ["payments.wechat.main.api_v3_key: an APIv3 key has 32 characters; there are 5 here"]
+    );
+    // A secret in the place of its address is no missing key: it must not stand there.
+    let errors = read(&format!("{SMALL}{}", MERCHANT.replace("env:V3_KEY", "0123456789abcdef"))).unwrap_err();
+    assert!(errors.to_string().contains("payments.wechat.main.api_v3_key"), "{errors}");
+    // A beginner needs no key of the platform.
+    let beginner: String =
+        MERCHANT.lines().filter(|line| !line.starts_with("platform")).map(|l| format!("{l}\n")).collect();
+    let settings = read(&format!("{SMALL}{beginner}")).unwrap();
+    let keys = settings.payments.merchants["main"].v3.clone().unwrap();
+    assert!(keys.download_certificates && keys.platform_public_keys.is_empty());
+}
+
+#[test]
+fn only_a_live_merchant_at_the_usual_address_has_another_host_unasked() {
+    let backup_of = |merchant: &str| {
+        let settings = read(&format!("{SMALL}{merchant}")).unwrap_or_else(|errors| panic!("{errors}"));
+        settings.payments.merchants["main"].backup_url.clone()
+    };
+    assert_eq!(backup_of(MERCHANT).as_deref(), Some("https://api2.mch.weixin.qq.com"));
+    let proxied =
+        MERCHANT.replace("mode = \"live\"", "mode = \"live\"\nbase_url = \"https://wx.example.com/a\"");
+    assert_eq!(backup_of(&proxied), None);
+    let both = |backup: &str| proxied.replace("/a\"", &format!("/a\"\nbackup_url = \"{backup}\""));
+    assert_eq!(backup_of(&both("https://wy.example.com/a/")).as_deref(), Some("https://wy.example.com/a"));
+    let said = said_of(&format!("{SMALL}{}", both("https://wy.example.com/b")));
+    assert!(said.contains("main.backup_url: the very same request is sent there"), "{said}");
+    let said = said_of(&format!("{SMALL}{}", both("http://wy.example.com/a")));
+    assert!(said.contains("main.backup_url: a live merchant is reached over https only"), "{said}");
+}
+
+#[test]
+fn no_secret_of_a_merchant_is_ever_shown() {
+    let text = MERCHANT
+        .replace("platform_public_key_id", "previous_api_v3_key = \"env:V3_KEY\"\nplatform_public_key_id");
+    let settings = read(&format!("{SMALL}{text}")).unwrap();
+    let shown = format!("{settings:?}");
+    assert!(shown.contains("PUB_KEY_ID_0119"), "{shown}");
+    assert!(!shown.contains("0123456789abcdef0123456789abcdef") && !shown.contains("PRIVATE KEY"), "{shown}");
+}
+
+#[test]
 fn top_ups_are_bounded_in_yuan() {
     refused(
         "[payments.topup]\nmin = \"0.001\"\nmax = \"-1\"\nexpires_secs = 7_201\ndescription = \"\"\n",

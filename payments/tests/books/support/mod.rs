@@ -225,6 +225,7 @@ pub struct World {
     pub marks: HashMap<RequestId, Mark>,
     pub store: Store,
     pub merchants: Arc<Merchants>,
+    main: Arc<Merchant>,
     pub holds: Holds,
     pub topups: TopUps,
     pub refunds: Refunds,
@@ -347,6 +348,7 @@ impl World {
             journal,
             marks,
             store,
+            main: merchants.get("main").unwrap(),
             merchants,
             holds,
             topups,
@@ -378,7 +380,7 @@ impl World {
     }
 
     pub fn merchant(&self) -> &Merchant {
-        self.merchants.get("main").unwrap()
+        &self.main
     }
 
     /// Top-ups as another file has them, over the same books.

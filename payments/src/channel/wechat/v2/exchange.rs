@@ -53,7 +53,13 @@ impl Channel {
         answer.is_about("mch_id", &self.mchid)?;
         answer.is_about("appid", &terms.appid)?;
         match answer.required("result_code")? {
-            "SUCCESS" => Ok(answer),
+            "SUCCESS" => {
+                if matches!(operation, Operation::Create | Operation::Refund) {
+                    let request_id = &answer.request_id;
+                    tracing::info!(?operation, mchid = self.mchid, ?request_id, "WeChat Pay has taken it");
+                }
+                Ok(answer)
+            }
             "FAIL" => Err(error::classify(operation, &answer.fields, answer.request_id)),
             _ => Err(answer.malformed("result_code is neither SUCCESS nor FAIL")),
         }

@@ -19,6 +19,7 @@ use super::{
     credentials::PlatformKey,
     resource::{self, Resource, ResourceError},
     verify,
+    x509::is_same_number,
 };
 use crate::channel::VerifyError;
 
@@ -27,7 +28,7 @@ use crate::channel::VerifyError;
 const FRESH: Duration = Duration::from_secs(11 * 3600);
 /// When to try again after a failure.
 const AGAIN: Duration = Duration::from_secs(300);
-/// Nobody asks more often, whoever makes us want to.
+/// Unknown serials make us ask no more often, however many there are.
 const EVERY: Duration = Duration::from_secs(60);
 
 /// Downloaded certificates by their serials.
@@ -48,12 +49,14 @@ impl std::fmt::Debug for Certificates {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Asked {
-    /// When the last request left.
-    at: Option<Timestamp>,
-    /// When it is time for the next one.
+    /// When somebody last met a serial that made us ask.
+    looked_at: Option<Timestamp>,
+    /// When it is time for the next list.
     due: Option<Timestamp>,
+    /// The last list.
+    last: Ring,
 }
 
 /// What a merchant has.
@@ -77,27 +80,33 @@ impl Certificates {
         asked.due.is_none_or(|due| due <= now || due > now.after(FRESH))
     }
 
-    /// Whether one may ask at `now`; if so, that is what is done from now on.
-    pub(super) fn may_ask(&self, now: Timestamp) -> bool {
+    /// Somebody asks at `now`.
+    pub(super) fn asked(&self, now: Timestamp) {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = asked.at.is_none_or(|at| at.after(EVERY) <= now || at > now);
+        asked.due = Some(now.after(AGAIN));
+    }
+
+    /// Whether an unknown serial is reason enough to ask at `now`; if so, that is what is done from now on. Lists that
+    /// were asked for because it was time do not count: a certificate may come into use right after one.
+    pub(super) fn may_look(&self, now: Timestamp) -> bool {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = asked.looked_at.is_none_or(|at| at.after(EVERY) <= now || at > now);
         if may {
-            *asked = Asked { at: Some(now), due: Some(now.after(AGAIN)) };
+            asked.looked_at = Some(now);
         }
         may
     }
 
     /// There was an answer: what it says, if it says anything, replaces what was there. A certificate that is gone from
-    /// the list stays until it ends, so that what it signed a moment ago is still believed.
-    pub(super) fn keep(&self, fresh: Option<Ring>, now: Timestamp) {
-        if let Some(mut fresh) = fresh {
-            for (serial, key) in self.ring.load().iter().filter(|(_, key)| key.in_force(now)) {
-                fresh.entry(serial.clone()).or_insert_with(|| Arc::clone(key));
-            }
-            self.ring.store(Arc::new(fresh));
-        }
+    /// the list stays until the next one, so that what it signed a moment ago is still believed.
+    pub(super) fn keep(&self, list: Option<Ring>, now: Timestamp) {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.due = Some(now.after(FRESH));
+        if let Some(list) = list {
+            let mut ring = std::mem::replace(&mut asked.last, list.clone());
+            ring.extend(list);
+            self.ring.store(Arc::new(ring));
+        }
     }
 }
 
@@ -155,10 +164,10 @@ pub(super) fn read(
         let pem = resource::open(credentials, &encrypt_certificate)?;
         let (serial, key) = PlatformKey::read("certificate", &PlatformKeyPart::Certificate { pem })
             .map_err(|error| bad(error.problem))?;
-        if !serial.eq_ignore_ascii_case(&serial_no) {
+        if !is_same_number(&serial, &serial_no) {
             return Err(bad("its own serial is another"));
         }
-        ring.insert(serial, Arc::new(key));
+        ring.insert(serial_no.to_ascii_uppercase(), Arc::new(key));
     }
     verify::check_by(now, headers, body, |serial| {
         let known = credentials.platform_key(serial);

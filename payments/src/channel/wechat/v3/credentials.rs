@@ -16,7 +16,7 @@ use rustls_pki_types::{PrivateKeyDer, SubjectPublicKeyInfoDer, pem::PemObject};
 use units::Timestamp;
 use zeroize::Zeroizing;
 
-use super::x509::X509;
+use super::x509::{X509, is_same_number};
 
 /// What every id of a WeChat Pay public key begins with.
 /// Source: WeChat Pay API v3, section on verifying with the WeChat Pay public key.
@@ -181,7 +181,7 @@ impl Credentials {
     /// [`CredentialsError`] if it does not, or is none.
     pub fn fits(&self, certificate_pem: &str) -> Result<MerchantCertificate, CredentialsError> {
         let certificate = MerchantCertificate::read(certificate_pem, &self.merchant_key)?;
-        if !certificate.serial.eq_ignore_ascii_case(&self.merchant_serial) {
+        if !is_same_number(&certificate.serial, &self.merchant_serial) {
             return Err(wrong("merchant_serial", "the certificate has another serial"));
         }
         Ok(certificate)

@@ -279,7 +279,6 @@ impl Channel {
     /// [`ChannelError`]; nothing has changed then.
     pub async fn download_certificates(&self) -> Result<Downloaded, ChannelError> {
         let _turn = self.certificates.turn.lock().await;
-        let _ = self.certificates.may_ask(self.clock.now()); // whoever asks, it counts
         self.downloaded().await
     }
 
@@ -316,8 +315,7 @@ impl Channel {
             return Ok(None);
         }
         let _turn = self.certificates.turn.lock().await;
-        let now = self.clock.now();
-        if !self.certificates.is_due(now) || !self.certificates.may_ask(now) {
+        if !self.certificates.is_due(self.clock.now()) {
             return Ok(None);
         }
         self.downloaded().await.map(Some)
@@ -334,7 +332,7 @@ impl Channel {
         if is_there() {
             return true;
         }
-        if !self.certificates.may_ask(self.clock.now()) {
+        if !self.certificates.may_look(self.clock.now()) {
             return false;
         }
         tracing::info!(
@@ -352,6 +350,7 @@ impl Channel {
     }
 
     async fn downloaded(&self) -> Result<Downloaded, ChannelError> {
+        self.certificates.asked(self.clock.now());
         let came = self.came(Operation::Certificates, Method::GET, "/v3/certificates", Bytes::new()).await?;
         let Came { head, body, request_id } = came;
         if !head.status.is_success() {
@@ -413,6 +412,9 @@ impl Channel {
         }
         if let Err(why) = checked {
             return Err(ChannelError::Unverified { why, request_id });
+        }
+        if matches!(operation, Operation::Create | Operation::Refund) {
+            tracing::info!(?operation, mchid = self.mchid(), ?request_id, "WeChat Pay has taken it");
         }
         if head.status == StatusCode::ACCEPTED {
             // Taken in, not carried out. Source: WeChat Pay API v3, HTTP status codes.

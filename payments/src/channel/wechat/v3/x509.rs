@@ -9,6 +9,11 @@ use x509_cert::{
 
 use super::credentials::{CredentialsError, wrong};
 
+/// Whether two serials are the same number, however many zeros are written in front.
+pub(super) fn is_same_number(one: &str, other: &str) -> bool {
+    one.trim_start_matches('0').eq_ignore_ascii_case(other.trim_start_matches('0'))
+}
+
 /// The parts of a certificate that are used here.
 pub(super) struct X509 {
     /// Its number in upper-case hexadecimal digits, as `Wechatpay-Serial` and the console have it.
@@ -42,5 +47,31 @@ impl X509 {
             validity: (instant(tbs.validity().not_before), instant(tbs.validity().not_after)),
             spki: tbs.subject_public_key_info().to_der().map_err(bad)?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Good for nothing: made for this test, and its key thrown away.
+    const BEGINS_WITH_A_SET_BIT: &str = "-----BEGIN CERTIFICATE-----
+MIIBXDCCAQOgAwIBAgIEAPEyqjAKBggqhkjOPQQDAjAMMQowCAYDVQQDDAF0MB4X
+DTI2MTEyODEzMzQ1OVoXDTM2MTEyNTEzMzQ1OVowDDEKMAgGA1UEAwwBdDBZMBMG
+ByqGSM49AgEGCCqGSM49AwEHA0IABKa6TNObvhz2Lpr+Dg4whjwJq1GNCEP0cVZe
+FqzO1bz3OMqN7CSRaDMCLPW0K0eyebOPi8lP2Js0GFjpQkZ6/s6jUzBRMB0GA1Ud
+DgQWBBTMlQQ1R77L52kcQtf5BvG5hpcxIjAfBgNVHSMEGDAWgBTMlQQ1R77L52kc
+Qtf5BvG5hpcxIjAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0cAMEQCIHdi
+L9ABe0LgGEu7fIeqF82XPmBfyKtfnpDQhUIDbCiSAiBgrohmnr1SMkLQUcpjbUap
+i6PCH4SewT6vsuThhXRpXQ==
+-----END CERTIFICATE-----
+";
+
+    #[test]
+    fn a_serial_is_written_as_people_write_it() {
+        let read = X509::read("certificate", BEGINS_WITH_A_SET_BIT).unwrap();
+        assert_eq!(read.serial, "F132AA", "without the byte that keeps it from being negative");
+        assert!(is_same_number("F132AA", "00f132aa") && !is_same_number("F132AA", "F132A"));
+        assert!(read.validity.0 < read.validity.1);
     }
 }

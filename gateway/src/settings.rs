@@ -21,7 +21,10 @@ use std::{
     time::Duration,
 };
 
-use ::payments::{grant::GrantCaps, topup::BonusRungs};
+use ::payments::{
+    grant::GrantCaps,
+    topup::{BonusRungs, GuardBounds, Rollout},
+};
 use router_config::{Catalog, RouteTable};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -144,6 +147,10 @@ pub struct PaymentSettings {
     pub grants: GrantCaps,
     /// More than this goes back with a second person only; absent, nothing takes one.
     pub refunds_approved_above: Option<Fen>,
+    /// To whom top-ups are offered, and when they are stopped for all.
+    pub rollout: Rollout,
+    /// When somebody's are slowed down or stopped.
+    pub guard: GuardBounds,
 }
 
 /// `[payments.wechat.<name>]`, its keys read.

@@ -13,6 +13,7 @@ mod draft;
 mod exit;
 mod export;
 mod fx;
+mod guard;
 mod hands;
 mod models;
 mod offers;
@@ -96,6 +97,9 @@ enum Verb {
     /// Unused money back to who paid it.
     #[command(subcommand)]
     Refund(refund::RefundVerb),
+    /// What keeps top-ups from being made.
+    #[command(subcommand)]
+    Guard(guard::GuardVerb),
     /// What accounts and keys may spend.
     #[command(subcommand)]
     Budgets(hands::BudgetsVerb),
@@ -280,6 +284,7 @@ async fn run(verb: Verb) -> Result<Exit, Failed> {
         Verb::Accounts(AccountsVerb::Close(args)) => Box::pin(hands::standing("close", args)).await,
         Verb::Orders(verb) => Box::pin(hands::orders(verb)).await,
         Verb::Refund(verb) => Box::pin(refund::run(verb)).await,
+        Verb::Guard(verb) => Box::pin(guard::run(verb)).await,
         Verb::Budgets(verb) => Box::pin(hands::budgets(verb)).await,
         Verb::Explain(args) => Box::pin(hands::explain(args)).await,
         Verb::Calls(verb) => Box::pin(hands::correct(verb)).await,

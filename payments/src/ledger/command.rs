@@ -9,9 +9,9 @@ use units::{
 };
 
 use super::{
-    AccountRole, Adjustment, ApiKey, Asset, BudgetPeriod, DebtSource, ExternalRefund, GoodsRefund, Grant,
-    GrantCaps, GrantClaim, LotUse, ManualPayout, NewCode, OrderKind, PackageOffer, PayBy, Prepay, Resolution,
-    StrangeNotice, TokenLeg, code::campaign_lot, entry::words, view::Needs,
+    AccountRole, Adjustment, ApiKey, Asset, BudgetPeriod, DebtSource, ExternalRefund, Gate, GateChange,
+    GoodsRefund, Grant, GrantCaps, GrantClaim, LotUse, ManualPayout, NewCode, OrderKind, PackageOffer, PayBy,
+    Prepay, Resolution, StrangeNotice, TokenLeg, code::campaign_lot, entry::words, view::Needs,
 };
 use crate::prices::Tier;
 
@@ -444,6 +444,8 @@ pub enum Body {
         /// Ids for the items, at least as many as there can be: chosen by the caller, since deciding has no chance.
         item_ids: Vec<RefundId>,
     },
+    /// Sets what keeps orders from being made.
+    SetGate(GateChange),
     /// An operator agrees to a request to refund that waits for it.
     ApproveRefund {
         /// Which.
@@ -733,6 +735,7 @@ impl Command {
             | Body::GrantPromo { .. }
             | Body::CreateOrder(_)
             | Body::RequestRefund { .. }
+            | Body::SetGate(_)
             | Body::CorrectCharge { .. }
             | Body::SweepGrant { .. }
             | Body::SetBudget { .. }
@@ -845,6 +848,10 @@ impl Command {
                 into.tied.insert(*account);
                 into.batch(*batch);
                 into.standings.insert(*account);
+            }
+            Body::SetGate(GateChange { scope, id, event, .. }) => {
+                into.gates.insert(Gate::name(*scope, id));
+                into.notice(event.as_ref().map(|event| event.id.as_str()));
             }
             Body::ApproveRefund { batch, account } => {
                 into.account(*account);

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use units::{AccountId, KeyId, OrderId, RefundBatchId, RefundId, RequestId};
 
 use super::{
-    Account, ApiKey, Asset, Budget, BudgetPeriod, CreditCode, Entry, FxPair, FxRate, Grant, GrantStanding,
-    Hold, Lot, LotClass, Notice, Order, Package, PriceAssignment, PriceList, PriceVersion, RefundBatch,
-    RefundItem, SuspensePayment, TokenTerms, Wallet,
+    Account, ApiKey, Asset, Budget, BudgetPeriod, CreditCode, Entry, FxPair, FxRate, Gate, Grant,
+    GrantStanding, Hold, Lot, LotClass, Notice, Order, Package, PriceAssignment, PriceList, PriceVersion,
+    RefundBatch, RefundItem, SuspensePayment, TokenTerms, Wallet,
     order::{bonus_lot, paid_lot},
 };
 
@@ -28,6 +28,8 @@ pub struct Needs {
     pub orders: BTreeSet<OrderId>,
     /// Requests to refund, each with its items and their lots.
     pub batches: BTreeSet<RefundBatchId>,
+    /// What keeps orders from being made, by name.
+    pub gates: BTreeSet<String>,
     /// Notifications, by event id.
     pub notices: BTreeSet<String>,
     /// WeChat Pay's payment numbers: which order has each, if any.
@@ -135,6 +137,7 @@ pub enum RowOp {
     Hold(Box<Hold>),
     Order(Box<Order>),
     Notice(Notice),
+    Gate(Box<Gate>),
     Batch(RefundBatch),
     Item(RefundItem),
     Entry(Entry),
@@ -172,6 +175,7 @@ pub struct Rows {
     pub(crate) holds: HashMap<RequestId, Hold>,
     pub(crate) orders: HashMap<OrderId, Order>,
     pub(crate) notices: HashMap<String, Notice>,
+    pub(crate) gates: BTreeMap<String, Gate>,
     /// Which order a payment belongs to.
     pub(crate) transactions: HashMap<String, OrderId>,
     pub(crate) batches: HashMap<RefundBatchId, RefundBatch>,
@@ -233,6 +237,7 @@ impl Rows {
                 self.orders.insert(row.id, (**row).clone());
             }
             RowOp::Notice(row) => drop(self.notices.insert(row.id.clone(), row.clone())),
+            RowOp::Gate(row) => drop(self.gates.insert(Gate::name(row.scope, &row.id), (**row).clone())),
             RowOp::Batch(row) => drop(self.batches.insert(row.id, row.clone())),
             RowOp::Item(row) => drop(self.items.insert(row.id, row.clone())),
             RowOp::Terms(row) => drop(self.terms.insert(row.id.clone(), row.clone())),
@@ -299,6 +304,7 @@ impl Rows {
         self.standings.clear();
         self.orders.clear();
         self.notices.clear();
+        self.gates.clear();
         self.transactions.clear();
         self.batches.clear();
         self.items.clear();

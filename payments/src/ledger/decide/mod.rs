@@ -10,6 +10,7 @@ mod credit;
 mod debt;
 mod external;
 mod fx;
+mod gate;
 mod goods;
 mod grant;
 mod hold;
@@ -35,8 +36,8 @@ use units::{
 };
 
 use super::{
-    Account, Asset, Body, Book, Budget, Command, Entry, EntryKind, FxRate, Grant, GrantBlock, Hold, Lot,
-    LotClass, Order, OrderState, OverBudget, PlanError, PriceList, PriceVersion, RefundBatch,
+    Account, Asset, Body, Book, Budget, Command, Entry, EntryKind, FxRate, Gate, Grant, GrantBlock, Hold,
+    Lot, LotClass, Order, OrderState, OverBudget, PlanError, PriceList, PriceVersion, RefundBatch,
     RefundBatchState, RefundItem, RefundItemState, RowOp, Rows, SuspenseState, Wallet,
 };
 
@@ -82,6 +83,8 @@ pub enum Reply {
     Grant(Box<Grant>),
     /// The lot as it stands now.
     Lot(Box<Lot>),
+    /// The gate as it stands now.
+    Gate(Box<Gate>),
     /// The price list as it stands now.
     PriceList(Box<PriceList>),
     /// The version that was published.
@@ -291,6 +294,7 @@ pub fn decide(rows: &Rows, command: &Command) -> Result<Decision, Refusal> {
             draft.order_noted(*order, event, source, detail.as_deref())?
         }
         Body::RequestRefund { .. } => draft.request_refund()?,
+        Body::SetGate(change) => draft.set_gate(change)?,
         Body::ApproveRefund { batch, account } => draft.approve_refund(*batch, *account)?,
         Body::RefundSending { item, batch } => draft.refund_sending(*item, *batch)?,
         Body::RefundReported { .. } => draft.refund_reported()?,

@@ -11,6 +11,7 @@ const MIGRATIONS: &[(i64, &str)] = &[
     (4, include_str!("v4.sql")),
     (5, include_str!("v5.sql")),
     (6, include_str!("v6.sql")),
+    (8, include_str!("v8.sql")),
 ];
 
 /// Everybody who migrates takes this lock.

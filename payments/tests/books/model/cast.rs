@@ -8,10 +8,10 @@ use std::{collections::HashMap, sync::Arc};
 use payments::{
     ledger::{
         AcceptedRate, AccountRole, Actor, Adjustment, Asset, Body, Command, Correction, ExternalRefund,
-        GoodsLine, GoodsRefund, GrantCaps, GrantClaim, Hold, HoldQuote, HoldState, LineRefund, LotClass,
-        ManualPayout, NewCode, NewHold, NewOrder, Order, OrderKind, OrderState, PackageOffer,
-        RefundBatchState, RefundItem, RefundItemState, RefundNews, Resolution, Role, SettleEnd, SettledBy,
-        Stranded, StrangeNotice, SuspenseState, TokenLeg, Verdict, Weights,
+        GateChange, GateScope, GoodsLine, GoodsRefund, GrantCaps, GrantClaim, Hold, HoldQuote, HoldState,
+        LineRefund, LotClass, ManualPayout, NewCode, NewHold, NewOrder, Order, OrderKind, OrderState,
+        PackageOffer, RefundBatchState, RefundItem, RefundItemState, RefundNews, Resolution, Role, SettleEnd,
+        SettledBy, Stranded, StrangeNotice, SuspenseState, TokenLeg, Verdict, Weights,
     },
     prices::{Book, FxInForce, Published, Sheet, Tier},
 };
@@ -439,6 +439,17 @@ impl Cast {
                     payments: rows.items_of(item.batch).filter_map(|item| item.payment.clone()).collect(),
                 };
                 ("cancel".to_owned(), body)
+            }
+            Step::Gate { account, state } => {
+                let id = self.account(*account).to_string();
+                let change = GateChange {
+                    scope: GateScope::Account,
+                    id,
+                    state: *state,
+                    why: "why".to_owned(),
+                    event: None,
+                };
+                (once("gate"), Body::SetGate(change))
             }
             Step::Approve { item } => {
                 let waits = |item: &RefundItem| {

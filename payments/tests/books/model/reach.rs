@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Every kind of command. A new one is added here, or this does not compile.
-const KINDS: [&str; 51] = [
+const KINDS: [&str; 52] = [
     "OpenAccount",
     "AddKey",
     "RevokeKey",
@@ -64,6 +64,7 @@ const KINDS: [&str; 51] = [
     "PruneRates",
     "FileNotice",
     "ApproveRefund",
+    "SetGate",
 ];
 
 const fn kind(body: &Body) -> &'static str {
@@ -119,6 +120,7 @@ const fn kind(body: &Body) -> &'static str {
         Body::PruneRates { .. } => 48,
         Body::FileNotice(_) => 49,
         Body::ApproveRefund { .. } => 50,
+        Body::SetGate(_) => 51,
     }]
 }
 

@@ -191,7 +191,8 @@ pub async fn start(
         money::topup_settings(&settings),
         clock.clone(),
         payment_metrics.observer(clock.clone()),
-    );
+    )
+    .guarded(settings.payments.rollout, settings.payments.guard);
     let refunds =
         Refunds::new(books.store.clone(), books.admission.clone(), merchants.clone(), clock.clone())
             .observed_by(payment_metrics.refund_observer())

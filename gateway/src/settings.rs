@@ -21,7 +21,11 @@ use std::{
     time::Duration,
 };
 
-use ::payments::{grant::GrantCaps, reconcile::FeeTiers, topup::BonusRungs};
+use ::payments::{
+    grant::GrantCaps,
+    reconcile::FeeTiers,
+    topup::{BonusRungs, GuardBounds, Rollout},
+};
 use router_config::{Catalog, RouteTable};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -148,6 +152,10 @@ pub struct PaymentSettings {
     pub refunds_approved_above: Option<Fen>,
     /// What WeChat Pay is expected to keep.
     pub fees: FeeTiers,
+    /// To whom top-ups are offered, and when they are stopped for all.
+    pub rollout: Rollout,
+    /// When somebody's are slowed down or stopped.
+    pub guard: GuardBounds,
 }
 
 /// `[payments.wechat.<name>]`, its keys read.

@@ -6,7 +6,7 @@ use payments::{
     ledger::{FxRefusal, PriceRefusal, Refusal},
     refund::RefundRequestError,
     store::SubmitError,
-    topup::CreateError,
+    topup::{CreateError, GuardRefusal},
 };
 use serde_json::Value;
 
@@ -300,6 +300,19 @@ impl From<CreateError> for PayError {
             CreateError::NoTokens(_) => Self::invalid("amount", words),
             CreateError::PriceMoved { ours, .. } => {
                 Self::conflict("price_moved", words).at("expect_tokens").with("tokens", ours.to_string())
+            }
+            CreateError::Guarded(GuardRefusal::Slow { after }) => {
+                let secs = u64::try_from(after.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX).max(1);
+                let refused =
+                    Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "topup_slowed", words);
+                Self { retry_after: Some(secs), ..refused }
+            }
+            CreateError::Guarded(GuardRefusal::NotOffered) => {
+                Self::new(StatusCode::FORBIDDEN, "permission_error", "topup_not_offered", words)
+            }
+            CreateError::Guarded(GuardRefusal::Stopped { scope, .. }) => {
+                Self::new(StatusCode::FORBIDDEN, "permission_error", "topup_stopped", words)
+                    .with("scope", scope.as_str())
             }
             CreateError::NoWay(_) => Self::invalid("channel", words),
             CreateError::NoChannel(_) => {

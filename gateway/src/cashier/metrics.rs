@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use payments::{
     channel::ChannelError,
-    ledger::{Order, RefundBatch, RefundBatchState, RefundItem, RefundItemState},
+    ledger::{Gate, GateState, Order, RefundBatch, RefundBatchState, RefundItem, RefundItemState},
     refund::RefundObserver,
     topup::{Observer, QueryReport},
 };
@@ -41,8 +41,15 @@ const RESULTS: &[&str] = &[
     "error",
 ];
 /// What takes a person.
-const ALARMS: &[&str] =
-    &["amount_mismatch", "unknown_order", "refund_abnormal", "refund_not_enough", "refund_misconfigured"];
+const ALARMS: &[&str] = &[
+    "amount_mismatch",
+    "unknown_order",
+    "refund_abnormal",
+    "refund_not_enough",
+    "refund_misconfigured",
+    "topups_stopped",
+    "topups_slowed",
+];
 /// Where a refund item that is not at an end may stand.
 const OPEN: &[RefundItemState] = &[
     RefundItemState::Queued,
@@ -267,6 +274,21 @@ impl RefundObserver for RefundCounter {
 }
 
 impl Observer for QueryCounter {
+    fn gate(&self, gate: &Gate) {
+        let (scope, id, why) = (gate.scope.as_str(), &gate.id, &gate.why);
+        match gate.state {
+            GateState::Stopped => {
+                tracing::error!(scope, id, why, "top-ups are stopped until an operator opens them");
+                self.metrics.alarm("topups_stopped");
+            }
+            GateState::Slow => {
+                tracing::warn!(scope, id, why, "there is a pause between top-ups now");
+                self.metrics.alarm("topups_slowed");
+            }
+            GateState::Open => tracing::info!(scope, id, why, "top-ups are open again"),
+        }
+    }
+
     fn asking(&self) {
         self.metrics.queries_under_way.inc();
     }

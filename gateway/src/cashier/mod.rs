@@ -106,6 +106,7 @@ impl Cashier {
             .route("/v1/refunds/preview", post(refunds::preview))
             .route("/v1/refunds/{id}", get(refunds::one))
             .route("/v1/refunds/{id}/cancel", post(refunds::cancel))
+            .route("/pay/risk/{merchant}", callback.clone())
             .route("/pay/wechat/v3/{merchant}/notify", callback.clone())
             .route("/pay/wechat/v3/{merchant}/refund-notify", callback)
             .route("/pay/wechat/v2/{merchant}/notify", with_probes(post(callbacks::report_v2)))

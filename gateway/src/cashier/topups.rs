@@ -338,6 +338,7 @@ pub(super) async fn close(
     let caller = cashier.keys.authenticate(&headers).await?;
     let order = find(&cashier, &caller, &id).await?;
     if matches!(order.state, payments::ledger::OrderState::Created | payments::ledger::OrderState::Pending) {
+        cashier.topups.given_up(&order, &caller.key.to_string()).await?;
         match cashier.topups.cancel(&order).await {
             QueryReport::Closed(_) => cashier.metrics.order("closed"),
             QueryReport::Credited(order) => cashier.metrics.credited(&order, "query", cashier.clock.now()),

@@ -14,6 +14,7 @@ mod draft;
 mod exit;
 mod export;
 mod fx;
+mod guard;
 mod hands;
 mod models;
 mod offers;
@@ -104,6 +105,9 @@ enum Verb {
     /// Lay days beside WeChat Pay's bill; exits with 8 while something is open.
     #[command(subcommand)]
     Reconcile(reconcile::ReconcileVerb),
+    /// What keeps top-ups from being made.
+    #[command(subcommand)]
+    Guard(guard::GuardVerb),
     /// What accounts and keys may spend.
     #[command(subcommand)]
     Budgets(hands::BudgetsVerb),
@@ -290,6 +294,7 @@ async fn run(verb: Verb) -> Result<Exit, Failed> {
         Verb::Orders(verb) => Box::pin(hands::orders(verb)).await,
         Verb::Refund(verb) => Box::pin(refund::run(verb)).await,
         Verb::Reconcile(verb) => Box::pin(reconcile::run(verb)).await,
+        Verb::Guard(verb) => Box::pin(guard::run(verb)).await,
         Verb::Budgets(verb) => Box::pin(hands::budgets(verb)).await,
         Verb::Explain(args) => Box::pin(hands::explain(args)).await,
         Verb::Calls(verb) => Box::pin(hands::correct(verb)).await,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use ::payments::{
     grant::GrantCaps,
     reconcile::FeeTiers,
-    topup::{BadRungs, BonusRung, BonusRungs, Gift},
+    topup::{BadRungs, BonusRung, BonusRungs, Gift, GuardBounds, Rollout},
 };
 use router_config::{KeyPath, SecretRef};
 use units::{Fen, NanoCny};
@@ -14,7 +14,9 @@ use super::{
     MerchantMode, MerchantSettings, PaymentSettings, PlatformPublicKey, Secret, TopupSettings, V2Settings,
     V3Settings, WechatApi,
     check::Checks,
-    raw::{DeviceIdRule, RawBonus, RawFees, RawGrants, RawMerchant, RawPayments, RawTopup},
+    raw::{
+        DeviceIdRule, RawBonus, RawFees, RawGrants, RawGuard, RawMerchant, RawPayments, RawRollout, RawTopup,
+    },
 };
 
 /// The usual address, and the one in another city.
@@ -67,13 +69,50 @@ pub(super) fn check(raw: RawPayments, checks: &mut Checks<'_>) -> Option<Payment
             checks.problems.catch(path.key("refunds").key("approve_above"), text.parse::<Fen>()).map(Some)
         }
     };
+    let rollout = rollout(&path.key("rollout"), &raw.rollout, checks);
+    let guard = guard(&path.key("guard"), &raw.guard, checks);
     Some(PaymentSettings {
+        rollout: rollout?,
+        guard: guard?,
         merchants,
         topup: topup?,
         bonus: bonus?,
         grants: grants?,
         refunds_approved_above: above?,
         fees: fees?,
+    })
+}
+
+fn rollout(path: &KeyPath, raw: &RawRollout, checks: &mut Checks<'_>) -> Option<Rollout> {
+    checks.within(path.key("percent"), u64::from(raw.percent), 0, 100);
+    checks.within(path.key("stop_above_percent"), u64::from(raw.stop_above_percent), 1, 100);
+    checks.within(path.key("window_secs"), raw.window_secs, 10, 86_400);
+    checks.within(path.key("orders_min"), u64::from(raw.orders_min), 1, 1_000);
+    Some(Rollout {
+        percent: raw.percent,
+        stop_above_percent: raw.stop_above_percent,
+        window: Duration::from_secs(raw.window_secs),
+        orders_min: usize::try_from(raw.orders_min).ok()?,
+    })
+}
+
+fn guard(path: &KeyPath, raw: &RawGuard, checks: &mut Checks<'_>) -> Option<GuardBounds> {
+    checks.within(path.key("slow_above_percent"), u64::from(raw.slow_above_percent), 1, 100);
+    checks.within(path.key("stop_above_percent"), u64::from(raw.stop_above_percent), 1, 100);
+    if raw.stop_above_percent < raw.slow_above_percent {
+        let what = format!("less than `slow_above_percent` = {}", raw.slow_above_percent);
+        checks.problems.add(path.key("stop_above_percent"), what);
+    }
+    checks.within(path.key("window_secs"), raw.window_secs, 10, 604_800);
+    // An account's orders are looked at 200 back.
+    checks.within(path.key("orders_min"), u64::from(raw.orders_min), 1, 200);
+    checks.within(path.key("pause_secs"), raw.pause_secs, 1, 3_600);
+    Some(GuardBounds {
+        slow_above_percent: raw.slow_above_percent,
+        stop_above_percent: raw.stop_above_percent,
+        window: Duration::from_secs(raw.window_secs),
+        orders_min: usize::try_from(raw.orders_min).ok()?,
+        pause: Duration::from_secs(raw.pause_secs),
     })
 }
 

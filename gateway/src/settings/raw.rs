@@ -149,6 +149,60 @@ pub(super) struct RawPayments {
     pub(super) refunds: RawRefunds,
     /// What WeChat Pay is expected to keep of payments. Its fees are posted as its bills have them; others than these are told of.
     pub(super) fees: RawFees,
+    /// To whom top-ups are offered, and when they are stopped for all.
+    pub(super) rollout: RawRollout,
+    /// When somebody's top-ups are slowed down, and when they are stopped.
+    pub(super) guard: RawGuard,
+}
+
+/// To whom top-ups are offered, and when they are stopped for all.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawRollout {
+    /// So many per cent of the accounts are offered top-ups: which, follows from their ids, and more per cent only add some.
+    pub(super) percent: u8,
+    /// More than so many per cent of new orders that WeChat Pay refuses or gives no clear answer to stop top-ups for all, until an
+    /// operator opens them. 100 is never.
+    pub(super) stop_above_percent: u8,
+    /// Seconds whose orders count: 10 to 86400.
+    pub(super) window_secs: u64,
+    /// Fewer orders than these say nothing.
+    pub(super) orders_min: u32,
+}
+
+impl Default for RawRollout {
+    fn default() -> Self {
+        Self { percent: 100, stop_above_percent: 80, window_secs: 600, orders_min: 50 }
+    }
+}
+
+/// When somebody's top-ups are slowed down, and when they are stopped.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawGuard {
+    /// More than so many per cent of an account's, a key's or a merchant's orders that fail or are given up put a pause between
+    /// orders. 100 is never.
+    pub(super) slow_above_percent: u8,
+    /// More than so many stop them, until an operator opens them. 100 is never.
+    pub(super) stop_above_percent: u8,
+    /// Seconds whose orders count: 10 to 604800.
+    pub(super) window_secs: u64,
+    /// Fewer orders than these say nothing.
+    pub(super) orders_min: u32,
+    /// Seconds of the pause: 1 to 3600.
+    pub(super) pause_secs: u64,
+}
+
+impl Default for RawGuard {
+    fn default() -> Self {
+        Self {
+            slow_above_percent: 60,
+            stop_above_percent: 90,
+            window_secs: 86_400,
+            orders_min: 50,
+            pause_secs: 60,
+        }
+    }
 }
 
 /// How much goes back without a second person.

@@ -14,6 +14,19 @@ pub use error::{ChannelError, VerifyError};
 pub use refund::{NewRefund, RefundReport, RefundState};
 pub use trade::{NewOrder, Prepaid, Trade, TradeState, Way};
 
+/// What is to be done about somebody, and why.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub struct RiskWarning {
+    /// Whom it is about: `account`, `agent` or `merchant`.
+    pub scope: String,
+    /// Which.
+    pub id: String,
+    /// What is to be done: `slow`, `stop`, or `clear`.
+    pub level: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// What a channel tells us unasked. Genuine (signed and decrypted), but not yet compared with anything of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
@@ -32,6 +45,16 @@ pub enum Notice {
         mchid: String,
         /// The refund as the channel sees it.
         report: RefundReport,
+    },
+    /// The channel's risk control warns of somebody. What is in it is the product's own agreement with its simulator: the real
+    /// one is nowhere published.
+    Risk {
+        /// The channel's id of this event.
+        event_id: String,
+        /// Whose warning: to be compared by the caller.
+        mchid: String,
+        /// What it says.
+        warning: RiskWarning,
     },
     /// About something this product does not use: acknowledge it and write it down.
     Other {

@@ -10,9 +10,9 @@ use units::{
 
 use super::{
     AccountRole, Adjustment, ApiKey, Asset, BudgetPeriod, ComparedDay, DebtSource, DifferenceCause,
-    ExternalRefund, GoodsRefund, Grant, GrantCaps, GrantClaim, LotUse, ManualPayout, NewCode, OrderKind,
-    PackageOffer, PayBy, Prepay, Resolution, StrangeNotice, TokenLeg, code::campaign_lot, entry::words,
-    view::Needs,
+    ExternalRefund, Gate, GateChange, GoodsRefund, Grant, GrantCaps, GrantClaim, LotUse, ManualPayout,
+    NewCode, OrderKind, PackageOffer, PayBy, Prepay, Resolution, StrangeNotice, TokenLeg, code::campaign_lot,
+    entry::words, view::Needs,
 };
 use crate::prices::Tier;
 
@@ -451,6 +451,8 @@ pub enum Body {
         /// Ids for the items, at least as many as there can be: chosen by the caller, since deciding has no chance.
         item_ids: Vec<RefundId>,
     },
+    /// Sets what keeps orders from being made.
+    SetGate(GateChange),
     /// An operator agrees to a request to refund that waits for it.
     ApproveRefund {
         /// Which.
@@ -775,6 +777,7 @@ impl Command {
             | Body::GrantPromo { .. }
             | Body::CreateOrder(_)
             | Body::RequestRefund { .. }
+            | Body::SetGate(_)
             | Body::CorrectCharge { .. }
             | Body::SweepGrant { .. }
             | Body::SetBudget { .. }
@@ -888,6 +891,10 @@ impl Command {
                 into.tied.insert(*account);
                 into.batch(*batch);
                 into.standings.insert(*account);
+            }
+            Body::SetGate(GateChange { scope, id, event, .. }) => {
+                into.gates.insert(Gate::name(*scope, id));
+                into.notice(event.as_ref().map(|event| event.id.as_str()));
             }
             Body::ApproveRefund { batch, account } => {
                 into.account(*account);

@@ -14,6 +14,7 @@ mod code;
 mod command;
 mod decide;
 mod entry;
+mod gate;
 mod grant;
 mod hands;
 mod hold;
@@ -45,6 +46,7 @@ pub use command::{
 };
 pub use decide::{Decision, FxRefusal, OrderStep, PriceRefusal, Refusal, Reply, decide, is_near};
 pub use entry::{Book, Entry, EntryKind};
+pub use gate::{Gate, GateChange, GateScope, GateState};
 pub use grant::{Grant, GrantBlock, GrantCaps, GrantClaim, GrantStanding, GrantState};
 pub use hands::{Adjustment, DebtSource, ExternalRefund, GoodsRefund, ManualPayout};
 pub use hold::{Hold, HoldState, LEGS_MAX, LotUse, TokenLeg};

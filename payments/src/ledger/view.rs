@@ -6,7 +6,7 @@ use units::{AccountId, KeyId, OrderId, RefundBatchId, RefundId, RequestId, Times
 
 use super::{
     Account, ApiKey, Asset, BillDay, BillDifference, Budget, BudgetPeriod, CreditCode, Entry, FxPair, FxRate,
-    Grant, GrantStanding, Hold, Lot, LotClass, Notice, Order, Package, PriceAssignment, PriceList,
+    Gate, Grant, GrantStanding, Hold, Lot, LotClass, Notice, Order, Package, PriceAssignment, PriceList,
     PriceVersion, RefundBatch, RefundItem, SuspensePayment, TokenTerms, Wallet,
     order::{bonus_lot, paid_lot},
 };
@@ -30,6 +30,8 @@ pub struct Needs {
     pub awaited: BTreeSet<AccountId>,
     /// Requests to refund, each with its items and their lots.
     pub batches: BTreeSet<RefundBatchId>,
+    /// What keeps orders from being made, by name.
+    pub gates: BTreeSet<String>,
     /// Notifications, by event id.
     pub notices: BTreeSet<String>,
     /// WeChat Pay's payment numbers: which order has each, if any.
@@ -143,6 +145,7 @@ pub enum RowOp {
     Hold(Box<Hold>),
     Order(Box<Order>),
     Notice(Notice),
+    Gate(Box<Gate>),
     Batch(RefundBatch),
     Item(RefundItem),
     Entry(Entry),
@@ -182,6 +185,7 @@ pub struct Rows {
     pub(crate) holds: HashMap<RequestId, Hold>,
     pub(crate) orders: HashMap<OrderId, Order>,
     pub(crate) notices: HashMap<String, Notice>,
+    pub(crate) gates: BTreeMap<String, Gate>,
     /// Which order a payment belongs to.
     pub(crate) transactions: HashMap<String, OrderId>,
     pub(crate) batches: HashMap<RefundBatchId, RefundBatch>,
@@ -245,6 +249,7 @@ impl Rows {
                 self.orders.insert(row.id, (**row).clone());
             }
             RowOp::Notice(row) => drop(self.notices.insert(row.id.clone(), row.clone())),
+            RowOp::Gate(row) => drop(self.gates.insert(Gate::name(row.scope, &row.id), (**row).clone())),
             RowOp::Batch(row) => drop(self.batches.insert(row.id, row.clone())),
             RowOp::Item(row) => drop(self.items.insert(row.id, row.clone())),
             RowOp::Terms(row) => drop(self.terms.insert(row.id.clone(), row.clone())),
@@ -315,6 +320,7 @@ impl Rows {
         self.standings.clear();
         self.orders.clear();
         self.notices.clear();
+        self.gates.clear();
         self.transactions.clear();
         self.batches.clear();
         self.items.clear();

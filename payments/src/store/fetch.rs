@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{
     tables::{
-        self, ACCOUNT, API_KEY, BILL_DAY, BILL_DIFFERENCE, BUDGET, CREDIT_CODE, FX_PAIR, GRANT, HOLD, LOT,
-        NOTICE, PACKAGE, PAY_ORDER, PRICE_ASSIGNMENT, PRICE_LIST, REFUND_BATCH, REFUND_ITEM, STANDING,
+        self, ACCOUNT, API_KEY, BILL_DAY, BILL_DIFFERENCE, BUDGET, CREDIT_CODE, FX_PAIR, GATE, GRANT, HOLD,
+        LOT, NOTICE, PACKAGE, PAY_ORDER, PRICE_ASSIGNMENT, PRICE_LIST, REFUND_BATCH, REFUND_ITEM, STANDING,
         SUSPENSE, TERMS, Table, WALLET,
     },
     value::Value,
@@ -86,6 +86,7 @@ pub(super) fn plan(needs: &Needs, kept: &Rows) -> Vec<Fetch> {
         by(&REFUND_BATCH, &["id"], words(&needs.batches)),
         by(&REFUND_ITEM, &["batch"], words(&needs.batches)),
         by(&NOTICE, &["id"], words(&needs.notices)),
+        by(&GATE, &["name"], words(&needs.gates)),
         by(&GRANT, &["id"], words(&needs.orders)),
         by(&STANDING, &["account"], words(&needs.standings)),
         by(&BUDGET, &["account", "api_key"], budgets.map(budget_key).collect()),

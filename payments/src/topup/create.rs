@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use units::{AccountId, Fen, Livemode, NanoCny, OrderId, Rates, Timestamp};
 
-use super::{Merchant, TopUps};
+use super::{GuardRefusal, Merchant, TopUps, guard::Asking};
 use crate::{
     agent,
     channel::ChannelError,
@@ -154,6 +154,9 @@ pub enum CreateError {
     /// The merchant does not take payments of this way.
     #[error("payments by `{0}` are not taken here")]
     NoWay(PayWay),
+    /// Orders of this account, agent or merchant are not made now.
+    #[error(transparent)]
+    Guarded(GuardRefusal),
     /// No merchant is configured for this kind of money.
     #[error("no payment channel takes {0} money")]
     NoChannel(Livemode),
@@ -188,13 +191,31 @@ impl TopUps {
         if merchant.off.is_some() {
             return Err(CreateError::Off(merchant.name.clone()));
         }
+        let asking = Asking { account: request.account, agent: &request.actor, merchant: &merchant.name };
+        if !self.is_repeat(&request).await? {
+            self.guard.admits(asking).await?.map_err(CreateError::Guarded)?;
+        }
         let order = self.write_down(&request, &merchant).await?;
         if order.state != OrderState::Created {
             return self.pay_again(order).await;
         }
         // A repeat goes to the merchant the order was made for, whatever is configured first by now.
         let merchant = self.merchants.get(&order.merchant).ok_or(CreateError::NoChannel(request.livemode))?;
-        self.make_known(order, &merchant).await
+        let made = self.make_known(order, &merchant).await;
+        let failed = matches!(made, Err(CreateError::Refused(_) | CreateError::Unclear { .. }));
+        if (failed || made.is_ok())
+            && let Err(error) = self.guard.made(asking, failed).await
+        {
+            // The order stands all the same.
+            tracing::warn!(%error, "what came of an order could not be judged");
+        }
+        made
+    }
+
+    /// True where this key made an order before: what stands is not kept from its payer.
+    async fn is_repeat(&self, request: &TopUpRequest) -> Result<bool, CreateError> {
+        let Some(key) = &request.idempotency_key else { return Ok(false) };
+        Ok(self.store.knows_key(format!("topup:{}:{key}", request.account)).await?)
     }
 
     /// The order with something that it can be paid by: what its payer got before, unless that has grown old, and otherwise a

@@ -10,6 +10,7 @@ mod ask;
 mod bonus;
 mod by_bill;
 mod create;
+mod guard;
 mod merchant;
 mod news;
 mod watch;
@@ -25,11 +26,15 @@ pub use self::{
     ask::QueryReport,
     bonus::{BadRungs, BonusRung, BonusRungs, Gift},
     create::{Buy, CreateError, PayWish, Quoted, TopUpRequest},
+    guard::{GuardBounds, GuardRefusal, Rollout},
     merchant::{Callbacks, Merchant, Merchants, OverV2, OverV3, pay_sign, sign_type},
     news::{NewsError, PaidNews},
     worth::{BadMix, Bought, Mix, Part, TokensHeld, sum, worth},
 };
-use crate::store::Store;
+use crate::{
+    ledger::{Gate, GateChange, Order, StrangeNotice},
+    store::{Store, SubmitError},
+};
 
 /// What the operator allows.
 #[derive(Debug, Clone)]
@@ -64,6 +69,7 @@ pub struct TopUps {
     /// Woken when there is something to ask that there was not before.
     fresh: Arc<Notify>,
     observer: Arc<dyn Observer>,
+    guard: Arc<guard::Guard>,
 }
 
 /// Who is told of the watch's queries, for metrics and alarms.
@@ -76,6 +82,9 @@ pub trait Observer: Send + Sync + std::fmt::Debug {
 
     /// An order has been due for so long, because WeChat Pay was asked as often as it may be; said again and again.
     fn behind(&self, by: Duration);
+
+    /// What keeps orders from being made has changed.
+    fn gate(&self, _gate: &Gate) {}
 }
 
 impl TopUps {
@@ -87,7 +96,9 @@ impl TopUps {
         clock: Arc<dyn Clock>,
         observer: Arc<dyn Observer>,
     ) -> Self {
+        let guard = guard::Guard::new(store.clone(), clock.clone(), observer.clone());
         Self {
+            guard: Arc::new(guard),
             store,
             merchants,
             settings: Arc::new(settings),
@@ -97,6 +108,30 @@ impl TopUps {
             fresh: Arc::default(),
             observer,
         }
+    }
+
+    /// The same, offered and guarded within these bounds.
+    #[must_use]
+    pub fn guarded(self, rollout: Rollout, bounds: GuardBounds) -> Self {
+        let fresh = guard::Guard::new(self.store.clone(), self.clock.clone(), self.observer.clone());
+        Self { guard: Arc::new(fresh.within(rollout, bounds)), ..self }
+    }
+
+    /// An order is given up before it was paid; `agent` is the key that says so.
+    ///
+    /// # Errors
+    /// [`SubmitError`] if the books cannot say what that means for the next one.
+    pub async fn given_up(&self, order: &Order, agent: &str) -> Result<(), SubmitError> {
+        let asking = guard::Asking { account: order.account, agent, merchant: &order.merchant };
+        self.guard.given_up(asking).await
+    }
+
+    /// WeChat Pay warns of somebody: `event` is its notification. True if it was not known yet and set a gate.
+    ///
+    /// # Errors
+    /// [`SubmitError`]: then it is not on disk.
+    pub async fn warned(&self, change: GateChange, event: StrangeNotice) -> Result<bool, SubmitError> {
+        self.guard.warned(change, event).await
     }
 
     /// True if money of this kind can be taken at all.

@@ -12,6 +12,7 @@ mod fire;
 mod fx;
 mod gifts;
 mod grants;
+mod guard;
 mod hands;
 mod holds;
 mod ledger;

@@ -9,6 +9,7 @@ mod crash;
 mod desk;
 mod failover;
 mod first_call;
+mod guard;
 mod hands;
 mod keys;
 mod limits;

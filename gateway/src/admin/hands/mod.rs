@@ -8,6 +8,7 @@
 mod accounts;
 mod calls;
 mod codes;
+mod gates;
 mod packages;
 mod reconciliation;
 mod refunds;
@@ -78,6 +79,7 @@ impl HandRoom {
             .route("/admin/v1/accounts/{account}/budgets", put(accounts::set_budget).get(accounts::budgets))
             .route("/admin/v1/calls/{call}", get(calls::explain))
             .route("/admin/v1/calls/{call}/correct", post(calls::correct))
+            .route("/admin/v1/gates", post(gates::set).get(gates::list))
             .route("/admin/v1/refunds", post(refunds::create).get(refunds::list))
             .route("/admin/v1/refunds/preview", post(refunds::preview))
             .route("/admin/v1/refunds/{refund}", get(refunds::one))

@@ -25,6 +25,7 @@ use payments::{
 };
 use serde_json::json;
 
+mod risk;
 mod sources;
 mod v2;
 
@@ -281,6 +282,9 @@ async fn genuine(cashier: &Cashier, merchant: &Merchant, notice: Notice) -> Verd
                     Verdict { result: "error", status: StatusCode::SERVICE_UNAVAILABLE }
                 }
             }
+        }
+        Notice::Risk { event_id, mchid, warning } => {
+            risk::warned(cashier, merchant, (&event_id, &mchid), &warning).await
         }
         Notice::Other { event_id, event_type } => {
             match cashier.topups.file(merchant, &event_id, &event_type, "a kind that is not used").await {

@@ -11,6 +11,7 @@ mod credit;
 mod debt;
 mod external;
 mod fx;
+mod gate;
 mod goods;
 mod grant;
 mod hold;
@@ -36,9 +37,10 @@ use units::{
 };
 
 use super::{
-    Account, Asset, BillDay, Body, Book, Budget, Command, DifferenceState, Entry, EntryKind, FxRate, Grant,
-    GrantBlock, Hold, Lot, LotClass, Order, OrderState, OverBudget, PlanError, PriceList, PriceVersion,
-    RefundBatch, RefundBatchState, RefundItem, RefundItemState, RowOp, Rows, SuspenseState, Wallet,
+    Account, Asset, BillDay, Body, Book, Budget, Command, DifferenceState, Entry, EntryKind, FxRate, Gate,
+    Grant, GrantBlock, Hold, Lot, LotClass, Order, OrderState, OverBudget, PlanError, PriceList,
+    PriceVersion, RefundBatch, RefundBatchState, RefundItem, RefundItemState, RowOp, Rows, SuspenseState,
+    Wallet,
 };
 
 /// What a command leads to.
@@ -83,6 +85,8 @@ pub enum Reply {
     Grant(Box<Grant>),
     /// The lot as it stands now.
     Lot(Box<Lot>),
+    /// The gate as it stands now.
+    Gate(Box<Gate>),
     /// The price list as it stands now.
     PriceList(Box<PriceList>),
     /// The version that was published.
@@ -307,6 +311,7 @@ pub fn decide(rows: &Rows, command: &Command) -> Result<Decision, Refusal> {
             draft.order_noted(*order, event, source, detail.as_deref())?
         }
         Body::RequestRefund { .. } => draft.request_refund()?,
+        Body::SetGate(change) => draft.set_gate(change)?,
         Body::ApproveRefund { batch, account } => draft.approve_refund(*batch, *account)?,
         Body::RefundSending { item, batch } => draft.refund_sending(*item, *batch)?,
         Body::RefundReported { .. } => draft.refund_reported()?,

@@ -6,6 +6,7 @@ mod books;
 mod budgets;
 mod calls;
 mod export;
+mod gates;
 mod offers;
 mod orders;
 mod prices;

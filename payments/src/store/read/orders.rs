@@ -145,6 +145,15 @@ impl Store {
         .await
     }
 
+    /// True where a command of this key was carried out, or refused for good.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn knows_key(&self, key: String) -> Result<bool, SubmitError> {
+        let query = "SELECT key FROM command WHERE key = ?1";
+        self.read(move |db| Ok(db.one(query, &[key.into()], |cells| cells.text())?.is_some())).await
+    }
+
     /// What a command would be answered if it had been asked before; `None` if it was not.
     ///
     /// # Errors

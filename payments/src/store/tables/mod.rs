@@ -8,6 +8,7 @@ mod account;
 mod balance;
 mod bill_day;
 mod budget;
+mod gate;
 mod grant;
 mod hold;
 mod journal;
@@ -22,6 +23,7 @@ pub(crate) use self::{
     balance::{LOT, TERMS, WALLET},
     bill_day::{BILL_DAY, BILL_DIFFERENCE},
     budget::{BUDGET, key_word},
+    gate::GATE,
     grant::{GRANT, STANDING},
     hold::HOLD,
     journal::{CHAIN, COMMAND, ENTRY, JournalLine, Link, canonical, command_columns, read_remembered},
@@ -127,6 +129,7 @@ pub(crate) static ALL: &[&Table] = &[
     &GRANT,
     &STANDING,
     &NOTICE,
+    &GATE,
     &REFUND_BATCH,
     &REFUND_ITEM,
     &SUSPENSE,
@@ -156,6 +159,7 @@ pub(crate) enum Place<'a> {
     Hold(units::AccountId, units::RequestId),
     Order(units::OrderId),
     Notice(&'a str),
+    Gate(String),
     Batch(units::RefundBatchId),
     Item(units::RefundId),
     Suspense(&'a str),
@@ -184,6 +188,7 @@ pub(crate) fn place(op: &RowOp) -> Option<Place<'_>> {
         RowOp::Hold(row) => Place::Hold(row.account, row.id),
         RowOp::Order(row) => Place::Order(row.id),
         RowOp::Notice(row) => Place::Notice(&row.id),
+        RowOp::Gate(row) => Place::Gate(crate::ledger::Gate::name(row.scope, &row.id)),
         RowOp::Batch(row) => Place::Batch(row.id),
         RowOp::Item(row) => Place::Item(row.id),
         RowOp::Suspense(row) => Place::Suspense(&row.transaction_id),
@@ -227,6 +232,7 @@ pub(crate) fn columns_of(op: &RowOp) -> Option<(&'static Table, Vec<Value>)> {
         RowOp::Standing(row) => (&STANDING, grant::standing_columns(row)),
         RowOp::Order(row) => (&PAY_ORDER, order::order_columns(row)),
         RowOp::Notice(row) => (&NOTICE, order::notice_columns(row)),
+        RowOp::Gate(row) => (&GATE, gate::columns(row)),
         RowOp::Batch(row) => (&REFUND_BATCH, refund::batch_columns(row)),
         RowOp::Item(row) => (&REFUND_ITEM, refund::item_columns(row)),
         RowOp::Suspense(row) => (&SUSPENSE, order::suspense_columns(row)),

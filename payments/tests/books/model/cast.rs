@@ -9,10 +9,11 @@ use payments::{
     ledger::{
         AcceptedRate, AccountRole, Actor, Adjustment, Asset, BillDifference, BillSource, BillSums, Body,
         Command, ComparedDay, Correction, DifferenceCause, DifferenceClass, DifferenceState, ExternalRefund,
-        FoundDifference, GoodsLine, GoodsRefund, GrantCaps, GrantClaim, Hold, HoldQuote, HoldState,
-        LineRefund, LotClass, ManualPayout, NewCode, NewHold, NewOrder, Order, OrderKind, OrderState,
-        PackageOffer, RefundBatchState, RefundItem, RefundItemState, RefundNews, Resolution, Role, SettleEnd,
-        SettledBy, Stranded, StrangeNotice, SuspenseState, TokenLeg, Verdict, Weights,
+        FoundDifference, GateChange, GateScope, GoodsLine, GoodsRefund, GrantCaps, GrantClaim, Hold,
+        HoldQuote, HoldState, LineRefund, LotClass, ManualPayout, NewCode, NewHold, NewOrder, Order,
+        OrderKind, OrderState, PackageOffer, RefundBatchState, RefundItem, RefundItemState, RefundNews,
+        Resolution, Role, SettleEnd, SettledBy, Stranded, StrangeNotice, SuspenseState, TokenLeg, Verdict,
+        Weights,
     },
     prices::{Book, FxInForce, Published, Sheet, Tier},
 };
@@ -458,6 +459,17 @@ impl Cast {
                     payments: rows.items_of(item.batch).filter_map(|item| item.payment.clone()).collect(),
                 };
                 ("cancel".to_owned(), body)
+            }
+            Step::Gate { account, state } => {
+                let id = self.account(*account).to_string();
+                let change = GateChange {
+                    scope: GateScope::Account,
+                    id,
+                    state: *state,
+                    why: "why".to_owned(),
+                    event: None,
+                };
+                (once("gate"), Body::SetGate(change))
             }
             Step::Approve { item } => {
                 let waits = |item: &RefundItem| {

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Every kind of command. A new one is added here, or this does not compile.
-const KINDS: [&str; 55] = [
+const KINDS: [&str; 56] = [
     "OpenAccount",
     "AddKey",
     "RevokeKey",
@@ -68,6 +68,7 @@ const KINDS: [&str; 55] = [
     "RecordBillDay",
     "ResolveDifference",
     "SignOffBillDay",
+    "SetGate",
 ];
 
 const fn kind(body: &Body) -> &'static str {
@@ -127,6 +128,7 @@ const fn kind(body: &Body) -> &'static str {
         Body::RecordBillDay(_) => 52,
         Body::ResolveDifference { .. } => 53,
         Body::SignOffBillDay { .. } => 54,
+        Body::SetGate(_) => 55,
     }]
 }
 

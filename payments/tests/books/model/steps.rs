@@ -1,6 +1,6 @@
 //! What is asked, in small numbers: weighted to duplicates, stale words, and amounts of nothing, one and all.
 
-use payments::ledger::{BudgetPeriod, CreditSource, DebtSource, RefundNews};
+use payments::ledger::{BudgetPeriod, CreditSource, DebtSource, GateState, RefundNews};
 use proptest::prelude::*;
 
 /// Who asks.
@@ -206,6 +206,10 @@ pub enum Step {
     Approve {
         item: usize,
     },
+    Gate {
+        account: usize,
+        state: GateState,
+    },
     SweepBonus {
         order: usize,
     },
@@ -407,6 +411,7 @@ fn refunds() -> impl Strategy<Value = Step> {
             .prop_map(|(item, news, event)| Step::Report { item, news, event }),
         3 => any_of().prop_map(|item| Step::Cancel { item }),
         3 => any_of().prop_map(|item| Step::Approve { item }),
+        1 => (whose(), prop::sample::select(GateState::ALL)).prop_map(|(account, state)| Step::Gate { account, state }),
         2 => any_of().prop_map(|order| Step::SweepBonus { order }),
         1 => (0..30_u8).prop_map(|number| Step::Strange { number }),
         4 => (any_of(), few_fen(), 0..30_u8).prop_map(|(order, amount, number)| Step::Elsewhere { order, amount, number }),

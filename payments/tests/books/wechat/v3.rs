@@ -226,7 +226,7 @@ fn notices_are_read_as_recorded() {
             Err(NoticeRefused::Malformed(_)) => "bad_plaintext",
             Err(NoticeRefused::Decrypt) => "authentication_failed",
             Err(refused) => panic!("{}: {refused}", name(&vector)),
-            Ok(Notice::Other { .. }) => "unknown_event_type",
+            Ok(Notice::Other { .. } | Notice::Risk { .. }) => "unknown_event_type",
             Ok(Notice::Paid { event_id, trade }) => {
                 assert!(body.contains(event_id.as_str()), "{}", name(&vector));
                 laid_against_order(trade, &local["order"])

@@ -112,6 +112,11 @@ pub(super) fn read(
             let (mchid, report) = refund.into_event().map_err(bad)?;
             Ok(Notice::Refund { event_id, mchid, report })
         }
+        "RISK.ACCOUNT" => {
+            let plaintext = resource::open(credentials, &resource)?;
+            let wire::Risk { mchid, warning } = parse("risk", plaintext.as_bytes())?;
+            Ok(Notice::Risk { event_id, mchid, warning })
+        }
         _ => Ok(Notice::Other { event_id, event_type }),
     }
 }

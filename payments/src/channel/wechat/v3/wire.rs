@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use units::{Fen, Timestamp};
 
 use super::resource::Resource;
-use crate::channel::{NewOrder, NewRefund, RefundReport, RefundState, Trade, TradeState, Way};
+use crate::channel::{NewOrder, NewRefund, RefundReport, RefundState, RiskWarning, Trade, TradeState, Way};
 
 /// The only currency of a mainland merchant.
 const CNY: &str = "CNY";
@@ -196,6 +196,14 @@ impl Transaction {
             payer: self.payer.and_then(|payer| present(payer.openid)),
         })
     }
+}
+
+/// A warning of the risk control, decrypted.
+#[derive(Deserialize)]
+pub(super) struct Risk {
+    pub(super) mchid: String,
+    #[serde(flatten)]
+    pub(super) warning: RiskWarning,
 }
 
 /// A refund: the answer to a refund and to its query, and the plaintext of a refund notice. The notice names the

@@ -36,6 +36,7 @@ fn is_named(needs: &Needs, world: &World, op: &RowOp) -> bool {
         RowOp::Hold(row) => needs.holds.contains(&row.id),
         RowOp::Order(row) => needs.orders.contains(&row.id),
         RowOp::Notice(row) => needs.notices.contains(&row.id),
+        RowOp::Gate(row) => needs.gates.contains(&payments::ledger::Gate::name(row.scope, &row.id)),
         RowOp::Batch(row) => needs.batches.contains(&row.id),
         RowOp::Item(row) => needs.batches.contains(&row.batch),
         RowOp::Terms(row) => needs.terms.contains(&row.id),

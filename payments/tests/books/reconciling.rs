@@ -1,5 +1,6 @@
 //! A day laid beside the channel's bill: what agrees, what does not, what is put right, and who says why.
 
+mod by_v2;
 mod month;
 
 use std::{

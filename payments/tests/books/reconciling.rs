@@ -1,5 +1,6 @@
 //! A day laid beside the channel's bill: what agrees, what does not, what is put right, and who says why.
 
+mod by_v2;
 mod month;
 
 use std::{
@@ -380,6 +381,8 @@ async fn what_the_channel_confirms_is_put_right_and_what_it_denies_is_not() {
     desk.world.far.knows_paid(&denied, &format!("T{}", denied.id.bare()));
     let again = desk.run("2025-11-03").await;
     assert_eq!((again.day.open, again.day.state), (0, BillDayState::Agrees));
+    let signed = desk.sign("2025-11-03", "ann", None).await.unwrap();
+    assert_eq!(signed.state, BillDayState::SignedOff, "whoever asked for the comparison explained nothing");
     desk.world.assert_sound().await;
 }
 

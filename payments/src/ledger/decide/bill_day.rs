@@ -6,7 +6,7 @@ use units::{NanoCny, Timestamp};
 
 use super::{Draft, Refusal, Reply, check::invalid, check::text};
 use crate::ledger::{
-    BillDay, BillDayState, BillDayTaken, BillDifference, BillSums, ComparedDay, DIFFERENCES_MAX,
+    Actor, BillDay, BillDayState, BillDayTaken, BillDifference, BillSums, ComparedDay, DIFFERENCES_MAX,
     DifferenceCause, DifferenceResolution, DifferenceState, FoundDifference, Role, RowOp, SignOff,
 };
 
@@ -157,7 +157,8 @@ impl Draft<'_> {
     ) -> Option<BillDifference> {
         let healed = found.healed.map(|cause| DifferenceResolution {
             cause,
-            by: self.command.actor.clone(),
+            // Whoever asked for the comparison explained nothing.
+            by: Actor::system("reconcile"),
             reason: found.detail.clone().unwrap_or_else(|| cause.to_string()),
             evidence: None,
             at: self.command.at,

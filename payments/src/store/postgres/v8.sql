@@ -4,3 +4,6 @@ CREATE TABLE gate (
     state TEXT NOT NULL,
     body TEXT NOT NULL
 );
+
+-- How many orders of an account wait to be paid is counted when it makes another.
+CREATE INDEX pay_order_awaited ON pay_order (account) WHERE state IN ('created', 'pending');

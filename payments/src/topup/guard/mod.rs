@@ -147,9 +147,8 @@ impl Guard {
             return Ok(Err(GuardRefusal::Stopped { scope, why }));
         }
         let orders = self.store.orders_of(asking.account).await?;
-        let since = gates.iter().find(|gate| gate.scope == GateScope::Account).map(|gate| gate.since);
-        let wanted = self.judged(self.rate_of(&orders, since));
         let own = gates.iter().find(|gate| gate.scope == GateScope::Account);
+        let wanted = self.judged(self.rate_of(&orders, own.and_then(opened_at)));
         let own = own.map_or(GateState::Open, |gate| gate.state);
         if wanted.0 > own {
             self.set(GateScope::Account, &account, wanted.clone()).await?;
@@ -230,7 +229,7 @@ impl Guard {
         }
         let window = windows.entry(Gate::name(scope, id)).or_default();
         window.note(bad, now);
-        window.rate(within, gate.map(|gate| gate.since), now)
+        window.rate(within, gate.and_then(opened_at), now)
     }
 
     /// What a rate calls for, and the words for it.
@@ -296,6 +295,11 @@ impl Guard {
         let change = GateChange { event: Some(event), ..change };
         self.submit(actor, key, change).await.map(|gate| gate.is_some())
     }
+}
+
+/// Since when it is open again: what was before counts no more, or it would be closed again at once.
+fn opened_at(gate: &Gate) -> Option<Timestamp> {
+    (gate.state == GateState::Open).then_some(gate.since)
 }
 
 /// Where an account falls among a hundred: always the same, and spread evenly, so that more per cent only add accounts.

@@ -1,6 +1,6 @@
 //! Orders against a far side that answers late, twice, wrongly or not at all.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crate::support::{Answer, MODEL, Op, Running, World, fen, trade_of};
 use payments::{

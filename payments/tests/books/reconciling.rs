@@ -128,6 +128,8 @@ impl Desk {
             amount: Some(fen(amount)),
             order: Some(order.id),
             reason: None,
+            why: Some("it was asked for by telephone".to_owned()),
+            approver: None,
             actor: person("ann"),
             idempotency_key: None,
         };

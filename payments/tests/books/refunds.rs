@@ -549,7 +549,7 @@ async fn a_notice_of_a_refund_that_the_books_have_not_sent_makes_us_ask_before_a
             }
             // These books may have been put back from a copy: it was sent after that.
             if reached {
-                world.far.knows_refund(&items[0].id.bare(), &order, 100, "SUCCESS");
+                world.far.has_refund(&items[0].id.bare(), &order, 100, "SUCCESS");
             }
             let notice = of_item(&items[0], RefundState::Success);
             let item = world.refunds.noticed(&notice, "E1".to_owned()).await.unwrap();

@@ -60,6 +60,7 @@ fn reconciler(world: &World, transport: Recorded, certificate: bool) -> Reconcil
         api: PayApi::V2,
         v3: None,
         v2: channel,
+        off: None,
     };
     let v2 = OverV2 { channel, sign_type: PaySign::HmacSha256, callbacks };
     // Two merchants of one number have one bill.
@@ -70,6 +71,8 @@ fn reconciler(world: &World, transport: Recorded, certificate: bool) -> Reconcil
         max: fen(1_000_000),
         expires: std::time::Duration::from_secs(900),
         description: "top-up".to_owned(),
+        open_max: 10,
+        needs_device: false,
     };
     let merchants = Arc::new(Merchants::new(merchants));
     let topups = TopUps::new(world.store.clone(), merchants, settings, clock.clone(), world.reports.clone());

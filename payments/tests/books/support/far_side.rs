@@ -229,7 +229,7 @@ impl FarSide {
     }
 
     /// A refund that reached it, though no books here say so.
-    pub fn knows_refund(&self, number: &str, order: &Order, amount: i64, state: &'static str) {
+    pub fn has_refund(&self, number: &str, order: &Order, amount: i64, state: &'static str) {
         let transaction = order.transaction_id.clone().unwrap();
         let amount = json!({"refund": amount, "total": order.amount.get(), "currency": "CNY"});
         let body = json!({"transaction_id": transaction, "amount": amount});

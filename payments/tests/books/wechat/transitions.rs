@@ -60,6 +60,8 @@ async fn what_is_said_of_a_refund_moves_it_as_recorded() {
             amount: Some(fen(40)),
             order: None,
             reason: None,
+            why: None,
+            approver: None,
             idempotency_key: None,
         };
         let (batch, items) = world.refunds.request(request).await.unwrap();

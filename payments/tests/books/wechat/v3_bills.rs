@@ -95,7 +95,10 @@ async fn a_file_that_is_not_what_the_link_promised_is_refused() {
     let other = "v3_trade_bill_SUCCESS_20251008.csv";
     let (_, channel) = answering([link(), file(other), link(), file(other)]);
     let refused = channel.bill(&wish()).await.unwrap_err();
-    assert!(matches!(refused, ChannelError::Unverified(VerifyError::BadSignature { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, ChannelError::Unverified { why: VerifyError::BadSignature { .. }, .. }),
+        "{refused:?}"
+    );
     let cut = || Response::new(file(PACKED).into_body().slice(..400));
     let (_, channel) = answering([link(), cut(), link(), cut()]);
     let refused = channel.bill(&wish()).await.unwrap_err();

@@ -59,7 +59,7 @@ enum Level {
 
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Ok => "ok",
             Self::Warn => "warn",
             Self::Wrong => "wrong",

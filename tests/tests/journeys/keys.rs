@@ -232,7 +232,7 @@ async fn the_doctor_finds_each_mistake_and_asks_wechat_pay() {
     // What fits but is not what WeChat Pay has, only WeChat Pay can say.
     fs::write(dir.join("wrong.txt"), "0123456789abcdef0123456789abcdef").expect("written");
     let (code, said) = doctor(&with("api_v2_key", "file:wrong.txt"), &["--live"]);
-    assert!(code == 6 && said.contains("SIGNERROR"), "{code} {said}");
+    assert!(code == 6 && said.contains("API v2: settings are wrong"), "{code} {said}");
     let base_url = right.lines().find(|line| line.ends_with("/wechat\"")).expect("an address");
     let nowhere = right.replace(base_url, "base_url = \"http://127.0.0.1:1/wechat\"");
     let (code, said) = doctor(&nowhere, &["--live"]);

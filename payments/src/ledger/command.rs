@@ -746,6 +746,8 @@ impl Command {
             | Body::RefundReported { .. }
             | Body::CancelRefund { .. }
             | Body::ApproveRefund { .. }
+            // The notification's own row.
+            | Body::SetGate(GateChange { event: Some(_), .. })
             | Body::SweepBonus { .. }
             | Body::FileNotice(_)
             | Body::ExpireLot { .. }
@@ -777,7 +779,7 @@ impl Command {
             | Body::GrantPromo { .. }
             | Body::CreateOrder(_)
             | Body::RequestRefund { .. }
-            | Body::SetGate(_)
+            | Body::SetGate(GateChange { event: None, .. })
             | Body::CorrectCharge { .. }
             | Body::SweepGrant { .. }
             | Body::SetBudget { .. }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use units::{Clock, Fen, RefundId};
 
-use self::observer::Unobserved;
+use self::observer::{Told, Unobserved};
 pub use self::{
     observer::RefundObserver,
     preview::{PlannedRefund, RefundPreview},
@@ -37,6 +37,7 @@ pub struct Refunds {
     merchants: Arc<Merchants>,
     clock: Arc<dyn Clock>,
     observer: Arc<dyn RefundObserver>,
+    told: Arc<Told>,
     /// More than this takes a second person.
     approve_above: Option<Fen>,
     /// Woken when there is something to send or to ask that there was not before.
@@ -79,7 +80,16 @@ impl Refunds {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let observer = Arc::new(Unobserved);
-        Self { store, admission, merchants, clock, observer, approve_above: None, fresh: Arc::default() }
+        Self {
+            store,
+            admission,
+            merchants,
+            clock,
+            observer,
+            told: Arc::default(),
+            approve_above: None,
+            fresh: Arc::default(),
+        }
     }
 
     /// The same, with somebody who is told how they go.
@@ -208,7 +218,7 @@ impl Refunds {
         };
         let before = item.state;
         let item = self.item_command(item, Role::Channel, body).await?;
-        if item.state != before {
+        if item.state != before && self.told.is_new(&item) {
             self.observer.moved(&item);
         }
         // An item that ended makes room for the next one.

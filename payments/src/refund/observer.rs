@@ -1,10 +1,15 @@
 //! What somebody who counts and alarms is told of refunds.
 
-use units::Timestamp;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use units::{RefundId, Timestamp};
 
 use crate::{
     channel::ChannelError,
-    ledger::{RefundBatch, RefundItem},
+    ledger::{RefundBatch, RefundItem, RefundItemState},
 };
 
 /// Told how refunds go, by the node that works on them and by whoever takes a notice in. Must not wait.
@@ -21,6 +26,24 @@ pub trait RefundObserver: std::fmt::Debug + Send + Sync {
 
     /// These are not at an end, as this node sees it at `now`; nothing where another node works on them.
     fn open(&self, _items: &[RefundItem], _now: Timestamp) {}
+}
+
+/// Where items were last told to stand, so that a notice and a query that come at once are told as one.
+#[derive(Debug, Default)]
+pub(super) struct Told(Mutex<HashMap<RefundId, RefundItemState>>);
+
+/// Items that are remembered; then it begins anew.
+const TOLD_MAX: usize = 10_000;
+
+impl Told {
+    /// True where this process has not told it yet.
+    pub(super) fn is_new(&self, item: &RefundItem) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= TOLD_MAX && !told.contains_key(&item.id) {
+            told.clear();
+        }
+        told.insert(item.id, item.state) != Some(item.state)
+    }
 }
 
 /// Nobody.

@@ -23,6 +23,8 @@ impl Refunds {
         let sending = Body::RefundSending { item: item.id, batch: item.batch };
         let item = self.item_command(item, Role::System, sending).await?;
         agenda.sent(item.order, self.clock.now());
+        // What it comes to now is told anew, be it the same as before.
+        let _ = self.told.is_new(&item);
         let asked = NewRefund {
             transaction_id: item.payment.clone().or_else(|| order.transaction_id.clone()).unwrap_or_default(),
             out_refund_no: item.id.bare(),

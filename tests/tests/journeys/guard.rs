@@ -4,7 +4,7 @@ use tests::World;
 use tests::till::text;
 
 async fn warn(world: &World, scope: &str, id: &str, level: &str, event: &str) -> Value {
-    let url = format!("{}/pay/risk/main", world.public_url);
+    let url = format!("{}/pay/risk/demo", world.public_url);
     let body = json!({"url": url, "scope": scope, "id": id, "level": level, "reason": "odd payers", "event_id": event});
     world.sim_post("/wechat/risk", &body).await.expect(200).json()
 }
@@ -15,7 +15,7 @@ async fn a_warning_stops_an_accounts_top_ups_until_an_operator_lifts_it_and_forg
     let account = world.account.clone();
     let wish = json!({"amount": "10.00"});
     let forged = json!({"id": "E0", "event_type": "RISK.ACCOUNT", "resource": {}});
-    let forged = world.post("/pay/risk/main", &forged).await;
+    let forged = world.post("/pay/risk/demo", &forged).await;
     assert!((400..500).contains(&forged.status), "{forged:?}");
     world.post("/v1/topups", &wish).await.expect(201);
 

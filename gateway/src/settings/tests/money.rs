@@ -197,8 +197,8 @@ fn a_bonus_is_a_share_or_an_amount_and_bounded_by_its_payment() {
 fn what_is_lent_is_bounded() {
     refused(
         "[payments.fees]\nbasis_points = 1001\nabove = \"-1\"\nbasis_points_above = 1001\n",
-        "t.toml:3:9: payments.fees.above: out of range\n\
-         t.toml:2:16: payments.fees.basis_points: must be from 0 to 1000\n\
+        "t.toml:2:16: payments.fees.basis_points: must be from 0 to 1000\n\
+         t.toml:3:9: payments.fees.above: out of range\n\
          t.toml:4:22: payments.fees.basis_points_above: must be from 0 to 1000",
     );
     refused(

@@ -104,6 +104,11 @@ impl PayError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "price_unavailable", message)
     }
 
+    /// A bill that can be had later.
+    pub fn not_ready(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", "bill_not_ready", message)
+    }
+
     /// The payment channel gave no answer to act upon.
     pub fn channel(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_GATEWAY, "upstream_error", "payment_channel_unclear", message)

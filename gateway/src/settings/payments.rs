@@ -201,8 +201,8 @@ fn grants(path: &KeyPath, raw: &RawGrants, checks: &mut Checks<'_>) -> Option<Gr
 
 /// What the channel keeps. More than a tenth of a payment is a mistake of whoever wrote the file.
 fn fees(path: &KeyPath, raw: &RawFees, checks: &mut Checks<'_>) -> Option<FeeTiers> {
-    let above = checks.problems.catch(path.key("above"), raw.above.parse::<Fen>());
     checks.within(path.key("basis_points"), u64::from(raw.basis_points), 0, 1_000);
+    let above = checks.problems.catch(path.key("above"), raw.above.parse::<Fen>());
     checks.within(path.key("basis_points_above"), u64::from(raw.basis_points_above), 0, 1_000);
     let (basis_points, basis_points_above) = (raw.basis_points, raw.basis_points_above);
     Some(FeeTiers { basis_points, above: above?, basis_points_above })

@@ -21,7 +21,7 @@ use payments::{
     store::{Store, SubmitError},
 };
 use testbed::Database;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use units::{AccountId, Clock, NanoCny, Timestamp};
 
 use crate::support::{
@@ -567,7 +567,7 @@ async fn days_are_compared_by_themselves_after_ten_and_what_was_missed_is_caught
     let stop = CancellationToken::new();
     let work = {
         let (reconciler, stop) = (desk.reconciler.clone(), stop.clone());
-        tokio::spawn(async move { reconciler.work(stop).await })
+        TaskTracker::new().spawn(async move { reconciler.work(stop).await })
     };
     let clock = desk.world.clock.clone();
     assert_eq!(
@@ -603,7 +603,7 @@ async fn days_are_compared_by_themselves_after_ten_and_what_was_missed_is_caught
     let stop = CancellationToken::new();
     let work = {
         let (reconciler, stop) = (desk.reconciler.clone(), stop.clone());
-        tokio::spawn(async move { reconciler.work(stop).await })
+        TaskTracker::new().spawn(async move { reconciler.work(stop).await })
     };
     let all = compared(5);
     clock.run_until(async || all()).await;

@@ -129,7 +129,7 @@ fn refused(error: RunError) -> PayError {
     let words = error.to_string();
     match error {
         RunError::UnknownMerchant(_) => PayError::not_found("merchant", words),
-        RunError::NotReady(_) => PayError::unavailable(words),
+        RunError::NotReady(_) => PayError::not_ready(words),
         RunError::Channel(_) => PayError::channel(words),
         RunError::File { .. }
         | RunError::Partial { .. }

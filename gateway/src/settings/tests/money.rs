@@ -263,13 +263,18 @@ fn a_bonus_is_a_share_or_an_amount_and_bounded_by_its_payment() {
 }
 
 #[test]
-fn what_is_lent_is_bounded() {
+fn what_the_channel_is_expected_to_keep_is_bounded() {
     refused(
         "[payments.fees]\nbasis_points = 1001\nabove = \"-1\"\nbasis_points_above = 1001\n",
-        "t.toml:3:9: payments.fees.above: out of range\n\
-         t.toml:2:16: payments.fees.basis_points: must be from 0 to 1000\n\
+        "t.toml:2:16: payments.fees.basis_points: must be from 0 to 1000\n\
+         t.toml:3:9: payments.fees.above: out of range\n\
          t.toml:4:22: payments.fees.basis_points_above: must be from 0 to 1000",
     );
+    assert_eq!(read(SMALL).unwrap().payments.fees, ::payments::reconcile::FeeTiers::default());
+}
+
+#[test]
+fn what_is_lent_is_bounded() {
     refused(
         "[payments.grants]\nnewcomer = \"-0.01\"\nreturning = \"100.01\"\nper_day = 101\nlasts_secs = 9\n",
         "t.toml:2:12: payments.grants.newcomer: must be from 0.00 to 100.00\n\

@@ -240,6 +240,7 @@ impl Month {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "tests have no settings")]
 fn seed() -> [u8; 32] {
     let mut seed = [7; 32];
     match std::env::var("TOLLGATE_SEED") {

@@ -74,6 +74,7 @@ impl Admin {
             .route("/admin/v1/keys", post(accounts::post_key))
             .route("/admin/v1/upstreams", get(upstreams::show))
             .route("/admin/v1/channels", get(channels::show))
+            .route("/admin/v1/channels/nonces/{nonce}", get(channels::nonce))
             .with_state(Arc::new(self.clone()))
             .merge(self.prices.clone().router())
             .merge(self.hands.clone().router())

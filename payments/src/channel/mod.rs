@@ -64,3 +64,15 @@ pub enum Notice {
         event_type: String,
     },
 }
+
+impl Notice {
+    /// The channel's id of the event.
+    pub fn event_id(&self) -> &str {
+        match self {
+            Self::Paid { event_id, .. }
+            | Self::Refund { event_id, .. }
+            | Self::Risk { event_id, .. }
+            | Self::Other { event_id, .. } => event_id,
+        }
+    }
+}

@@ -9,13 +9,13 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use jiff::civil::Date;
 use tokio_util::sync::CancellationToken;
-use units::{Clock, Livemode};
+use units::{Clock, Livemode, Timestamp};
 
 use crate::{
     channel::{
         ChannelError, NewOrder, NewRefund, Prepaid, RefundReport, Trade, Way,
         wechat::{
-            BillRows, CallUp, FundAccount,
+            BillRows, CallUp, FundAccount, NonceSeen,
             v2::{self, SignType, Terms},
             v3::{self, BillKind, BillWish, Downloaded},
         },
@@ -298,6 +298,16 @@ impl Merchants {
     /// By name.
     pub fn get(&self, name: &str) -> Option<Arc<Merchant>> {
         self.0.load().get(name).cloned()
+    }
+
+    /// What is known of a nonce, and whose it is.
+    pub fn nonce(&self, nonce: &str, now: Timestamp) -> Option<(Arc<Merchant>, PayApi, NonceSeen)> {
+        self.all().into_iter().find_map(|merchant| {
+            let v3 = merchant.v3.as_ref().and_then(|v3| v3.channel.nonces().find(nonce, now));
+            let v2 = || merchant.v2.as_ref().and_then(|v2| v2.channel.nonces().find(nonce, now));
+            let found = v3.map(|seen| (PayApi::V3, seen)).or_else(|| Some((PayApi::V2, v2()?)));
+            found.map(|(api, seen)| (merchant, api, seen))
+        })
     }
 
     /// All of them, in the order of their names.

@@ -278,6 +278,16 @@ async fn even_what_wechat_signs_must_be_whole_fresh_and_about_us() {
     world.order_until(&order, "paid").await;
     assert_eq!(world.credits().await["balance"], "10.00");
     world.books_balance().await;
+    // Their nonce is evidence, and was no reason to turn the second one away.
+    let seen = world.admin_get("/admin/v1/channels/nonces/593BEC0C930BF1AFEB40B4A08C8FB242").await;
+    let seen = seen.expect(200).json();
+    assert_eq!((&seen["made_by"], &seen["about"]), (&json!("wechat_pay"), &json!("EV-2018022511223320873")));
+    assert!(seen["times"].as_u64().is_some_and(|times| times >= 3), "{seen:#}");
+    world.admin_get("/admin/v1/channels/nonces/nobodys").await.error(
+        404,
+        "invalid_request_error",
+        "not_found",
+    );
 
     // Dollars are no yuan.
     let order = order_of(&world, "10.00").await;

@@ -113,7 +113,9 @@ impl Channel {
         let uri =
             self.hosts.uri(path).ok_or_else(|| misconfigured("BAD_BASE_URL", "the base URL is not a URL"))?;
         fields.set("mch_id", self.mchid.as_str());
-        fields.set("nonce_str", nonce().map_err(|error| misconfigured("SIGNING_FAILED", error.to_string()))?);
+        let nonce = nonce().map_err(|error| misconfigured("SIGNING_FAILED", error.to_string()))?;
+        self.nonces.made(&nonce, format!("POST {path}"), self.clock.now());
+        fields.set("nonce_str", nonce);
         let mut sign_type = SignType::Md5;
         if let Some(terms) = terms {
             sign_type = terms.sign_type;

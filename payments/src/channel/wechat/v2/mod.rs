@@ -32,7 +32,7 @@ pub use self::{
 };
 use self::{error::Operation, exchange::cannot_be_written};
 use super::{
-    CallUp, Hosts,
+    CallUp, Hosts, Nonces,
     bills::{BillRows, FundAccount},
     v3::request_sign::{SignError, nonce},
 };
@@ -60,6 +60,7 @@ pub struct Channel {
     mchid: String,
     key: ApiV2Key,
     transports: Transports,
+    nonces: Nonces,
     clock: Arc<dyn Clock>,
 }
 
@@ -72,7 +73,7 @@ impl Channel {
         transports: Transports,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { hosts: hosts.into(), mchid, key, transports, clock }
+        Self { hosts: hosts.into(), mchid, key, transports, nonces: Nonces::default(), clock }
     }
 
     /// Merchant number.
@@ -108,7 +109,9 @@ impl Channel {
     /// # Errors
     /// [`SignError`] if the system has no random bytes.
     pub fn call_up(&self, terms: &Terms, prepay_id: &str) -> Result<CallUp, SignError> {
-        Ok(call_up(terms, prepay_id, self.clock.now().secs(), nonce()?, &self.key))
+        let nonce = nonce()?;
+        self.nonces.made(&nonce, format!("paySign of prepay_id={prepay_id}"), self.clock.now());
+        Ok(call_up(terms, prepay_id, self.clock.now().secs(), nonce, &self.key))
     }
 
     /// Asks what became of an order.
@@ -266,7 +269,16 @@ impl Channel {
     /// # Errors
     /// [`NoticeRefused`].
     pub fn read_notice(&self, body: &[u8]) -> Result<Signed, NoticeRefused> {
-        notice::read(&self.key, body)
+        let signed = notice::read(&self.key, body)?;
+        if let Some(nonce) = &signed.nonce {
+            self.nonces.heard(nonce, signed.notice.event_id(), self.clock.now());
+        }
+        Ok(signed)
+    }
+
+    /// Which nonces were used.
+    pub const fn nonces(&self) -> &Nonces {
+        &self.nonces
     }
 
     /// Opens a refund notice from its body as received. It vouches for nothing: ask for the refund it names.

@@ -26,6 +26,8 @@ pub struct Signed {
     /// What it was signed with. A notice about an order that was made with the other one is to be refused with
     /// [`NoticeRefused::WrongSignType`], or whoever can forge the weaker one forges them all.
     pub sign_type: SignType,
+    /// Its nonce, which tells nothing: a repeat has another one.
+    pub nonce: Option<String>,
 }
 
 /// Why a notice is not acted upon. The status of the reply is 200 all the same; its body is [`failure`].
@@ -130,7 +132,8 @@ pub(super) fn read(key: &ApiV2Key, body: &[u8]) -> Result<Signed, NoticeRefused>
         let code = fields.get("err_code").unwrap_or(FAIL);
         format!("v2:{}:{}:{code}", trade.mchid, trade.out_trade_no)
     };
-    Ok(Signed { notice: Notice::Paid { event_id, trade }, sign_type })
+    let nonce = fields.get("nonce_str").map(str::to_owned);
+    Ok(Signed { notice: Notice::Paid { event_id, trade }, sign_type, nonce })
 }
 
 /// The algorithm is told by the signature's length; what the notice says of it must agree.

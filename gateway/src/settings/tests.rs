@@ -245,7 +245,7 @@ attempt_max = 2
          `total_ms_max`\n\
          t.toml:14:62: unknown key `cached` — did you mean `cached_input`?\n\
          t.toml:19:1: unknown key `attempt_max` — did you mean `attempts_max`?\n\
-         t.toml:22:1: unknown key `größe` — known here: `description`, `expires_secs`, `max`, `min`"
+         t.toml:22:1: unknown key `größe` — known here: `description`, `device_id`, `expires_secs`, `max`, `min`, `open_orders_max`"
     );
 }
 

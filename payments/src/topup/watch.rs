@@ -18,6 +18,8 @@ use crate::{
 
 /// How often the orders of other nodes are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(20);
+/// At the end, questions that are under way are waited for this long.
+const HEARD_OUT_MAX: Duration = Duration::from_secs(3);
 /// If the store cannot be read, it is tried again after this.
 const AFTER_TROUBLE: Duration = Duration::from_secs(5);
 
@@ -45,11 +47,16 @@ impl TopUps {
             }
             let next = [turns.next, look].into_iter().flatten().min();
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
                 () = self.fresh.notified() => {}
                 Some(()) = asking.next() => {}
                 () = self.wake(next) => {}
             }
+        }
+        // What is being asked is heard out, if it does not take long.
+        let heard_out = async { while asking.next().await.is_some() {} };
+        if tokio::time::timeout(HEARD_OUT_MAX, heard_out).await.is_err() {
+            tracing::warn!("orders were still being asked about; the next run asks again");
         }
     }
 

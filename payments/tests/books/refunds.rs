@@ -439,7 +439,11 @@ async fn what_is_refused_for_good_goes_back_to_the_balance_once_wechat_pay_knows
         world.far.next(Op::Refund, [Answer::Error(status, code)]);
         refund(&world, account, None).await;
         let work = Running::refunds(refunds);
-        world.clock.run_until(async || all_are(&world, account, RefundItemState::Refused).await).await;
+        let told_of = || told.times("refused") > 0;
+        world
+            .clock
+            .run_until(async || all_are(&world, account, RefundItemState::Refused).await && told_of())
+            .await;
         assert_eq!(world.far.asked(Op::Refund).len(), 1, "{code}: not sent again");
         assert_eq!(world.far.asked(Op::QueryRefund).len(), 1, "{code}: confirmed by a query");
         let item = world.store.refunds_of(account).await.unwrap().remove(0).1.remove(0);

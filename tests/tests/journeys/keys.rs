@@ -144,7 +144,8 @@ async fn a_channel_without_its_key_is_off_and_says_so_while_everybody_else_is_se
     let mchid = line(&right, "mchid");
     fs::write(&world.config, right.replace(mchid, "mchid = \"1900000000\"")).expect("written");
     let config = read_again(&world).await;
-    assert_eq!(config["restart_required"], json!(["payments.wechat.main.mchid"]), "{config:#}");
+    let waits = json!(["payments.wechat.main.api_v3_key", "payments.wechat.main.mchid"]);
+    assert_eq!(config["restart_required"], waits, "{config:#}");
     let order = order_of(&world, "3.00").await;
     paid_by_notice(&world, &order).await;
     assert!(!world.process.logged().contains(secret.trim()), "no key is ever logged");

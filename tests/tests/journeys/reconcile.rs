@@ -91,7 +91,7 @@ async fn a_day_agrees_and_injected_differences_are_found_explained_and_signed_of
     }
     let row = compared(&world, &day).await;
     let injected = world.sim_get(&format!("/wechat/bills/{day}")).await;
-    let extra = injected
+    let extra = injected["spoilt"]
         .as_array()
         .expect("what is wrong")
         .iter()

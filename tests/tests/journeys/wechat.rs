@@ -1,5 +1,5 @@
 //! Does a payment arrive whichever way it is made, by both of WeChat Pay's APIs, and does it find its way back?
-use std::fs;
+use std::{fs, time::Duration};
 
 use md5::{Digest as _, Md5};
 use reqwest::Method;
@@ -152,6 +152,19 @@ async fn an_order_by_api_v2_is_not_closed_before_it_may_be_and_a_payment_until_t
     world.pay(&order).await.expect(200);
     world.order_until(&order, "paid").await;
     assert_eq!(world.balance().await, nano("10.00"));
+    world.books_balance().await;
+}
+
+#[tokio::test]
+async fn an_order_by_api_v2_that_nobody_wants_is_closed_by_itself_once_it_may_be() {
+    let world = World::demo_with(&["--wechat-api", "v2"]).await;
+    let order = world.topup(&json!({"amount": "10.00"})).await;
+    let close = world.request(Method::POST, &format!("/v1/topups/{}/close", text(&order, "id")));
+    assert_eq!(sent(close).await.expect(200).json()["status"], "pending");
+    world.advance(Duration::from_secs(301)).await;
+    world.order_until(&order, "closed").await;
+    assert_eq!(world.far_order(&order).await["trade_state"], "CLOSED");
+    assert_eq!(world.credits().await["balance"], "0.50");
     world.books_balance().await;
 }
 

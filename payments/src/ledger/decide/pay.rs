@@ -86,6 +86,11 @@ impl Draft<'_> {
     /// Nothing is credited; the money waits in suspense. An order that waits for its payment is put aside, one that
     /// has it, or came to another end, stays as it is.
     fn quarantine(&mut self, mut order: Order, difference: &str) -> Result<Reply, Refusal> {
+        // The same payment was put aside before, whatever differed then.
+        let Body::OrderPaid { transaction_id, .. } = &self.command.body else {
+            return Err(Refusal::NotPositive);
+        };
+        let aside = self.rows.suspense(transaction_id).is_some_and(|aside| aside.order == order.id);
         self.suspend(&order, difference);
         let known = order
             .timeline
@@ -103,7 +108,7 @@ impl Draft<'_> {
             order = self.put_order(order);
         }
         self.file_notice(&order, NoticeResult::Rejected, Some(difference));
-        let step = if known { OrderStep::StillQuarantined } else { OrderStep::Quarantined };
+        let step = if known || aside { OrderStep::StillQuarantined } else { OrderStep::Quarantined };
         Ok(Reply::Order { order: Box::new(order), step })
     }
 

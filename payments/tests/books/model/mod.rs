@@ -191,14 +191,18 @@ fn each_invariant_finds_the_mistake_it_is_there_for() {
 
 #[test]
 fn what_is_about_files_and_crowds_finds_its_mistake_too() {
-    let world = sound(&fixed(1, 60).next().unwrap());
-    // One that came late and wrote something.
-    let wrote = |half: std::ops::Range<usize>| {
-        half.rev()
-            .find(|n| world.log[*n].ops.iter().any(|op| matches!(op, payments::ledger::RowOp::Entry(_))))
-            .unwrap()
+    // One command that came early and wrote something, and one that came late.
+    let wrote = |world: &world::World, half: std::ops::Range<usize>| {
+        let is_line = |op: &payments::ledger::RowOp| matches!(op, payments::ledger::RowOp::Entry(_));
+        half.rev().find(|n| world.log[*n].ops.iter().any(is_line))
     };
-    let (early, late) = (wrote(0..world.log.len() / 2), wrote(world.log.len() / 2..world.log.len()));
+    let found = fixed(20, 60).find_map(|steps| {
+        let world = sound(&steps);
+        let half = world.log.len() / 2;
+        let (early, late) = (wrote(&world, 0..half)?, wrote(&world, half..world.log.len())?);
+        Some((world, early, late))
+    });
+    let (world, early, late) = found.unwrap();
     let said = |outcome: Result<(), String>, number: u8| {
         let what = outcome.unwrap_err();
         assert!(what.starts_with(&format!("invariant {number}:")), "{number} was to be found: {what}");

@@ -259,6 +259,7 @@ impl Channel {
     /// [`NoticeRefused`].
     pub fn read_notice(&self, headers: &HeaderMap, body: &[u8]) -> Result<Notice, NoticeRefused> {
         notice::read(&self.credentials, &self.certificates.ring(), self.clock.now(), headers, body)
+            .inspect(|notice| self.remember(headers, notice))
     }
 
     /// The same; one whose key nobody here has heard of makes us ask for certificates first, once a minute at most.
@@ -272,7 +273,6 @@ impl Channel {
             }
             read => read,
         }
-        .inspect(|notice| self.remember(headers, notice))
     }
 
     fn remember(&self, headers: &HeaderMap, notice: &Notice) {

@@ -493,7 +493,11 @@ async fn whoever_watches_is_told_of_a_merchant_without_money_and_of_what_cannot_
     world.far.next(Op::Refund, std::iter::repeat_n(Answer::Error(403, "NOT_ENOUGH"), 2));
     refund(&world, account, None).await;
     let work = Running::refunds(world.refunds.clone().observed_by(told.clone()));
-    world.clock.run_until(async || all_are(&world, account, RefundItemState::Abnormal).await).await;
+    let told_of = || told.times("abnormal") > 0;
+    world
+        .clock
+        .run_until(async || all_are(&world, account, RefundItemState::Abnormal).await && told_of())
+        .await;
     assert_eq!((told.times("wait"), told.times("abnormal")), (2, 1), "{told:?}");
     let asked = world.far.asked(Op::QueryRefund).len();
     world.clock.run_until(async || world.far.asked(Op::QueryRefund).len() > asked + 3).await;

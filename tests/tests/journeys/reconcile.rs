@@ -123,8 +123,9 @@ async fn a_day_agrees_and_injected_differences_are_found_explained_and_signed_of
         let done = answered(operate(&world, &[&resolve[..], &signed].concat()));
         assert_eq!((&done["status"], &done["resolution"]["evidence"]), (&json!("resolved"), &json!("T-1")));
     }
-    assert_eq!(sign(&[]).code(), 6, "who explained it does not sign alone");
-    answered(sign(&["--approver", "ben"]));
+    let why = ["--reason", "looked at with the bank"];
+    assert_eq!(sign(&why).code(), 6, "who explained it does not sign alone");
+    answered(sign(&[&why[..], &["--approver", "ben"]].concat()));
     let settled = answered(operate(&world, &["reconcile", "wechat", "--date", &day]));
     assert_eq!(settled["data"][0]["status"], "signed_off", "what was explained stays so: {settled:#}");
     let csv =

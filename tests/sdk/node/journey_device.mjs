@@ -1,7 +1,7 @@
 // Does the script of top-up pages give a browser a name that a top-up takes, and that stays?
 import assert from "node:assert/strict";
 import vm from "node:vm";
-import { apiKey, base, ready, run } from "./checks.mjs";
+import { apiKey, base, counted, ready, run } from "./checks.mjs";
 
 const answer = await fetch(`${ready.public_url}/portal/device.js`);
 assert.equal(answer.status, 200);
@@ -53,6 +53,14 @@ const checks = {
     const order = await answer.json();
     assert.equal(answer.status, 201, JSON.stringify(order));
     assert.match(order.code_url, /^weixin:/);
+  },
+  async "and whoever topped up calls"() {
+    const answer = await counted().fetch(`${base}/chat/completions`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${apiKey}`, "content-type": "application/json" },
+      body: JSON.stringify({ model: "sim-fast", messages: [{ role: "user", content: "hello" }] }),
+    });
+    assert.equal(answer.status, 200, await answer.text());
   },
 };
 

@@ -7,7 +7,6 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
-use http::StatusCode;
 use payments::{
     grant::TemporaryKey,
     ledger::{GrantClaim, Order, OrderState},
@@ -15,7 +14,11 @@ use payments::{
 };
 use serde_json::Value;
 
-use super::{Cashier, PayError, reply, topups::find, views};
+use super::{
+    Cashier, PayError,
+    topups::{find, shown},
+    views,
+};
 use crate::keys::{digest, fresh_secret};
 
 /// How much of a key is kept to recognise it by.
@@ -62,6 +65,5 @@ pub(super) async fn claim(
         }
     }
     let order = find(&cashier, &caller, &id).await?;
-    let lent = cashier.grants.lent_on(&order).await?;
-    Ok(reply(StatusCode::OK, &views::topup_with(&cashier, &order, &lent)))
+    shown(&cashier, &order).await
 }

@@ -311,8 +311,7 @@ pub(super) async fn one(
     let caller = cashier.keys.authenticate(&headers).await?;
     let order = find(&cashier, &caller, &id).await?;
     cashier.topups.seen(&order);
-    let lent = cashier.grants.lent_on(&order).await?;
-    Ok(reply(StatusCode::OK, &views::topup_with(&cashier, &order, &lent)))
+    shown(&cashier, &order).await
 }
 
 /// `POST /v1/topups/{id}/pay`: pay again. What the order was to be paid by, or something new where that has grown old.
@@ -325,8 +324,7 @@ pub(super) async fn pay_again(
     let order = find(&cashier, &caller, &id).await?;
     let order = cashier.topups.pay_again(order).await?;
     cashier.topups.seen(&order);
-    let lent = cashier.grants.lent_on(&order).await?;
-    Ok(reply(StatusCode::OK, &views::topup_with(&cashier, &order, &lent)))
+    shown(&cashier, &order).await
 }
 
 /// `POST /v1/topups/{id}/close`: a payment that wins the race is credited instead.
@@ -351,8 +349,13 @@ pub(super) async fn close(
         }
     }
     let order = find(&cashier, &caller, &id).await?;
-    let lent = cashier.grants.lent_on(&order).await?;
-    Ok(reply(StatusCode::OK, &views::topup_with(&cashier, &order, &lent)))
+    shown(&cashier, &order).await
+}
+
+/// A top-up as its customer sees it, with what is lent on it.
+pub(super) async fn shown(cashier: &Cashier, order: &Order) -> Result<Response, PayError> {
+    let lent = cashier.grants.lent_on(order).await?;
+    Ok(reply(StatusCode::OK, &views::topup_with(cashier, order, &lent)))
 }
 
 pub(super) async fn find(cashier: &Cashier, caller: &Caller, id: &str) -> Result<Order, PayError> {

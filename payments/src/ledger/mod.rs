@@ -19,6 +19,7 @@ mod grant;
 mod hands;
 mod hold;
 mod hold_quote;
+mod needs;
 mod order;
 mod package;
 mod pay_by;

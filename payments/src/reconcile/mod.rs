@@ -4,10 +4,13 @@
 //! read here, laid against orders and ledger, and what was found is written down.
 
 pub mod bill; // what the channel says happened
+mod brought; // the bills of a day, and no others
+mod confirm; // what the channel says about what does not agree
 mod daily; // when it is done by itself
 mod date; // when that is
 mod fees; // what it keeps
 mod flows; // whether its two bills agree
+mod found; // what was found, as it is written down
 pub mod matching; // what does not agree with us
 mod ours; // what we say happened
 mod recovery; // what earlier runs left open

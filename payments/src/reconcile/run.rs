@@ -8,36 +8,30 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use sha2::{Digest, Sha256};
-use units::{AccountId, Clock, Fen, NanoCny, OrderId, Overflow, RequestId, Timestamp};
+use units::{AccountId, Clock, Fen, OrderId, RequestId};
 
 use super::{
-    bill::{self, Bill, BillError, FundFlow, RowKind, TradeBill, TradeRow},
+    bill::{BillError, RowKind, TradeBill, TradeRow},
+    brought::{Bills, brought, fetched},
     date::BillDate,
     fees::{self, FeeTiers},
     flows,
-    matching::{self, Difference},
+    found::{add_flows, found, of_row, sums},
+    matching,
     ours::{self, Day},
 };
 use crate::{
-    channel::{
-        ChannelError, RefundState,
-        wechat::{BillRows, FundAccount, v3::BillKind},
-    },
+    channel::ChannelError,
     ledger::{
-        Actor, BillDay, BillDifference, BillSource, BillSums, Body, Command, ComparedDay, DIFFERENCES_MAX,
-        DifferenceCause, DifferenceClass, DifferenceState, ExternalRefund, FoundDifference, Order, OrderKind,
-        Refusal, Reply,
+        Actor, BillDay, BillDifference, BillSums, Body, Command, ComparedDay, DIFFERENCES_MAX,
+        DifferenceClass, FoundDifference, Order, Refusal, Reply,
     },
     store::{OurSide, Store, SubmitError},
-    topup::{Confirmed, Merchant, TopUps},
+    topup::{Merchant, TopUps},
 };
 
 /// Fees that are on their way to the store at once.
 const FEES_AT_ONCE: usize = 64;
-/// Payments and refunds that are asked after in one run: whoever has more has a larger trouble, and the next run goes on.
-const ASKED_MAX: usize = 2_000;
-
 /// Which day of whom.
 #[derive(Debug, Clone)]
 pub struct RunWish {
@@ -185,14 +179,6 @@ pub struct Reconciler {
     tiers: FeeTiers,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) watcher: Arc<dyn Watcher>,
-}
-
-/// The bills of a day.
-struct Bills {
-    trade: TradeBill,
-    flow: Option<FundFlow>,
-    source: BillSource,
-    sha256: Option<String>,
 }
 
 /// What was found so far.
@@ -377,137 +363,6 @@ impl Reconciler {
         Ok(Some(paid))
     }
 
-    // ---- what the channel confirms ----
-
-    /// Asks the channel about what does not agree, and puts right what it confirms.
-    async fn ask(
-        &self,
-        day: &Day,
-        ours: &OurSide,
-        known: &[BillDifference],
-        differences: &mut [FoundDifference],
-        at: &(dyn Fn(Phase, usize, usize) + Send + Sync),
-    ) -> Result<(), RunError> {
-        use DifferenceClass as C;
-        let explained: BTreeSet<&str> = known
-            .iter()
-            .filter(|known| known.state == DifferenceState::Resolved)
-            .map(|known| known.id.as_str())
-            .collect();
-        let date = day.date.to_string();
-        let asked: Vec<_> = differences
-            .iter_mut()
-            .filter(|found| {
-                matches!(
-                    found.class,
-                    C::PaidInBillPendingLocally | C::RefundMissingLocally | C::MissingInBill
-                ) && !explained.contains(found.id(&day.mchid, &date).as_str())
-            })
-            .take(ASKED_MAX)
-            .collect();
-        let of = asked.len();
-        for (done, difference) in asked.into_iter().enumerate() {
-            at(Phase::Asking, done, of);
-            let Some(order) = difference.order.and_then(|id| ours.orders.get(&id)) else { continue };
-            match difference.class {
-                C::PaidInBillPendingLocally => self.credit(order, difference).await,
-                C::RefundMissingLocally => self.book_refund(order, difference).await?,
-                _ => self.doubt(order, difference).await?,
-            }
-        }
-        Ok(())
-    }
-
-    /// A payment whose notice was lost.
-    async fn credit(&self, order: &Order, difference: &mut FoundDifference) {
-        let (healed, detail) = match self.topups.confirm(order).await {
-            Confirmed::Credited(order) => {
-                self.watcher.credited(&order);
-                (Some(DifferenceCause::LostNotice), "confirmed by a query and credited".to_owned())
-            }
-            Confirmed::Known => (Some(DifferenceCause::LostNotice), "credited meanwhile".to_owned()),
-            Confirmed::PutAside => {
-                (None, "it does not agree with its order and waits for a decision".to_owned())
-            }
-            Confirmed::Denied(state) => (None, format!("asked, WeChat Pay says {state}")),
-            Confirmed::Unclear(why) => (None, format!("WeChat Pay could not be asked: {why}")),
-        };
-        difference.healed = healed;
-        difference.detail = Some(detail);
-    }
-
-    /// A refund from the channel's console. It is a fact once it has arrived; before, it may still be closed.
-    async fn book_refund(&self, order: &Order, difference: &mut FoundDifference) -> Result<(), RunError> {
-        let number = difference.out_refund_no.clone().unwrap_or_default();
-        let report = match self.topups.foreign_refund(order, &number).await {
-            Ok(report) => report,
-            Err(error) => {
-                difference.detail = Some(format!("WeChat Pay could not be asked: {error}"));
-                return Ok(());
-            }
-        };
-        let amount = report.refund.filter(|amount| Some(NanoCny::from(*amount)) == difference.bill);
-        let (Some(amount), Some(refund_id)) = (amount, report.refund_id) else {
-            difference.detail = Some("asked, WeChat Pay names another amount, or no number".to_owned());
-            return Ok(());
-        };
-        if report.state != RefundState::Success {
-            difference.detail = Some(format!("asked, WeChat Pay says {}", report.state));
-            return Ok(());
-        }
-        let found = ExternalRefund {
-            refund_id: refund_id.clone(),
-            order: order.id,
-            account: order.account,
-            asset: order.kind.asset(),
-            amount,
-        };
-        match self.submit(format!("xr:{refund_id}"), Body::ExtRefund(found)).await {
-            Ok(_) => {
-                difference.healed = Some(DifferenceCause::ConsoleRefund);
-                difference.detail = Some("confirmed by a query and booked".to_owned());
-                self.watcher.stopped(order.account);
-            }
-            Err(SubmitError::Refused(refusal)) => difference.detail = Some(format!("not booked: {refusal}")),
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
-    }
-
-    /// A payment that we have and the bill does not. If the channel denies it as well, somebody has made it up: its
-    /// account is stopped.
-    async fn doubt(&self, order: &Order, difference: &mut FoundDifference) -> Result<(), RunError> {
-        let denied = match self.topups.asked_again(order).await {
-            Ok(trade) if trade.state.was_paid() => {
-                let paid = trade.success_time.and_then(BillDate::of).map(|date| format!(" on {date}"));
-                difference.detail =
-                    Some(format!("asked, WeChat Pay has it as paid{}", paid.unwrap_or_default()));
-                return Ok(());
-            }
-            Ok(trade) => trade.state.as_str().to_owned(),
-            Err(ChannelError::NotFound { code, .. }) => code,
-            Err(error) => {
-                difference.detail = Some(format!("WeChat Pay could not be asked: {error}"));
-                return Ok(());
-            }
-        };
-        difference.detail = Some(format!("asked, WeChat Pay says {denied}: this payment was made up"));
-        tracing::error!(order = %order.id, account = %order.account, denied, "WeChat Pay knows nothing of a payment");
-        if matches!(order.kind, OrderKind::Goods { .. }) {
-            return Ok(());
-        }
-        let reason = format!("WeChat Pay knows nothing of the payment of order {}", order.id);
-        let command = Command {
-            reason: Some(reason),
-            ..self.command(format!("recon-stop:{}", order.id), Body::StopAccount { account: order.account })
-        };
-        match self.store.submit(command).await {
-            Ok(_) | Err(SubmitError::Refused(_)) => self.watcher.stopped(order.account),
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
-    }
-
     // ---- the fees ----
 
     /// Posts what the channel kept of what is ours, each once. The command's key also says, for days to come, that the
@@ -608,242 +463,7 @@ impl Reconciler {
         Command { key, actor: Actor::system("reconcile"), reason: None, approver: None, at, body }
     }
 
-    async fn submit(&self, key: String, body: Body) -> Result<Reply, SubmitError> {
+    pub(super) async fn submit(&self, key: String, body: Body) -> Result<Reply, SubmitError> {
         self.store.submit(self.command(key, body)).await
-    }
-}
-
-/// The bills from the channel. The fund flow bill is wanted and not needed: API v2 gives it to a certificate only.
-async fn fetched(merchant: &Merchant, day: &Day) -> Result<Bills, RunError> {
-    let date = day.date.date();
-    let trade = match merchant.bill(date, BillKind::Trade(Some(BillRows::All))).await {
-        Ok(file) => Some(file),
-        Err(ChannelError::NotFound { .. }) => None,
-        Err(ChannelError::Busy { .. }) => return Err(RunError::NotReady(day.date)),
-        Err(error) => return Err(error.into()),
-    };
-    let flow = match merchant.bill(date, BillKind::FundFlow(Some(FundAccount::Basic))).await {
-        Ok(file) => Some(file),
-        Err(ChannelError::NotFound { .. }) => None,
-        Err(ChannelError::Busy { .. }) => return Err(RunError::NotReady(day.date)),
-        Err(error @ ChannelError::Misconfigured { .. }) => {
-            tracing::warn!(%error, "the fund flow bill is not compared");
-            None
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let Some(trade) = trade else {
-        // Without a trade bill what moved is not explained by any: an empty one explains nothing.
-        let flow = read_flow(flow, day).await?;
-        let trade = TradeBill::empty();
-        return Ok(Bills { trade, flow, source: BillSource::NoTrade, sha256: None });
-    };
-    let mut files = vec![("the trade bill".to_owned(), trade)];
-    files.extend(flow.map(|flow| ("the fund flow bill".to_owned(), flow)));
-    let bills = brought(&files, day).await?;
-    Ok(Bills { source: BillSource::Fetched, ..bills })
-}
-
-async fn read_flow(flow: Option<Bytes>, day: &Day) -> Result<Option<FundFlow>, RunError> {
-    let Some(file) = flow else { return Ok(None) };
-    let name = "the fund flow bill";
-    match read(name, file).await?.0 {
-        Bill::FundFlow(flow) => {
-            check_flow(name, &flow, day)?;
-            Ok(Some(flow))
-        }
-        Bill::Trade(_) => Err(RunError::WhichFiles),
-    }
-}
-
-/// Reads the bills, and makes sure that they are those of the day.
-async fn brought(files: &[(String, Bytes)], day: &Day) -> Result<Bills, RunError> {
-    let (mut trade, mut flow) = (None, None);
-    for (name, file) in files {
-        let (bill, sha256) = read(name, file.clone()).await?;
-        match bill {
-            Bill::Trade(bill) if trade.is_none() => {
-                check_trade(name, &bill, day)?;
-                trade = Some((bill, sha256));
-            }
-            Bill::FundFlow(bill) if flow.is_none() => {
-                check_flow(name, &bill, day)?;
-                flow = Some(bill);
-            }
-            Bill::Trade(_) | Bill::FundFlow(_) => return Err(RunError::WhichFiles),
-        }
-    }
-    let (trade, sha256) = trade.ok_or(RunError::WhichFiles)?;
-    Ok(Bills { trade, flow, source: BillSource::File, sha256: Some(sha256) })
-}
-
-/// Reads a file off the threads that calls are served on: a large one takes a second.
-async fn read(name: &str, file: Bytes) -> Result<(Bill, String), RunError> {
-    let reading = tokio::task::spawn_blocking(move || {
-        let sha256 = base16ct::lower::encode_string(&Sha256::digest(&file));
-        bill::read(&file).map(|bill| (bill, sha256))
-    });
-    let read = reading.await.map_err(|error| SubmitError::Stopped(error.to_string()))?;
-    read.map_err(|error| RunError::File { name: name.to_owned(), error })
-}
-
-fn check_trade(name: &str, bill: &TradeBill, day: &Day) -> Result<(), RunError> {
-    let name = || name.to_owned();
-    match bill.covers {
-        BillRows::All => {}
-        part => return Err(RunError::Partial { name: name(), rows: part.as_str() }),
-    }
-    if let Some(row) = bill.rows.iter().find(|row| row.mchid != day.mchid) {
-        return Err(RunError::OtherMerchant { name: name(), mchid: row.mchid.clone() });
-    }
-    match bill.rows.iter().find(|row| !day.has(row.time)) {
-        Some(row) => Err(other_day(name(), row.time)),
-        None => Ok(()),
-    }
-}
-
-fn check_flow(name: &str, bill: &FundFlow, day: &Day) -> Result<(), RunError> {
-    match bill.rows.iter().find(|row| !day.has(row.time)) {
-        Some(row) => Err(other_day(name.to_owned(), row.time)),
-        None => Ok(()),
-    }
-}
-
-fn other_day(name: String, at: Timestamp) -> RunError {
-    let date = BillDate::of(at).map_or_else(|| "another day".to_owned(), |date| date.to_string());
-    RunError::OtherDay { name, date }
-}
-
-fn sums(trade: &TradeBill, agrees: impl Fn(&TradeRow) -> bool) -> Result<BillSums, Overflow> {
-    let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    let mut sums = BillSums { rows: count(trade.rows.len() + trade.set_aside.len()), ..BillSums::default() };
-    for row in &trade.rows {
-        sums.fees = NanoCny::new(sums.fees.get().checked_add(row.fee.get()).ok_or(Overflow)?);
-        let agrees = agrees(row);
-        match &row.kind {
-            RowKind::Payment { total, .. } => {
-                sums.payments += 1;
-                sums.paid = sums.paid.plus(*total)?;
-                if agrees {
-                    sums.payments_matched += 1;
-                    sums.paid_matched = sums.paid_matched.plus(*total)?;
-                }
-            }
-            RowKind::Refund(part) => {
-                sums.refunds += 1;
-                sums.refunded = sums.refunded.plus(part.applied)?;
-                if agrees {
-                    sums.refunds_matched += 1;
-                    sums.refunded_matched = sums.refunded_matched.plus(part.applied)?;
-                }
-            }
-            RowKind::Other(_) => {}
-        }
-    }
-    Ok(sums)
-}
-
-/// What the fund flow bill tells otherwise; of what differs already, only that it does.
-fn add_flows(differences: &mut Vec<FoundDifference>, moved: Vec<FoundDifference>) {
-    let numbers = |found: &FoundDifference| {
-        // A refund is known by its own number: its payment may be quite in order.
-        match &found.out_refund_no {
-            Some(refund) => Some(("refund", refund.clone())),
-            None => found.out_trade_no.clone().map(|number| ("payment", number)),
-        }
-    };
-    let told: BTreeSet<_> = differences.iter().filter_map(numbers).collect();
-    let news = moved.into_iter().filter(|found| numbers(found).is_none_or(|number| !told.contains(&number)));
-    differences.extend(news.collect::<Vec<_>>());
-}
-
-fn of_row(row: &TradeRow, class: DifferenceClass) -> FoundDifference {
-    FoundDifference {
-        out_trade_no: Some(row.out_trade_no.clone()),
-        out_refund_no: match &row.kind {
-            RowKind::Refund(part) => Some(part.out_refund_no.clone()),
-            _ => None,
-        },
-        transaction_id: Some(row.transaction_id.clone()),
-        ..FoundDifference::new(class)
-    }
-}
-
-/// A difference as it is written down.
-fn found(difference: &Difference) -> FoundDifference {
-    use Difference as D;
-    use DifferenceClass as C;
-    let yuan = |amount: &Fen| Some(NanoCny::from(*amount));
-    let some = |text: &String| Some(text.clone());
-    match difference {
-        D::PaidInBillPendingLocally { out_trade_no, transaction_id, bill } => FoundDifference {
-            out_trade_no: some(out_trade_no),
-            transaction_id: some(transaction_id),
-            bill: yuan(bill),
-            ..FoundDifference::new(C::PaidInBillPendingLocally)
-        },
-        D::AmountMismatch { out_trade_no, bill, local } => FoundDifference {
-            out_trade_no: some(out_trade_no),
-            bill: yuan(bill),
-            local: yuan(local),
-            ..FoundDifference::new(C::AmountMismatch)
-        },
-        D::OtherTransaction { out_trade_no, bill, local } => FoundDifference {
-            out_trade_no: some(out_trade_no),
-            transaction_id: some(bill),
-            detail: Some(format!("our order has {local}")),
-            ..FoundDifference::new(C::OtherTransaction)
-        },
-        D::BookedOtherwise { out_trade_no, bill, booked } => FoundDifference {
-            out_trade_no: some(out_trade_no),
-            bill: yuan(bill),
-            local: yuan(bill),
-            booked: Some(*booked),
-            ..FoundDifference::new(C::BookedOtherwise)
-        },
-        D::MissingLocally { out_trade_no, transaction_id, bill } => FoundDifference {
-            out_trade_no: some(out_trade_no),
-            transaction_id: some(transaction_id),
-            bill: yuan(bill),
-            ..FoundDifference::new(C::MissingLocally)
-        },
-        D::MissingInBill { out_trade_no, local } => FoundDifference {
-            out_trade_no: some(out_trade_no),
-            local: yuan(local),
-            ..FoundDifference::new(C::MissingInBill)
-        },
-        D::RefundMissingLocally { out_refund_no, out_trade_no, transaction_id, bill } => FoundDifference {
-            out_refund_no: some(out_refund_no),
-            out_trade_no: some(out_trade_no),
-            transaction_id: some(transaction_id),
-            bill: yuan(bill),
-            ..FoundDifference::new(C::RefundMissingLocally)
-        },
-        D::RefundAmountMismatch { out_refund_no, bill, local } => FoundDifference {
-            out_refund_no: some(out_refund_no),
-            bill: yuan(bill),
-            local: yuan(local),
-            ..FoundDifference::new(C::RefundAmountMismatch)
-        },
-        D::RefundBookedOtherwise { out_refund_no, bill, booked } => FoundDifference {
-            out_refund_no: some(out_refund_no),
-            bill: yuan(bill),
-            local: yuan(bill),
-            booked: Some(*booked),
-            ..FoundDifference::new(C::RefundBookedOtherwise)
-        },
-        D::RefundMissingInBill { out_refund_no, local } => FoundDifference {
-            out_refund_no: some(out_refund_no),
-            local: yuan(local),
-            ..FoundDifference::new(C::RefundMissingInBill)
-        },
-        D::Repeated { number } => {
-            FoundDifference { transaction_id: some(number), ..FoundDifference::new(C::RepeatedInBill) }
-        }
-        D::UnknownKind { out_trade_no, kind } => FoundDifference {
-            out_trade_no: some(out_trade_no),
-            detail: Some(kind.clone()),
-            ..FoundDifference::new(C::UnknownKind)
-        },
     }
 }

@@ -5,10 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 use futures_util::future::join_all;
 use payments::{
     ledger::{Asset, CreditSource, Order, OrderState},
-    topup::{Buy, NewsError, PayWish, QueryReport, TopUpRequest},
+    topup::{NewsError, QueryReport},
 };
-use units::{AccountId, Clock, Livemode};
+use units::Clock;
 
+use crate::orders::wish;
 use crate::support::{Answer, Op, World, fen, trade_of};
 
 /// What can happen about an order.
@@ -56,18 +57,6 @@ fn life(chance: &mut fastrand::Rng) -> Vec<Event> {
     events
 }
 
-fn wish(account: AccountId, amount: i64) -> TopUpRequest {
-    TopUpRequest {
-        account,
-        livemode: Livemode::Demo,
-        actor: "key".to_owned(),
-        amount: fen(amount),
-        buy: Buy::Wallet,
-        pay: PayWish::default(),
-        idempotency_key: None,
-    }
-}
-
 async fn happens(world: &World, order: &Order, event: Event) {
     let number = order.out_trade_no();
     let row = async || world.store.order(order.id).await.unwrap().unwrap();
@@ -99,7 +88,7 @@ async fn whatever_is_lost_doubled_or_out_of_order_each_payment_is_credited_once_
     let mut orders = BTreeMap::new();
     let mut schedule = Vec::new();
     for n in 0..300 {
-        let order = world.topups.create(wish(account, 1 + n)).await.unwrap();
+        let order = world.topups.create(wish(account, 1 + n, None)).await.unwrap();
         let events = life(&mut chance);
         // Each order's own events follow each other; those of others come between.
         let mut at: Vec<u32> = events.iter().map(|_| chance.u32(..)).collect();

@@ -12,7 +12,7 @@ use payments::{
 use serde_json::json;
 use units::{AccountId, Clock, Livemode, NanoCny, OrderId, Timestamp};
 
-fn wish(account: AccountId, amount: i64, key: Option<&str>) -> TopUpRequest {
+pub(crate) fn wish(account: AccountId, amount: i64, key: Option<&str>) -> TopUpRequest {
     TopUpRequest {
         account,
         livemode: Livemode::Demo,

@@ -219,7 +219,7 @@ fn not_genuine(cashier: &Cashier, merchant: &str, refused: &NoticeRefused, incom
     Verdict { result, status }
 }
 
-/// Genuine, but nothing of ours: it is written down and told once, however often it comes.
+/// Genuine, but nothing of ours: it is written down and told once, however often it comes. True once it is on disk.
 async fn strange(
     cashier: &Cashier,
     merchant: &Merchant,

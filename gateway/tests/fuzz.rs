@@ -134,5 +134,5 @@ macro_rules! parsers {
 
 parsers! {
     sse chat_request responses_request messages_request completions_request embeddings_request chat_answer
-    messages_answer messages_as_chat responses_answer kept_answer usage fault
+    messages_answer messages_as_chat responses_answer kept_answer usage fault bill v2_message
 }

@@ -265,10 +265,14 @@ fn hear(
     if is_error {
         return Heard::Error(Said::read(&json));
     }
+    // An array would be taken for an object with its members in order.
+    if !json.starts_with(b"{") {
+        return Heard::Unreadable;
+    }
     let raw = match serde_json::from_slice::<RawChunk<'_>>(&json) {
         Ok(raw) => raw,
         // An object of an unexpected shape is passed on, and counted as if all of it were text.
-        Err(_) if json.starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(&json).is_ok() => {
+        Err(_) if serde_json::from_slice::<IgnoredAny>(&json).is_ok() => {
             let text_size = TextSize::of(&json);
             let usage = UsageSeen::Absent;
             let (finish, has_choices, has_usage_member) = (false, true, false);

@@ -77,8 +77,11 @@ pub(super) struct Delta<'a> {
 }
 
 impl<'a> Spoken<'a> {
-    /// Reads one JSON text.
+    /// Reads one JSON text, if it is an object: an array would be taken for one with its members in order.
     pub(super) fn read(json: &'a [u8]) -> Option<Self> {
+        if !json.trim_ascii_start().starts_with(b"{") {
+            return None;
+        }
         serde_json::from_slice(json).ok()
     }
 

@@ -256,6 +256,30 @@ pub struct BillSums {
     /// Movements on the fund flow bill; absent where there was none to compare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub movements: Option<i64>,
+    /// What of the day's last minutes only one of the two bills has: the other is to have it on the next day.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub carried: Vec<Carried>,
+}
+
+/// A payment or a refund close to midnight that only one of the day's bills has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carried {
+    /// True where the account has moved and the row of the trade bill is awaited; false where it is the other way round.
+    pub moved: bool,
+    /// The channel's number of the payment, or of the refund.
+    pub number: String,
+    /// The channel's number of the payment.
+    pub transaction_id: String,
+    /// The number of the order.
+    pub out_trade_no: Option<String>,
+    /// The number of the refund, where it is one.
+    pub out_refund_no: Option<String>,
+    /// What moves, in fen: what leaves is negative.
+    pub amount: i64,
+    /// What the channel keeps of it, in fen, less what it gives back; 0 where nothing has moved yet.
+    pub fee: i64,
+    /// True where something else does not agree about it, and was told of on its day: that it is not found is no news.
+    pub told: bool,
 }
 
 /// A person's word that a day is settled.

@@ -35,8 +35,9 @@ mod view;
 
 pub use asset::{Asset, UnknownAsset};
 pub use bill_day::{
-    BillDay, BillDayState, BillDayTaken, BillDifference, BillSource, BillSums, ComparedDay, DIFFERENCES_MAX,
-    DifferenceCause, DifferenceClass, DifferenceResolution, DifferenceState, FoundDifference, SignOff,
+    BillDay, BillDayState, BillDayTaken, BillDifference, BillSource, BillSums, Carried, ComparedDay,
+    DIFFERENCES_MAX, DifferenceCause, DifferenceClass, DifferenceResolution, DifferenceState,
+    FoundDifference, SignOff,
 };
 pub use budget::{Budget, BudgetPeriod, BudgetShare, OverBudget, Tally};
 pub use burn::{burn_order, pledges};

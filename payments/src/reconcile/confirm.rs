@@ -9,7 +9,7 @@ use crate::{
     channel::{ChannelError, RefundState},
     ledger::{
         BillDifference, Body, Command, DifferenceCause, DifferenceClass, DifferenceState, ExternalRefund,
-        FoundDifference, Order, OrderKind,
+        FoundDifference, Order, OrderKind, OrderState,
     },
     store::{OurSide, SubmitError},
     topup::Confirmed,
@@ -40,7 +40,10 @@ impl Reconciler {
             .filter(|found| {
                 matches!(
                     found.class,
-                    C::PaidInBillPendingLocally | C::RefundMissingLocally | C::MissingInBill
+                    C::PaidInBillPendingLocally
+                        | C::RefundMissingLocally
+                        | C::MissingInBill
+                        | C::AmountMismatch
                 ) && !explained.contains(found.id(&day.mchid, &date).as_str())
             })
             .take(ASKED_MAX)
@@ -52,6 +55,12 @@ impl Reconciler {
             match difference.class {
                 C::PaidInBillPendingLocally => self.credit(order, difference).await,
                 C::RefundMissingLocally => self.book_refund(order, difference).await?,
+                // Asked, it says itself what was paid. The bill says otherwise all the same: that is for a person.
+                C::AmountMismatch if !order.state.is_paid() && order.state != OrderState::Refunded => {
+                    self.credit(order, difference).await;
+                    difference.healed = None;
+                }
+                C::AmountMismatch => self.doubt_amount(order, difference).await?,
                 _ => self.doubt(order, difference).await?,
             }
         }
@@ -133,10 +142,43 @@ impl Reconciler {
         };
         difference.detail = Some(format!("asked, WeChat Pay says {denied}: this payment was made up"));
         tracing::error!(order = %order.id, account = %order.account, denied, "WeChat Pay knows nothing of a payment");
+        self.stop(order, format!("WeChat Pay knows nothing of the payment of order {}", order.id)).await
+    }
+
+    /// A payment that was credited, and the bill says another amount. If the channel says so as well, too much or too little
+    /// was credited: its account is stopped, so that no more of it is spent before a person has decided.
+    async fn doubt_amount(&self, order: &Order, difference: &mut FoundDifference) -> Result<(), RunError> {
+        let total = match self.topups.asked_again(order).await {
+            Ok(trade) => trade.total.filter(|_| trade.state.was_paid()),
+            Err(error) => {
+                difference.detail = Some(format!("WeChat Pay could not be asked: {error}"));
+                return Ok(());
+            }
+        };
+        match total {
+            Some(total) if total == order.amount => {
+                difference.detail = Some(format!("asked, WeChat Pay says {total} yuan, as we do"));
+                Ok(())
+            }
+            Some(total) => {
+                difference.detail =
+                    Some(format!("asked, WeChat Pay says {total} yuan: another amount than was credited"));
+                tracing::error!(order = %order.id, account = %order.account, %total, "another amount was credited than was paid");
+                self.stop(order, format!("another amount was credited for order {} than was paid", order.id))
+                    .await
+            }
+            None => {
+                difference.detail = Some("asked, WeChat Pay does not say what was paid".to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    /// Nothing more is spent of an account that was credited what it did not pay.
+    async fn stop(&self, order: &Order, reason: String) -> Result<(), RunError> {
         if matches!(order.kind, OrderKind::Goods { .. }) {
             return Ok(());
         }
-        let reason = format!("WeChat Pay knows nothing of the payment of order {}", order.id);
         let command = Command {
             reason: Some(reason),
             ..self.command(format!("recon-stop:{}", order.id), Body::StopAccount { account: order.account })

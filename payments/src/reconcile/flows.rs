@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use units::{Fen, NanoCny, Timestamp};
 
 use super::bill::{FlowRow, FundFlow, RowKind, TradeBill, TradeRow};
-use crate::ledger::{DifferenceClass, FoundDifference};
+use crate::ledger::{Carried, DifferenceClass, FoundDifference};
 
 /// A movement is booked a little after what it is of: close to midnight it may stand on the next day's bill.
 const BOOKED_WITHIN: i64 = 600 * 1_000_000;
+/// So much is left to the next day at most.
+const CARRIED_MAX: usize = 1_000;
 
 /// What a payment brings in and a refund takes out, and what the channel keeps of the one and gives back of the other.
 ///
@@ -29,10 +31,33 @@ struct Moved {
     at: Timestamp,
 }
 
-/// Lays a day's movements beside its trade.
-pub(super) fn compare(trade: &TradeBill, flow: &FundFlow, ends: Timestamp) -> Vec<FoundDifference> {
+/// What a day's movements come to beside its trade.
+pub(super) struct Compared {
+    pub(super) differences: Vec<FoundDifference>,
+    /// What only one of the bills has yet.
+    pub(super) carried: Vec<Carried>,
+}
+
+/// Lays a day's movements beside its trade; `before` is what the day before left to be looked for on this one, absent where
+/// nobody compared that. A movement that no row explains is looked for on the next day's bill where `is_late` says so.
+pub(super) fn compare(
+    trade: &TradeBill,
+    flow: &FundFlow,
+    ends: Timestamp,
+    before: Option<&[Carried]>,
+    is_late: impl Fn(&FoundDifference) -> bool,
+) -> Compared {
     let mut moved = moved(flow);
-    let mut differences = Vec::new();
+    let begins = ends.0 - 86_400 * 1_000_000;
+    for carried in before.unwrap_or_default().iter().filter(|carried| carried.moved) {
+        moved.entry(carried.number.clone()).or_insert_with(|| Moved {
+            principal: Some(carried.amount),
+            fee: carried.fee,
+            voucher: carried.out_refund_no.clone().or(carried.out_trade_no.clone()).unwrap_or_default(),
+            at: Timestamp(begins),
+        });
+    }
+    let mut compared = Compared { differences: Vec::new(), carried: Vec::new() };
     let mut told = BTreeSet::new();
     for row in &trade.rows {
         let (number, expected) = match &row.kind {
@@ -44,25 +69,94 @@ pub(super) fn compare(trade: &TradeBill, flow: &FundFlow, ends: Timestamp) -> Ve
             continue;
         }
         match moved.remove(number).filter(|moved| moved.principal.is_some()) {
-            Some(moved) => differences.extend(otherwise(row, &moved, expected)),
-            None if expected == 0 || row.time.0 >= ends.0 - BOOKED_WITHIN => {}
-            None => differences.push(of_row(row, DifferenceClass::FlowMissing, expected, None)),
+            Some(moved) => compared.differences.extend(otherwise(row, &moved, expected)),
+            None if expected == 0 => {}
+            None if row.time.0 >= ends.0 - BOOKED_WITHIN => compared.carry(awaited(row, number, expected)),
+            None => compared.differences.push(of_row(row, DifferenceClass::FlowMissing, expected, None)),
         }
     }
-    let begins = ends.0 - 86_400 * 1_000_000;
-    let unexplained = moved.into_iter().filter_map(|(number, moved)| {
-        let principal = moved.principal.filter(|_| moved.at.0 >= begins + BOOKED_WITHIN)?;
-        let is_refund = principal < 0;
-        Some(FoundDifference {
-            out_trade_no: (!is_refund).then(|| moved.voucher.clone()),
-            out_refund_no: is_refund.then(|| moved.voucher.clone()),
-            transaction_id: Some(number),
+    let awaited = before.unwrap_or_default().iter().filter(|carried| !carried.moved);
+    for carried in awaited.filter(|carried| !told.contains(&carried.number)) {
+        let principal = moved.remove(&carried.number).and_then(|moved| moved.principal);
+        if principal.map_or(!carried.told, |principal| principal != carried.amount) {
+            compared.differences.push(still_awaited(carried, principal));
+        }
+    }
+    for (number, moved) in moved {
+        let Some(principal) = moved.principal else { continue };
+        if before.is_none() && moved.at.0 < begins + BOOKED_WITHIN {
+            continue;
+        }
+        let (voucher, is_refund) = (moved.voucher, principal < 0);
+        let unexplained = FoundDifference {
+            out_trade_no: (!is_refund).then(|| voucher.clone()),
+            out_refund_no: is_refund.then(|| voucher.clone()),
+            transaction_id: Some(number.clone()),
             bill: fen(principal.abs()),
             ..FoundDifference::new(DifferenceClass::FlowUnexplained)
-        })
-    });
-    differences.extend(unexplained);
-    differences
+        };
+        if is_late(&unexplained) {
+            compared.carry(Carried {
+                moved: true,
+                transaction_id: number.clone(),
+                number,
+                out_trade_no: unexplained.out_trade_no,
+                out_refund_no: unexplained.out_refund_no,
+                amount: principal,
+                fee: moved.fee,
+                told: false,
+            });
+        } else {
+            compared.differences.push(unexplained);
+        }
+    }
+    compared
+}
+
+impl Compared {
+    /// Leaves it to the next day; of more than can be kept, it is told now.
+    fn carry(&mut self, carried: Carried) {
+        if self.carried.len() < CARRIED_MAX {
+            self.carried.push(carried);
+        } else {
+            self.differences.push(still_awaited(&carried, None));
+        }
+    }
+}
+
+/// A row whose movement may be on the next day's bill.
+fn awaited(row: &TradeRow, number: &str, expected: i64) -> Carried {
+    let refund = match &row.kind {
+        RowKind::Refund(part) => Some(part.out_refund_no.clone()),
+        _ => None,
+    };
+    Carried {
+        moved: false,
+        number: number.to_owned(),
+        transaction_id: row.transaction_id.clone(),
+        out_trade_no: Some(row.out_trade_no.clone()),
+        out_refund_no: refund,
+        amount: expected,
+        fee: 0,
+        told: false,
+    }
+}
+
+/// What was to be found on this day's bill and is not, or with another amount.
+fn still_awaited(carried: &Carried, principal: Option<i64>) -> FoundDifference {
+    let class = match (principal, carried.moved) {
+        (Some(_), _) => DifferenceClass::FlowAmountMismatch,
+        (None, false) => DifferenceClass::FlowMissing,
+        (None, true) => DifferenceClass::FlowUnexplained,
+    };
+    FoundDifference {
+        out_trade_no: carried.out_trade_no.clone(),
+        out_refund_no: carried.out_refund_no.clone(),
+        transaction_id: Some(carried.transaction_id.clone()),
+        bill: fen(carried.amount.abs()),
+        local: principal.and_then(|moved| fen(moved.abs())),
+        ..FoundDifference::new(class)
+    }
 }
 
 fn moved(flow: &FundFlow) -> BTreeMap<String, Moved> {

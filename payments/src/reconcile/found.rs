@@ -6,9 +6,10 @@ use units::{Fen, NanoCny, Overflow};
 
 use super::{
     bill::{RowKind, TradeBill, TradeRow},
+    flows,
     matching::Difference,
 };
-use crate::ledger::{BillSums, DifferenceClass, FoundDifference};
+use crate::ledger::{BillSums, Carried, DifferenceClass, FoundDifference};
 
 /// What a bill comes to, and how much of it agrees.
 pub(super) fn sums(trade: &TradeBill, agrees: impl Fn(&TradeRow) -> bool) -> Result<BillSums, Overflow> {
@@ -40,18 +41,23 @@ pub(super) fn sums(trade: &TradeBill, agrees: impl Fn(&TradeRow) -> bool) -> Res
     Ok(sums)
 }
 
-/// What the fund flow bill tells otherwise; of what differs already, only that it does.
-pub(super) fn add_flows(differences: &mut Vec<FoundDifference>, moved: Vec<FoundDifference>) {
-    let numbers = |found: &FoundDifference| {
-        // A refund is known by its own number: its payment may be quite in order.
-        match &found.out_refund_no {
-            Some(refund) => Some(("refund", refund.clone())),
-            None => found.out_trade_no.clone().map(|number| ("payment", number)),
-        }
+/// What the fund flow bill tells otherwise; of what differs already, only that it does. What is left to the next day.
+pub(super) fn add_flows(differences: &mut Vec<FoundDifference>, flows: flows::Compared) -> Vec<Carried> {
+    // A refund is known by its own number: its payment may be quite in order.
+    let number = |refund: &Option<String>, payment: &Option<String>| match refund {
+        Some(refund) => Some(("refund", refund.clone())),
+        None => payment.clone().map(|number| ("payment", number)),
     };
-    let told: BTreeSet<_> = differences.iter().filter_map(numbers).collect();
-    let news = moved.into_iter().filter(|found| numbers(found).is_none_or(|number| !told.contains(&number)));
-    differences.extend(news.collect::<Vec<_>>());
+    let told: BTreeSet<_> =
+        differences.iter().filter_map(|found| number(&found.out_refund_no, &found.out_trade_no)).collect();
+    let is_told =
+        |refund: &_, payment: &_| number(refund, payment).is_some_and(|number| told.contains(&number));
+    let news = flows.differences.into_iter();
+    differences.extend(news.filter(|found| !is_told(&found.out_refund_no, &found.out_trade_no)));
+    let carried = flows.carried.into_iter();
+    carried
+        .map(|carried| Carried { told: is_told(&carried.out_refund_no, &carried.out_trade_no), ..carried })
+        .collect()
 }
 
 /// A difference about this row.

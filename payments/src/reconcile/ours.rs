@@ -10,7 +10,7 @@ use super::{
     matching::{LocalOrder, LocalRefund},
 };
 use crate::{
-    ledger::{Order, OrderState, RefundItem, RefundItemState as S, SuspenseState},
+    ledger::{FoundDifference, Order, OrderState, RefundItem, RefundItemState as S, SuspenseState},
     store::{BillNames, OurSide},
 };
 
@@ -110,10 +110,33 @@ fn is_paid_within(day: &Day, order: &Order) -> bool {
     order.mchid == day.mchid && order.paid_at.is_some_and(|at| day.window().contains(&at))
 }
 
-fn is_accepted_within(day: &Day, ours: &OurSide, item: &RefundItem) -> bool {
+fn is_accepted(day: &Day, ours: &OurSide, item: &RefundItem) -> bool {
     let accepted = matches!(item.state, S::Processing | S::Success | S::Abnormal);
-    let of_merchant = ours.orders.get(&item.order).is_some_and(|order| order.mchid == day.mchid);
-    accepted && of_merchant && item.sent_at.is_some_and(|at| day.window().contains(&at))
+    accepted && ours.orders.get(&item.order).is_some_and(|order| order.mchid == day.mchid)
+}
+
+fn is_accepted_within(day: &Day, ours: &OurSide, item: &RefundItem) -> bool {
+    is_accepted(day, ours, item) && item.sent_at.is_some_and(|at| day.window().contains(&at))
+}
+
+/// Whether a movement that no row explains is of a payment or a refund of ours in the last minutes of the day: its row may
+/// stand on the next day's bill, and whether it does is asked then.
+pub(super) fn is_looked_for_tomorrow(day: &Day, ours: &OurSide, found: &FoundDifference) -> bool {
+    let (amount, at) = match (&found.out_refund_no, &found.out_trade_no) {
+        (Some(number), _) => {
+            let item = RefundId::from_bare(number).ok().and_then(|id| ours.items.get(&id));
+            let item = item.filter(|item| is_accepted(day, ours, item));
+            (item.map(|item| item.amount), item.and_then(|item| item.sent_at))
+        }
+        (None, Some(number)) => {
+            let order = OrderId::from_bare(number).ok().and_then(|id| ours.orders.get(&id));
+            let order = order.filter(|order| order.mchid == day.mchid);
+            (order.map(|order| order.amount), order.and_then(|order| order.paid_at))
+        }
+        (None, None) => return false,
+    };
+    let is_late = at.is_some_and(|at| (day.window().end..day.ends).contains(&at));
+    is_late && found.bill == amount.map(NanoCny::from)
 }
 
 /// Orders as they stand beside the bill; `on_earlier` are the keys that were found, and `compared_before` whether the day

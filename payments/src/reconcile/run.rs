@@ -270,13 +270,12 @@ impl Reconciler {
 
     async fn compared(&self, day: &Day, bills: &Bills, ours: &OurSide) -> Result<Found, RunError> {
         let on_earlier = self.store.answered_keys(ours::earlier(day, ours)).await?;
-        let compared_before = match day.date.before(1) {
-            Some(date) => {
-                let before = self.store.bill_day(day.mchid.clone(), date.to_string()).await?;
-                before.is_some_and(|before| before.runs > 0)
-            }
-            None => false,
+        let before = match day.date.before(1) {
+            Some(date) => self.store.bill_day(day.mchid.clone(), date.to_string()).await?,
+            None => None,
         };
+        let before = before.filter(|before| before.runs > 0);
+        let compared_before = before.is_some();
         let trade = &bills.trade;
         // What a person has decided about lies in the books as what it is.
         let (decided, rows): (Vec<_>, Vec<_>) =
@@ -330,8 +329,11 @@ impl Reconciler {
         }
         if let Some(flow) = &bills.flow {
             sums.movements = i64::try_from(flow.rows.len()).ok();
-            let moved = flows::compare(trade, flow, day.ends);
-            add_flows(&mut differences, moved);
+            let before = before.as_ref().filter(|before| before.sums.movements.is_some());
+            let before = before.map(|before| before.sums.carried.as_slice());
+            let is_late = |found: &_| ours::is_looked_for_tomorrow(day, ours, found);
+            let flows = flows::compare(trade, flow, day.ends, before, is_late);
+            sums.carried = add_flows(&mut differences, flows);
             differences.extend(flow.set_aside.iter().map(|row| FoundDifference {
                 detail: Some(format!("fund flow bill, line {}: {}", row.line, row.fault)),
                 ..FoundDifference::new(DifferenceClass::UnreadableRow)

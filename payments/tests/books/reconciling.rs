@@ -4,7 +4,7 @@ mod by_v2;
 mod month;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -403,6 +403,41 @@ async fn a_payment_that_nobody_made_stops_its_account() {
 }
 
 #[tokio::test]
+async fn another_amount_on_the_bill_is_asked_after_and_stops_whoever_was_credited_more() {
+    let mut desk = Desk::new().await;
+    // The bill alone says otherwise; the channel says as we do.
+    let order = desk.pay(1_000).await;
+    desk.world.far.knows_paid(&order, &format!("T{}", order.id.bare()));
+    desk.rows[0].amount = 999;
+    // Nobody told us of it, and less was paid.
+    let less = desk.world.order(desk.account, fen(700), OrderKind::Wallet).await;
+    desk.world.far.knows_paid_with(&less, &format!("T{}", less.id.bare()), 70);
+    desk.rows.push(Row { amount: 70, ..payment(&less, desk.now()) });
+    desk.bill_comes("2025-11-03");
+    let report = desk.run("2025-11-03").await;
+    let detail = |report: &DayReport, order: &Order| {
+        let of = |row: &&BillDifference| row.found.order == Some(order.id);
+        let row = report.differences.iter().find(of).unwrap();
+        assert_eq!((row.found.class, row.state), (C::AmountMismatch, DifferenceState::Open));
+        row.found.detail.clone().unwrap()
+    };
+    assert!(detail(&report, &order).contains("10.00 yuan, as we do"), "{report:?}");
+    assert!(detail(&report, &less).contains("waits for a decision"), "{report:?}");
+    let put_aside = desk.world.store.order(less.id).await.unwrap().unwrap();
+    assert_eq!(put_aside.state, OrderState::Review);
+    assert!(desk.told.stopped.lock().unwrap().is_empty());
+
+    // The channel says it too: ten yuan were credited, and 9.99 paid.
+    desk.world.far.knows_paid_with(&order, &format!("T{}", order.id.bare()), 999);
+    let report = desk.run("2025-11-03").await;
+    assert!(detail(&report, &order).contains("another amount than was credited"), "{report:?}");
+    let account = desk.world.store.account(desk.account).await.unwrap().unwrap();
+    assert!(account.stopped && account.stop_reason.unwrap().contains(&order.id.to_string()));
+    assert_eq!(*desk.told.stopped.lock().unwrap(), [desk.account]);
+    desk.world.assert_sound().await;
+}
+
+#[tokio::test]
 async fn a_day_with_something_open_is_not_signed_off_and_two_people_settle_it() {
     let mut desk = Desk::new().await;
     desk.pay(1_000).await;
@@ -476,7 +511,15 @@ async fn a_payment_at_midnight_is_looked_for_on_both_days() {
     let forgotten = desk.world.pay(desk.account, 3_000).await;
     let late_row = desk.rows.pop().unwrap();
     desk.bill_comes("2025-11-03");
-    assert_eq!(classes(&desk.run("2025-11-03").await), [], "it may be on the next day's");
+    // The account moved before midnight all the same, and of another payment in another way.
+    let mut moved = desk.movements();
+    moved.extend(late_row.movements());
+    moved.extend(Row { amount: 3_001, fee: 18, ..payment(&forgotten, late_row.at) }.movements());
+    desk.world.far.has_bill("flow", "2025-11-03", fund_flow(&moved));
+    let report = desk.run("2025-11-03").await;
+    let [unexplained] = &report.differences[..] else { panic!("what may be on the next day's: {report:?}") };
+    let numbered = unexplained.found.out_trade_no.as_deref();
+    assert_eq!((unexplained.found.class, numbered), (C::FlowUnexplained, Some(&*forgotten.id.bare())));
     desk.rows = vec![Row { at: day.ends().unwrap(), ..late_row }];
     desk.world.far.has_bill("trade", "2025-11-04", trade_bill(&desk.rows));
     desk.world.clock.move_to(date("2025-11-04").ready().unwrap());
@@ -484,6 +527,43 @@ async fn a_payment_at_midnight_is_looked_for_on_both_days() {
     let [missing] = &report.differences[..] else { panic!("{report:?}") };
     assert_eq!((missing.found.class, missing.found.order), (C::MissingInBill, Some(forgotten.id)));
     assert_eq!((report.day.sums.payments_matched, late.amount), (1, fen(2_000)));
+}
+
+#[tokio::test]
+async fn what_is_booked_after_midnight_is_looked_for_on_the_next_days_bill() {
+    let mut desk = Desk::new().await;
+    let ends = date("2025-11-03").ends().unwrap();
+    desk.world.clock.move_to(Timestamp(ends.0 - 60_000_000));
+    let moved_late = desk.pay(2_000).await;
+    let never_moved = desk.pay(3_000).await;
+    desk.world.far.has_bill("trade", "2025-11-03", trade_bill(&desk.rows));
+    desk.world.far.has_bill("flow", "2025-11-03", fund_flow(&[]));
+    desk.world.clock.move_to(date("2025-11-03").ready().unwrap());
+    assert_eq!(classes(&desk.run("2025-11-03").await), [], "the account may move after midnight");
+
+    let after_midnight = |amount, order: &Order| {
+        let row = Row { amount, fee: fee(amount), ..payment(order, Timestamp(ends.0 + 2_000_000)) };
+        row.movements()
+    };
+    let mut moved = after_midnight(2_000, &moved_late);
+    let stranger = Movement { business: "42".to_owned(), voucher: "EXTRA".to_owned(), ..moved[0].clone() };
+    moved.push(stranger);
+    desk.world.far.has_bill("trade", "2025-11-04", trade_bill(&[]));
+    desk.world.far.has_bill("flow", "2025-11-04", fund_flow(&moved));
+    desk.world.clock.move_to(date("2025-11-04").ready().unwrap());
+    let report = desk.run("2025-11-04").await;
+    let told =
+        report.differences.iter().map(|row| (row.found.class, row.found.out_trade_no.clone().unwrap()));
+    let expected = [(C::FlowMissing, never_moved.id.bare()), (C::FlowUnexplained, "EXTRA".to_owned())];
+    assert_eq!(told.collect::<BTreeSet<_>>(), BTreeSet::from(expected));
+
+    // Another amount than the row's is told as that.
+    desk.world.far.has_bill("flow", "2025-11-04", fund_flow(&after_midnight(2_001, &moved_late)));
+    let again = desk.run("2025-11-04").await;
+    let open = again.differences.iter().filter(|row| row.state == DifferenceState::Open);
+    let expected = [(C::FlowMissing, never_moved.id.bare()), (C::FlowAmountMismatch, moved_late.id.bare())];
+    let told = open.map(|row| (row.found.class, row.found.out_trade_no.clone().unwrap()));
+    assert_eq!(told.collect::<BTreeSet<_>>(), BTreeSet::from(expected));
 }
 
 #[tokio::test]

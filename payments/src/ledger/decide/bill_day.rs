@@ -166,8 +166,13 @@ impl Draft<'_> {
         let state = if healed.is_some() { DifferenceState::Resolved } else { DifferenceState::Open };
         match known {
             Some(known) if known.state == DifferenceState::Resolved => None,
-            Some(known) if known.state == state => None,
-            Some(known) => Some(BillDifference { state, resolution: healed, gone_at: None, ..known.clone() }),
+            Some(known) => {
+                // The latest word counts: amounts of ours move, and the channel may say something else by now.
+                let detail = found.detail.clone().or_else(|| known.found.detail.clone());
+                let found = FoundDifference { detail, ..found.clone() };
+                let row = BillDifference { found, state, resolution: healed, gone_at: None, ..known.clone() };
+                (row != *known).then_some(row)
+            }
             None => Some(BillDifference {
                 id: id.to_owned(),
                 mchid: mchid.to_owned(),

@@ -290,6 +290,7 @@ async fn of_a_month_of_trade_every_injected_difference_is_found_and_no_other() {
     }
     // What happened in the last minutes is looked for on the next day's bill.
     month.desk.world.far.has_bill("trade", &day.to_string(), trade_bill(&[]));
+    month.desk.world.far.has_bill("flow", &day.to_string(), fund_flow(&[]));
     month.desk.world.clock.move_to(day.ready().unwrap());
     for row in month.desk.run(&day.to_string()).await.differences {
         let number = row.found.out_refund_no.or(row.found.out_trade_no).unwrap();

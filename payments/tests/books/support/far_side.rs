@@ -119,12 +119,13 @@ impl FarSide {
     }
 
     pub fn knows_paid(&self, order: &Order, transaction: &str) {
-        let known = FarOrder {
-            total: order.amount.get(),
-            state: "SUCCESS",
-            transaction: Some(transaction.to_owned()),
-            made: None,
-        };
+        self.knows_paid_with(order, transaction, order.amount.get());
+    }
+
+    /// Another amount than the order's was paid.
+    pub fn knows_paid_with(&self, order: &Order, transaction: &str, total: i64) {
+        let known =
+            FarOrder { total, state: "SUCCESS", transaction: Some(transaction.to_owned()), made: None };
         self.state.lock().unwrap().orders.insert(order.out_trade_no(), known);
     }
 

@@ -185,6 +185,7 @@ pub async fn start(
     let around =
         Surroundings { public_url: public_url.clone(), transport: transport.clone(), clock: clock.clone() };
     let merchants = Arc::new(around.merchants(&settings));
+    payment_metrics.merchants(&merchants);
     let topups = TopUps::new(
         books.store.clone(),
         merchants.clone(),
@@ -227,7 +228,7 @@ pub async fn start(
         upstreams: upstreams.clone(),
         health: Arc::clone(&health),
         prepare: prepare(books.store.clone(), clock.clone()),
-        rekey: rekey(around, merchants.clone()),
+        rekey: rekey(around, merchants.clone(), payment_metrics.clone()),
         tasks: background.clone(),
         clock: clock.clone(),
         metrics: ConfigMetrics::new(metrics.registry(), clock.now())?,
@@ -471,8 +472,15 @@ fn prepare(store: Store, clock: Arc<dyn Clock>) -> reload::Prepare {
 }
 
 /// How the keys of merchants change while they are at work.
-fn rekey(around: Surroundings, merchants: Arc<Merchants>) -> reload::Rekey {
-    Arc::new(move |began, new| Ok(Box::new(around.rekeyed(&merchants, began, new)?)))
+fn rekey(around: Surroundings, merchants: Arc<Merchants>, metrics: PaymentMetrics) -> reload::Rekey {
+    Arc::new(move |began, new| {
+        let change = around.rekeyed(&merchants, began, new)?;
+        let (merchants, metrics) = (merchants.clone(), metrics.clone());
+        Ok(Box::new(move || {
+            change();
+            metrics.merchants(&merchants);
+        }))
+    })
 }
 
 /// Our own calls run on an account of ours, one for each kind of money that is served.

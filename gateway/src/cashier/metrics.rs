@@ -6,7 +6,7 @@ use payments::{
     channel::ChannelError,
     ledger::{Gate, GateState, Order, RefundBatch, RefundBatchState, RefundItem, RefundItemState},
     refund::RefundObserver,
-    topup::{Observer, QueryReport},
+    topup::{Merchants, Observer, QueryReport},
 };
 use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use units::Timestamp;
@@ -47,6 +47,7 @@ const ALARMS: &[&str] = &[
     "refund_abnormal",
     "refund_not_enough",
     "refund_misconfigured",
+    "order_misconfigured",
     "topups_stopped",
     "topups_slowed",
 ];
@@ -78,6 +79,7 @@ pub struct PaymentMetrics {
     refunds: IntCounterVec,
     refunds_pending: IntGaugeVec,
     refund_oldest: IntGauge,
+    merchants_on: IntGaugeVec,
 }
 
 impl PaymentMetrics {
@@ -105,6 +107,12 @@ impl PaymentMetrics {
             "How long ago the oldest refund item that is not at an end was asked for.",
         )?;
         registry.register(Box::new(refund_oldest.clone()))?;
+        let on = Opts::new(
+            "tollgate_payment_merchant_on",
+            "Whether top-ups by a configured merchant are on: 0 says that its keys do not do.",
+        );
+        let merchants_on = IntGaugeVec::new(on, &["merchant"])?;
+        registry.register(Box::new(merchants_on.clone()))?;
         let queries_under_way =
             IntGauge::new("tollgate_payment_queries_under_way", "Orders that are being asked about.")?;
         registry.register(Box::new(queries_under_way.clone()))?;
@@ -118,6 +126,7 @@ impl PaymentMetrics {
             queries_behind,
             refunds_pending,
             refund_oldest,
+            merchants_on,
             orders: counter(
                 "tollgate_payment_orders_total",
                 "Top-up orders by what happened.",
@@ -166,6 +175,13 @@ impl PaymentMetrics {
             metrics.credits.with_label_values(&[source]);
         }
         Ok(metrics)
+    }
+
+    /// Which merchants are on, now that their keys were read.
+    pub fn merchants(&self, merchants: &Merchants) {
+        for merchant in merchants.all() {
+            self.merchants_on.with_label_values(&[&merchant.name]).set(i64::from(merchant.off.is_none()));
+        }
     }
 
     /// A step of an order.
@@ -274,6 +290,14 @@ impl RefundObserver for RefundCounter {
 }
 
 impl Observer for QueryCounter {
+    fn misconfigured(&self, order: &Order, error: &ChannelError) {
+        tracing::error!(
+            order = %order.id, merchant = order.merchant, %error,
+            "orders cannot be made known to WeChat Pay as this is set up"
+        );
+        self.metrics.alarm("order_misconfigured");
+    }
+
     fn gate(&self, gate: &Gate) {
         let (scope, id, why) = (gate.scope.as_str(), &gate.id, &gate.why);
         match gate.state {

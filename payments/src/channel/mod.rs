@@ -12,7 +12,7 @@ pub mod wechat; // the one channel there is
 
 pub use error::{ChannelError, VerifyError};
 pub use refund::{NewRefund, RefundReport, RefundState};
-pub use trade::{NewOrder, Prepaid, Trade, TradeState, Way};
+pub use trade::{Accepted, NewOrder, Prepaid, Trade, TradeState, Way};
 
 /// What is to be done about somebody, and why.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]

@@ -86,4 +86,6 @@ pub struct RefundReport {
     pub total: Option<Fen>,
     /// When the payer had it.
     pub success_time: Option<Timestamp>,
+    /// What the channel's support finds the call by that asked for the refund; only its own answer has it.
+    pub request_id: Option<String>,
 }

@@ -53,6 +53,15 @@ pub enum Prepaid {
     Page(String),
 }
 
+/// An order that the channel has taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// What it is paid by.
+    pub prepaid: Prepaid,
+    /// What the channel's support finds the call by, where its answer said so.
+    pub request_id: Option<String>,
+}
+
 /// A payment as the channel reports it. Nothing in it has been compared with our order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trade {

@@ -374,6 +374,9 @@ pub enum Body {
         /// What its payer gets.
         #[serde(rename = "code_url")]
         prepay: Prepay,
+        /// What WeChat Pay's support finds the call by.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request_id: Option<String>,
     },
     /// WeChat Pay refused the order.
     OrderFailed {

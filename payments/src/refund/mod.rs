@@ -143,7 +143,8 @@ impl Refunds {
         if is_news_to_us(&item) {
             item = self.report(&item, RefundNews::Unclear, None, None, None).await?;
         }
-        Ok(self.report(&item, news, report.refund_id.clone(), None, event).await?)
+        let evidence = report.request_id.as_ref().map(|id| format!("Request-ID {id}"));
+        Ok(self.report(&item, news, report.refund_id.clone(), evidence, event).await?)
     }
 
     /// The item that a report is about, and what it says of it, if it agrees with what was sent.

@@ -233,7 +233,7 @@ impl TopUps {
             return Ok(order);
         }
         match merchant.create(&order, &self.settings.description).await {
-            Ok(prepay) => self.step(order.id, Body::OrderPrepaid { order: order.id, prepay }).await,
+            Ok(prepaid) => self.step(order.id, prepaid).await,
             // Somebody was quicker, or its time is over there: what became of it, its query tells.
             Err(ChannelError::AlreadyPaid { .. } | ChannelError::Refused { .. }) => {
                 let _ = self.check(&order).await;
@@ -354,12 +354,15 @@ impl TopUps {
         self.agenda.learn(&order, self.clock.now());
         self.fresh.notify_one();
         match answer {
-            Ok(prepay) => self.step(order.id, Body::OrderPrepaid { order: order.id, prepay }).await,
+            Ok(prepaid) => self.step(order.id, prepaid).await,
             Err(ChannelError::AlreadyPaid { .. }) => {
                 let _ = self.check(&order).await;
                 Ok(self.store.order(order.id).await?.unwrap_or(order))
             }
             Err(error @ (ChannelError::Refused { .. } | ChannelError::Misconfigured { .. })) => {
+                if matches!(error, ChannelError::Misconfigured { .. }) {
+                    self.observer.misconfigured(&order, &error);
+                }
                 // An earlier attempt may have arrived: what WeChat Pay knows can be paid, and has not failed. Only its word
                 // that there is none is proof.
                 match merchant.query(&order).await {

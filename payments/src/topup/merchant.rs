@@ -13,14 +13,14 @@ use units::{Clock, Livemode, Timestamp};
 
 use crate::{
     channel::{
-        ChannelError, NewOrder, NewRefund, Prepaid, RefundReport, Trade, Way,
+        Accepted, ChannelError, NewOrder, NewRefund, Prepaid, RefundReport, Trade, Way,
         wechat::{
             BillRows, CallUp, FundAccount, NonceSeen,
             v2::{self, SignType, Terms},
             v3::{self, BillKind, BillWish, Downloaded},
         },
     },
-    ledger::{Order, PayApi, PayBy, PaySign, PayWay, Prepay},
+    ledger::{Body, Order, PayApi, PayBy, PaySign, PayWay, Prepay},
 };
 
 /// How often it is looked whether certificates have to be asked for again.
@@ -117,8 +117,8 @@ impl Merchant {
     }
 
     /// Puts an order to WeChat Pay, in the very words that are frozen in it; `description` and this merchant's address are for
-    /// orders that say nothing of them.
-    pub(super) async fn create(&self, order: &Order, description: &str) -> Result<Prepay, ChannelError> {
+    /// orders that say nothing of them. What came of it, as the ledger is told.
+    pub(super) async fn create(&self, order: &Order, description: &str) -> Result<Body, ChannelError> {
         let over = self.over(order)?;
         let PayBy { api, description: said, notify_url, .. } = &order.pay_by;
         let configured = self.callbacks(*api).map_or("", |callbacks| &callbacks.notify_url);
@@ -143,15 +143,16 @@ impl Merchant {
                 .or_else(|| matches!(over, Over::V2(..)).then(|| Ipv4Addr::LOCALHOST.to_string())),
             device_id,
         };
-        let prepaid = match over {
+        let Accepted { prepaid, request_id } = match over {
             Over::V3(channel) => channel.create(&asked).await?,
             Over::V2(channel, terms) => channel.create(terms.sign_type, &asked).await?,
         };
-        Ok(match prepaid {
+        let prepay = match prepaid {
             Prepaid::Code(code) => Prepay::Code(code),
             Prepaid::Session(prepay_id) => Prepay::Session { prepay_id },
             Prepaid::Page(h5_url) => Prepay::Page { h5_url },
-        })
+        };
+        Ok(Body::OrderPrepaid { order: order.id, prepay, request_id })
     }
 
     /// What became of an order.

@@ -32,6 +32,7 @@ pub use self::{
     worth::{BadMix, Bought, Mix, Part, TokensHeld, sum, worth},
 };
 use crate::{
+    channel::ChannelError,
     ledger::{Gate, GateChange, Order, StrangeNotice},
     store::{Store, SubmitError},
 };
@@ -82,6 +83,9 @@ pub trait Observer: Send + Sync + std::fmt::Debug {
 
     /// An order has been due for so long, because WeChat Pay was asked as often as it may be; said again and again.
     fn behind(&self, by: Duration);
+
+    /// WeChat Pay takes no order of this merchant as it is set up: keys, numbers or permissions are wrong.
+    fn misconfigured(&self, _order: &Order, _error: &ChannelError) {}
 
     /// What keeps orders from being made has changed.
     fn gate(&self, _gate: &Gate) {}

@@ -109,6 +109,7 @@ impl Books {
         self.act(Body::OrderPrepaid {
             order: id,
             prepay: payments::ledger::Prepay::Code("weixin://x".to_owned()),
+            request_id: None,
         })
         .unwrap();
         id
@@ -750,7 +751,11 @@ fn an_order_nobody_knows_moves_nowhere() {
     let news = books.news(order, 5);
     for body in [
         news,
-        Body::OrderPrepaid { order, prepay: payments::ledger::Prepay::Code("c".to_owned()) },
+        Body::OrderPrepaid {
+            order,
+            prepay: payments::ledger::Prepay::Code("c".to_owned()),
+            request_id: None,
+        },
         Body::OrderFailed { order, detail: "no".to_owned() },
         Body::OrderClosed { order, source: "close".to_owned() },
         Body::OrderNoted { order, event: "note".to_owned(), source: "test".to_owned(), detail: None },

@@ -64,9 +64,11 @@ fn order_in(books: &mut Books, state: OrderState) -> OrderId {
 
 fn say(books: &mut Books, order: OrderId, said: Said) -> Result<Reply, Refusal> {
     match said {
-        Said::Prepaid => {
-            books.act(Body::OrderPrepaid { order, prepay: payments::ledger::Prepay::Code("c".to_owned()) })
-        }
+        Said::Prepaid => books.act(Body::OrderPrepaid {
+            order,
+            prepay: payments::ledger::Prepay::Code("c".to_owned()),
+            request_id: None,
+        }),
         Said::Failed => books.act(Body::OrderFailed { order, detail: "no".to_owned() }),
         Said::Closed => books.act(Body::OrderClosed { order, source: "close".to_owned() }),
         Said::Paid | Said::PaidOtherwise => {

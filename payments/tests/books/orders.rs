@@ -129,7 +129,11 @@ async fn whoever_asks_twice_at_once_is_shown_the_one_code_that_lives() {
     assert!(codes.iter().all(|code| *code == codes[0]), "{codes:?}");
     // Two nodes may tell WeChat Pay twice: the last code lives.
     let order = world.store.orders_of(account).await.unwrap().remove(0);
-    let body = Body::OrderPrepaid { order: order.id, prepay: Prepay::Code("weixin://newer".to_owned()) };
+    let body = Body::OrderPrepaid {
+        order: order.id,
+        prepay: Prepay::Code("weixin://newer".to_owned()),
+        request_id: None,
+    };
     world.submit("step:newer", body).await.unwrap();
     let now = world.store.order(order.id).await.unwrap().unwrap();
     assert_eq!(now.prepay, Some(Prepay::Code("weixin://newer".to_owned())));

@@ -61,7 +61,7 @@ async fn pay_with(world: &World, account: AccountId, amount: i64, bonus: &str) -
     };
     world.submit(format!("order:{id}"), Body::CreateOrder(new)).await.unwrap();
     let prepay = Prepay::Code("weixin://x".to_owned());
-    world.submit("step", Body::OrderPrepaid { order: id, prepay }).await.unwrap();
+    world.submit("step", Body::OrderPrepaid { order: id, prepay, request_id: None }).await.unwrap();
     let order = world.store.order(id).await.unwrap().unwrap();
     let number = format!("T{}", id.bare());
     world.far.knows_paid(&order, &number);

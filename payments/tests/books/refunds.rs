@@ -251,6 +251,7 @@ async fn a_closed_refund_comes_back_and_an_abnormal_one_waits_for_a_person() {
         refund: Some(fen(amount)),
         total: None,
         success_time: None,
+        request_id: None,
     };
     let wrong = world.refunds.reported(&report(RefundState::Closed, 41), None).await;
     assert!(matches!(wrong, Err(RefundNewsError::Mismatch { .. })), "{wrong:?}");
@@ -536,6 +537,7 @@ fn of_item(item: &RefundItem, state: RefundState) -> RefundReport {
         refund: Some(item.amount),
         total: None,
         success_time: None,
+        request_id: None,
     }
 }
 

@@ -165,7 +165,11 @@ fn lent_and_paid_in_part() -> (Books, OrderId, RequestId) {
     let order = books.order(1_000, OrderKind::Wallet);
     let (account, claim, caps) = (books.account, GrantClaim::Payer, GrantCaps::default());
     books
-        .act(Body::OrderPrepaid { order, prepay: payments::ledger::Prepay::Code("weixin://x".to_owned()) })
+        .act(Body::OrderPrepaid {
+            order,
+            prepay: payments::ledger::Prepay::Code("weixin://x".to_owned()),
+            request_id: None,
+        })
         .unwrap();
     books.act(Body::OpenGrant { order, account, claim, caps }).unwrap();
     let id = books.hold("1");
@@ -214,6 +218,7 @@ fn what_open_calls_were_promised_of_a_loan_stays_when_a_review_credits_less_than
             .act(Body::OrderPrepaid {
                 order,
                 prepay: payments::ledger::Prepay::Code("weixin://x".to_owned()),
+                request_id: None,
             })
             .unwrap();
         books.act(Body::OpenGrant { order, account, claim, caps }).unwrap();
@@ -351,6 +356,7 @@ async fn a_void_payment_is_refunded_over_the_channel_under_its_own_number() {
         refund: Some(fen(900)),
         total: Some(fen(900)),
         success_time: None,
+        request_id: None,
     };
     let sending = Body::RefundSending { item: items[0].id, batch: items[0].batch };
     world.submit("sending", sending).await.unwrap();
@@ -392,7 +398,7 @@ proptest! {
                     news.push(told);
                 }
             }
-            news.push(Body::OrderPrepaid { order: id, prepay: payments::ledger::Prepay::Code("c".to_owned()) });
+            news.push(Body::OrderPrepaid { order: id, prepay: payments::ledger::Prepay::Code("c".to_owned()), request_id: None });
             news.push(Body::OrderClosed { order: id, source: "close".to_owned() });
             for pick in picks {
                 books.act(pick.get(&news).clone()).unwrap();

@@ -116,6 +116,8 @@ async fn a_channel_without_its_key_is_off_and_says_so_while_everybody_else_is_se
     let off = channel(&world).await;
     assert_eq!(off["on"], false, "{off:#}");
     assert!(text(&off, "why_off").contains("payments.wechat.main.api_v3_key"), "{off:#}");
+    let is_on = async || world.metric("tollgate_payment_merchant_on", &["merchant=\"main\""]).await;
+    assert_eq!(is_on().await, 0.0);
     world.get("/v1/models").await.expect(200);
     world.get("/readyz").await.expect(200);
     let doctor = world.run(&["doctor", "-c", "tollgate.toml", "-o", "json"]);
@@ -126,6 +128,7 @@ async fn a_channel_without_its_key_is_off_and_says_so_while_everybody_else_is_se
     fs::rename(&away, &key).expect("the key is put back");
     read_again(&world).await;
     assert_eq!(channel(&world).await["on"], true);
+    assert_eq!(is_on().await, 1.0);
     let order = order_of(&world, "1.00").await;
     paid_by_notice(&world, &order).await;
 

@@ -76,6 +76,9 @@ async fn every_way_arrives_and_finds_its_way_back(api: &str, sign_type: &str) {
         let paid = world.order_until(&order, "paid").await;
         let timeline = paid["timeline"].as_array().expect("a timeline");
         assert!(timeline.iter().any(|step| step["source"] == "notify"), "{context}: {paid:#}");
+        let named = |step: &Value| step["detail"].as_str().is_some_and(|it| it.starts_with("Request-ID 08"));
+        let taken: Vec<_> = timeline.iter().filter(|step| step["event"] == "pending").collect();
+        assert_eq!((taken.len(), named(taken[0])), (1, api == "v3"), "API v2 names none: {paid:#}");
         assert_eq!(
             (&paid["code_url"], &paid["prepay"], &paid["h5_url"]),
             (&Value::Null, &Value::Null, &Value::Null)
@@ -87,7 +90,8 @@ async fn every_way_arrives_and_finds_its_way_back(api: &str, sign_type: &str) {
     let refund = sent(refund).await.expect(201).json();
     until("the refund has arrived", || async {
         let refund = world.get(&format!("/v1/refunds/{}", text(&refund, "id"))).await.expect(200).json();
-        (refund["status"] == "success").then_some(())
+        let detail = refund["items"][0]["detail"].as_str().unwrap_or_default();
+        (refund["status"] == "success").then(|| assert_eq!(detail.starts_with("Request-ID 08"), api == "v3"))
     })
     .await;
     assert_eq!(world.balance().await, nano("25.00"), "{context}");

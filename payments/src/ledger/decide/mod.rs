@@ -303,7 +303,9 @@ pub fn decide(rows: &Rows, command: &Command) -> Result<Decision, Refusal> {
         Body::OpenGrant { .. } => draft.open_grant()?,
         Body::SweepGrant { order, account, granted } => draft.sweep_grant(*order, *account, *granted)?,
         Body::CreateOrder(order) => draft.create_order(order)?,
-        Body::OrderPrepaid { order, prepay } => draft.order_prepaid(*order, prepay)?,
+        Body::OrderPrepaid { order, prepay, request_id } => {
+            draft.order_prepaid(*order, prepay, request_id.as_deref())?
+        }
         Body::OrderFailed { order, detail } => draft.order_failed(*order, detail)?,
         Body::OrderPaid { .. } => draft.order_paid()?,
         Body::OrderClosed { order, source } => draft.order_closed(*order, source)?,

@@ -153,7 +153,12 @@ impl Draft<'_> {
         }
     }
 
-    pub(super) fn order_prepaid(&mut self, id: OrderId, prepay: &Prepay) -> Result<Reply, Refusal> {
+    pub(super) fn order_prepaid(
+        &mut self,
+        id: OrderId,
+        prepay: &Prepay,
+        request_id: Option<&str>,
+    ) -> Result<Reply, Refusal> {
         let mut order = self.find_order(id)?;
         let is_new = match order.state {
             OrderState::Created => true,
@@ -163,7 +168,9 @@ impl Draft<'_> {
         };
         order.state = OrderState::Pending;
         order.prepay = Some(prepay.clone());
-        self.note(&mut order, if is_new { "pending" } else { PREPAID_ANEW }, "wechat", None);
+        let event = if is_new { "pending" } else { PREPAID_ANEW };
+        let evidence = request_id.map(|id| format!("Request-ID {id}"));
+        self.note(&mut order, event, "wechat", evidence.as_deref());
         let order = self.put_order(order);
         Ok(Reply::Order { order: Box::new(order), step: OrderStep::Moved })
     }

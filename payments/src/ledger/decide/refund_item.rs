@@ -114,7 +114,13 @@ impl Draft<'_> {
             Turn::Illegal => return Err(Refusal::ItemState { item: *id, state: item.state }),
             Turn::Stale => {
                 self.file_notice(&order, NoticeResult::Duplicate, None);
-                return Ok(Reply::Item(Box::new(item.clone())));
+                let mut item = item.clone();
+                // The answer to the call itself may come after a notice of what it led to.
+                if item.detail.is_none() && detail.is_some() {
+                    item.detail.clone_from(detail);
+                    self.ops.push(RowOp::Item(item.clone()));
+                }
+                return Ok(Reply::Item(Box::new(item)));
             }
             Turn::Contradicts => {
                 let words = format!("said to be {news}, ended as {}", item.state);

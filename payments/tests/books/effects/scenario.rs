@@ -120,7 +120,11 @@ impl Scenario {
         self.ask(&format!("order:{id}"), Body::CreateOrder(new));
         self.ask(
             "prepaid",
-            Body::OrderPrepaid { order: id, prepay: payments::ledger::Prepay::Code("weixin://x".to_owned()) },
+            Body::OrderPrepaid {
+                order: id,
+                prepay: payments::ledger::Prepay::Code("weixin://x".to_owned()),
+                request_id: None,
+            },
         );
         id
     }

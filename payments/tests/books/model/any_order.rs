@@ -53,7 +53,11 @@ fn tale() -> Tale {
             START,
             Body::CreateOrder(new_order(order, account, fen(1_000), kind.clone())),
         ));
-        news.push(Body::OrderPrepaid { order, prepay: payments::ledger::Prepay::Code("c".to_owned()) });
+        news.push(Body::OrderPrepaid {
+            order,
+            prepay: payments::ledger::Prepay::Code("c".to_owned()),
+            request_id: None,
+        });
         news.push(paid(account, order, &kind, CreditSource::Query, None));
         for event in 0..3 {
             news.push(paid(account, order, &kind, CreditSource::Notify, Some(format!("E{n}:{event}"))));

@@ -336,7 +336,11 @@ impl Cast {
                 let order = self.order(world, *order, |order| order.state == OrderState::Created);
                 (
                     "step".to_owned(),
-                    Body::OrderPrepaid { order, prepay: payments::ledger::Prepay::Code("c".to_owned()) },
+                    Body::OrderPrepaid {
+                        order,
+                        prepay: payments::ledger::Prepay::Code("c".to_owned()),
+                        request_id: None,
+                    },
                 )
             }
             Step::Failed { order } => {

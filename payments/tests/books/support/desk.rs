@@ -100,6 +100,7 @@ impl Desk {
         self.act(Body::OrderPrepaid {
             order: id,
             prepay: payments::ledger::Prepay::Code("weixin://x".to_owned()),
+            request_id: None,
         })
         .unwrap();
         id

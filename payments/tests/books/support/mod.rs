@@ -404,8 +404,11 @@ impl World {
             ..new_order(id, account, amount, kind)
         };
         self.submit(format!("order:{id}"), Body::CreateOrder(new)).await.unwrap();
-        let prepaid =
-            Body::OrderPrepaid { order: id, prepay: payments::ledger::Prepay::Code("weixin://x".to_owned()) };
+        let prepaid = Body::OrderPrepaid {
+            order: id,
+            prepay: payments::ledger::Prepay::Code("weixin://x".to_owned()),
+            request_id: None,
+        };
         self.submit("step", prepaid).await.unwrap();
         self.store.order(id).await.unwrap().unwrap()
     }

@@ -18,9 +18,12 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use payments::transport::{Sending, Transport};
+use payments::{
+    channel::{NewOrder, NewRefund, Way},
+    transport::{Sending, Transport},
+};
 use serde_json::Value;
-use units::{Clock, Timestamp, Wake};
+use units::{Clock, Fen, Timestamp, Wake};
 
 const MCHID: &str = "1699999901";
 const APPID: &str = "wxfeedc0de12345678";
@@ -99,6 +102,33 @@ fn header_map(headers: &Value) -> HeaderMap {
 }
 
 // ---- what the tests stand on ----
+
+/// The order that the recordings are about.
+fn order(notify_url: &str) -> NewOrder {
+    NewOrder {
+        appid: APPID.to_owned(),
+        out_trade_no: "T20251009000000000001".to_owned(),
+        description: "大模型余额充值 88 元".to_owned(),
+        total: Fen::new(8800).unwrap(),
+        notify_url: notify_url.to_owned(),
+        expires_at: Timestamp::from_secs(1_760_007_200),
+        way: Way::Native,
+        client_ip: None,
+        device_id: None,
+    }
+}
+
+/// And the refund of a part of it.
+fn refund(notify_url: &str) -> NewRefund {
+    NewRefund {
+        transaction_id: "4200002815202510090000000001".to_owned(),
+        out_refund_no: "R20251009000000000001".to_owned(),
+        refund: Fen::new(300).unwrap(),
+        total: Fen::new(8800).unwrap(),
+        reason: Some("user request".to_owned()),
+        notify_url: notify_url.to_owned(),
+    }
+}
 
 /// A clock that stands still.
 #[derive(Debug)]

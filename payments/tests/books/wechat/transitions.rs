@@ -76,6 +76,7 @@ async fn what_is_said_of_a_refund_moves_it_as_recorded() {
                 total: None,
                 out_trade_no: None,
                 success_time: None,
+                request_id: None,
             };
             let _ = world.refunds.reported(&report, None).await;
             world.store.refund_item(items[0].id).await.unwrap().unwrap().state

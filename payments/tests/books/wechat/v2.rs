@@ -9,8 +9,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{Request, Response};
 use payments::channel::{
-    ChannelError, NewOrder, NewRefund, Notice, Prepaid, RefundReport, RefundState, Trade, TradeState,
-    VerifyError, Way,
+    Accepted, ChannelError, NewOrder, NewRefund, Notice, Prepaid, RefundReport, RefundState, Trade,
+    TradeState, VerifyError, Way,
     wechat::{
         BillRows, FundAccount,
         v2::{
@@ -85,15 +85,10 @@ fn asked(far_side: &FarSide) -> (Request<Bytes>, Fields) {
 
 fn order(way: Way) -> NewOrder {
     NewOrder {
-        appid: APPID.to_owned(),
-        out_trade_no: "T20251009000000000001".to_owned(),
         description: "充值 88 元 & 更多".to_owned(),
-        total: Fen::new(8800).unwrap(),
-        notify_url: "https://pay.example.test:8443/wechat/v2/notify".to_owned(),
-        expires_at: Timestamp::from_secs(1_760_007_200),
         way,
         client_ip: Some("203.0.113.7".to_owned()),
-        device_id: None,
+        ..super::order("https://pay.example.test:8443/wechat/v2/notify")
     }
 }
 
@@ -102,14 +97,7 @@ fn in_app() -> Way {
 }
 
 fn refund() -> NewRefund {
-    NewRefund {
-        transaction_id: "4200002815202510090000000001".to_owned(),
-        out_refund_no: "R20251009000000000001".to_owned(),
-        refund: Fen::new(300).unwrap(),
-        total: Fen::new(8800).unwrap(),
-        reason: Some("user request".to_owned()),
-        notify_url: "https://pay.example.test/wechat/v2/refund".to_owned(),
-    }
+    super::refund("https://pay.example.test/wechat/v2/refund")
 }
 
 // ---- one test per file ----
@@ -306,7 +294,7 @@ async fn answers_are_sorted_as_recorded() {
                     "unifiedorder_mweb" => Way::H5,
                     _ => Way::Native,
                 };
-                sorted(channel.create(terms.sign_type, &order(way)).await, |prepaid| {
+                sorted(channel.create(terms.sign_type, &order(way)).await, |Accepted { prepaid, .. }| {
                     let (member, value) = match prepaid {
                         Prepaid::Code(code_url) => ("code_url", code_url),
                         Prepaid::Session(prepay_id) => ("prepay_id", prepay_id),

@@ -10,8 +10,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use payments::channel::{
-    ChannelError, NewOrder, NewRefund, Notice, Prepaid, RefundReport, RefundState, Trade, TradeState,
-    VerifyError, Way,
+    Accepted, ChannelError, NewOrder, NewRefund, Notice, Prepaid, RefundReport, RefundState, Trade,
+    TradeState, VerifyError, Way,
     wechat::{
         BillRows,
         v3::{
@@ -101,28 +101,11 @@ fn merchant_public_key() -> UnparsedPublicKey<Vec<u8>> {
 }
 
 fn order() -> NewOrder {
-    NewOrder {
-        appid: "wxfeedc0de12345678".to_owned(),
-        out_trade_no: "T20251009000000000001".to_owned(),
-        description: "大模型余额充值 88 元".to_owned(),
-        total: Fen::new(8800).unwrap(),
-        notify_url: "https://pay.example.test/wechat/v3/notify".to_owned(),
-        expires_at: Timestamp::from_secs(1_760_007_200),
-        way: Way::Native,
-        client_ip: None,
-        device_id: None,
-    }
+    super::order("https://pay.example.test/wechat/v3/notify")
 }
 
 fn refund() -> NewRefund {
-    NewRefund {
-        transaction_id: "4200002815202510090000000001".to_owned(),
-        out_refund_no: "R20251009000000000001".to_owned(),
-        refund: Fen::new(300).unwrap(),
-        total: Fen::new(8800).unwrap(),
-        reason: Some("user request".to_owned()),
-        notify_url: "https://pay.example.test/wechat/v3/refund".to_owned(),
-    }
+    super::refund("https://pay.example.test/wechat/v3/refund")
 }
 
 // ---- one test per file ----
@@ -300,7 +283,7 @@ async fn answers_are_sorted_as_recorded() {
                     other => panic!("{other}"),
                 };
                 let order = NewOrder { way, client_ip: Some("203.0.113.7".to_owned()), ..order() };
-                sorted(channel.create(&order).await, |prepaid| {
+                sorted(channel.create(&order).await, |Accepted { prepaid, .. }| {
                     let (Prepaid::Code(given) | Prepaid::Session(given) | Prepaid::Page(given)) = prepaid;
                     assert!(text(&inputs["body"]).contains(&given), "{}", name(&vector));
                     "created"

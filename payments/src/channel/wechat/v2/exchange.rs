@@ -19,7 +19,7 @@ const USER_AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
 /// A success whose signature held, from our merchant number and the order's application.
 pub(super) struct Answer {
     pub(super) fields: Fields,
-    request_id: Option<String>,
+    pub(super) request_id: Option<String>,
 }
 
 impl Answer {

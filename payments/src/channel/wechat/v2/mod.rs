@@ -38,7 +38,8 @@ use super::{
 };
 use crate::{
     channel::{
-        ChannelError, NewOrder, NewRefund, Prepaid, RefundReport, RefundState, Trade, TradeState, Way,
+        Accepted, ChannelError, NewOrder, NewRefund, Prepaid, RefundReport, RefundState, Trade, TradeState,
+        Way,
     },
     transport::Transport,
 };
@@ -89,16 +90,17 @@ impl Channel {
     ///
     /// # Errors
     /// [`ChannelError`].
-    pub async fn create(&self, sign_type: SignType, order: &NewOrder) -> Result<Prepaid, ChannelError> {
+    pub async fn create(&self, sign_type: SignType, order: &NewOrder) -> Result<Accepted, ChannelError> {
         let terms = Terms { appid: order.appid.clone(), sign_type };
         let fields = order::fields(order).map_err(cannot_be_written)?;
         let answer = self.exchange(Operation::Create, &terms, "/pay/unifiedorder", fields).await?;
         answer.is_about("trade_type", order::trade_type(&order.way))?;
-        Ok(match order.way {
+        let prepaid = match order.way {
             Way::Native => Prepaid::Code(answer.required("code_url")?.to_owned()),
             Way::InApp { .. } => Prepaid::Session(answer.required("prepay_id")?.to_owned()),
             Way::H5 => Prepaid::Page(answer.required("mweb_url")?.to_owned()),
-        })
+        };
+        Ok(Accepted { prepaid, request_id: answer.request_id })
     }
 
     /// What a page (`WeixinJSBridge`) or a Mini Program (`wx.requestPayment`) calls a payment up with. Made anew whenever
@@ -190,6 +192,7 @@ impl Channel {
             refund: fen("refund_fee")?,
             total: fen("total_fee")?,
             success_time: None,
+            request_id: answer.request_id,
         })
     }
 

@@ -68,5 +68,6 @@ pub(super) fn refund(fields: &Fields, out_refund_no: &str) -> Result<RefundRepor
         refund: optional_fen(fields, &format!("refund_fee_{n}"))?,
         total: optional_fen(fields, "total_fee")?,
         success_time: success_time.transpose()?,
+        request_id: None,
     })
 }

@@ -32,7 +32,9 @@ use self::{certificates::Certificates, error::Operation, request_sign::SignError
 pub use super::CallUp;
 use super::{Hosts, Nonces};
 use crate::{
-    channel::{ChannelError, NewOrder, NewRefund, Notice, Prepaid, RefundReport, Trade, VerifyError, Way},
+    channel::{
+        Accepted, ChannelError, NewOrder, NewRefund, Notice, Prepaid, RefundReport, Trade, VerifyError, Way,
+    },
     transport::Transport,
 };
 
@@ -121,7 +123,7 @@ impl Channel {
     ///
     /// # Errors
     /// [`ChannelError`].
-    pub async fn create(&self, order: &NewOrder) -> Result<Prepaid, ChannelError> {
+    pub async fn create(&self, order: &NewOrder) -> Result<Accepted, ChannelError> {
         let body =
             wire::Order::new(self.mchid(), order).map_err(|(field, message)| ChannelError::Refused {
                 code: "PARAM_ERROR".to_owned(),
@@ -139,7 +141,7 @@ impl Channel {
             true => Err(answer.malformed(format!("{member} is empty"))),
             false => Ok(text),
         };
-        match order.way {
+        let prepaid = match order.way {
             Way::Native => {
                 let wire::NativeCreated { code_url } = answer.parse()?;
                 given(code_url, "code_url").map(Prepaid::Code)
@@ -152,7 +154,8 @@ impl Channel {
                 let wire::H5Created { h5_url } = answer.parse()?;
                 given(h5_url, "h5_url").map(Prepaid::Page)
             }
-        }
+        }?;
+        Ok(Accepted { prepaid, request_id: answer.request_id })
     }
 
     /// What a page (`wx.chooseWXPay`) or a Mini Program (`wx.requestPayment`) calls a payment up with. Made anew whenever it
@@ -235,7 +238,8 @@ impl Channel {
     pub async fn refund(&self, refund: &NewRefund) -> Result<RefundReport, ChannelError> {
         let body = wire::RefundOrder::from(refund);
         let answer = self.post(Operation::Refund, "/v3/refund/domestic/refunds", &body).await?;
-        Self::report(&answer, &refund.out_refund_no)
+        let report = Self::report(&answer, &refund.out_refund_no)?;
+        Ok(RefundReport { request_id: answer.request_id, ..report })
     }
 
     /// Asks what became of a refund.

@@ -240,6 +240,7 @@ impl Refund {
             refund: fen("amount.refund", refund)?,
             total: fen("amount.total", total)?,
             success_time: instant("success_time", self.success_time)?,
+            request_id: None,
         })
     }
 

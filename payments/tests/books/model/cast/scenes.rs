@@ -107,6 +107,7 @@ impl Cast {
                 return step(Body::OrderPrepaid {
                     order: order.id,
                     prepay: payments::ledger::Prepay::Code("c".to_owned()),
+                    request_id: None,
                 });
             }
             let id = *self.orders.iter().find(|id| rows.order(**id).is_none())?;

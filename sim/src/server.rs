@@ -23,7 +23,7 @@ const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub(crate) fn router(world: Arc<World>) -> Router {
     Router::new()
         .merge(providers::routes())
-        .route("/wechat/{*path}", any(wechat::answer))
+        .merge(wechat_pay())
         .merge(phone::routes())
         .merge(control::routes())
         .fallback(nothing)
@@ -33,11 +33,13 @@ pub(crate) fn router(world: Arc<World>) -> Router {
 
 /// What merchants ask over TLS: both APIs, and nothing else.
 pub(crate) fn merchants(world: Arc<World>) -> Router {
-    Router::new()
-        .route("/wechat/{*path}", any(wechat::answer))
-        .fallback(nothing)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(world)
+    wechat_pay().fallback(nothing).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(world)
+}
+
+/// WeChat Pay's paths under a prefix, and as its own host has them: some clients know nothing else, and sign what they know.
+fn wechat_pay() -> Router<Arc<World>> {
+    let paths = ["/wechat/{*path}", "/v3/{*path}", "/pay/{*path}", "/secapi/{*path}", "/xdc/{*path}"];
+    paths.into_iter().fold(Router::new(), |router, path| router.route(path, any(wechat::answer)))
 }
 
 async fn nothing() -> control::Refused {

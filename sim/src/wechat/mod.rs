@@ -54,7 +54,8 @@ use refusal::Refusal;
 pub(crate) use risk::{Risk, warn};
 pub(crate) use switches::{Changes, Switches};
 
-/// Stands in front of every path; a merchant of v3 signs it with the rest.
+/// Stands in front of every path, unless the paths are asked for as at WeChat Pay's own host; a merchant of v3 signs it with
+/// the rest.
 const PREFIX: &str = "/wechat/";
 /// Merchants at once.
 const MERCHANTS_MAX: usize = 100;
@@ -133,7 +134,9 @@ impl WeChat {
 struct Asked<'a> {
     method: Method,
     uri: &'a Uri,
-    /// What follows `/wechat/`.
+    /// What stands before the path: `/wechat/`, or no more than the slash.
+    prefix: &'static str,
+    /// What follows it.
     path: &'a str,
     headers: &'a HeaderMap,
     body: &'a [u8],
@@ -160,7 +163,7 @@ impl Asked<'_> {
     }
 }
 
-/// Everything under `/wechat`.
+/// Everything that is asked of WeChat Pay.
 pub(crate) async fn answer(
     State(world): State<Arc<World>>,
     secured: Option<Extension<Secured>>,
@@ -171,10 +174,15 @@ pub(crate) async fn answer(
 ) -> Response {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     let scheme = if secured.is_some() { "https" } else { "http" };
+    let (prefix, path) = match uri.path().strip_prefix(PREFIX) {
+        Some(path) => (PREFIX, path),
+        None => ("/", uri.path().trim_start_matches('/')),
+    };
     let asked = Asked {
         method,
         uri: &uri,
-        path: uri.path().strip_prefix(PREFIX).unwrap_or_default(),
+        prefix,
+        path,
         headers: &headers,
         body: &body,
         base: format!("{scheme}://{host}"),

@@ -180,7 +180,6 @@ impl Event {
                 let mut headers: Vec<(&'static str, String)> =
                     proof.headers().map(|(name, value)| (name, value.to_owned())).to_vec();
                 headers.push((header::CONTENT_TYPE.as_str(), "application/json".into()));
-                headers.push(("wechatpay-signature-type", "WECHATPAY2-SHA256-RSA2048".into()));
                 (body, headers)
             }
             Letter::V2Payment { content, sign_type } => {

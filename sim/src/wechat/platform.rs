@@ -78,7 +78,7 @@ pub(super) struct Signer {
     key: Arc<KeyPair>,
 }
 
-/// The four headers that prove where a message comes from.
+/// What proves where a message comes from, told in five headers.
 #[derive(Debug)]
 pub(super) struct Proof {
     timestamp: String,
@@ -88,12 +88,14 @@ pub(super) struct Proof {
 }
 
 impl Proof {
-    pub(super) fn headers(&self) -> [(&'static str, &str); 4] {
+    /// The type is always named: a client of other people's (`wechatpayv3`) takes no answer without it.
+    pub(super) fn headers(&self) -> [(&'static str, &str); 5] {
         [
             ("wechatpay-timestamp", &self.timestamp),
             ("wechatpay-nonce", &self.nonce),
             ("wechatpay-signature", &self.signature),
             ("wechatpay-serial", &self.serial),
+            ("wechatpay-signature-type", "WECHATPAY2-SHA256-RSA2048"),
         ]
     }
 

@@ -249,7 +249,8 @@ impl Far {
         message.push(b'\n');
         let Ok(signature) = STANDARD.decode(header("wechatpay-signature")) else { return false };
         let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, spki);
-        key.verify(&message, &signature).is_ok()
+        header("wechatpay-signature-type") == "WECHATPAY2-SHA256-RSA2048"
+            && key.verify(&message, &signature).is_ok()
     }
     /// The age of a message, seconds.
     pub fn age(&self, headers: &HeaderMap) -> i64 {

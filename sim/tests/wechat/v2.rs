@@ -99,9 +99,18 @@ async fn xml_that_is_not_flat_and_plain_is_refused_before_anything_is_looked_up(
     let url = format!("{}/wechat/pay/orderquery", far.base);
     let got = far.http.get(&url).send().await.unwrap();
     assert_eq!(read(&got.text().await.unwrap())["return_code"], "FAIL", "only POST");
-    let json =
-        far.http.post(&url).header("content-type", "application/json").body(good).send().await.unwrap();
+    let json = far
+        .http
+        .post(&url)
+        .header("content-type", "application/json")
+        .body(good.clone())
+        .send()
+        .await
+        .unwrap();
     assert_eq!(read(&json.text().await.unwrap())["return_code"], "FAIL", "only XML");
+    // As some clients ask: where WeChat Pay's own host has it, and without a word on what it is.
+    let plain = far.http.post(format!("{}/pay/orderquery", far.base)).body(good).send().await.unwrap();
+    assert_eq!(read(&plain.text().await.unwrap())["err_code"], "ORDERNOTEXIST");
     let nowhere = far.http.post(format!("{}/wechat/pay/nothing", far.base)).send().await.unwrap();
     assert_eq!(nowhere.status(), 404);
 }

@@ -25,6 +25,8 @@ pub(super) fn read(mut params: Params, credentials: &Credentials) -> Result<Refu
     let reason = params.text("refund_desc", 80)?;
     let account = params.text("refund_account", 30)?;
     let notify_url = params.text("notify_url", 256)?;
+    // Once every refund had to name who asks for it; `wechatpy` still does.
+    params.text("op_user_id", 32)?;
     params.end()?;
     if !credentials.bound(&appid) {
         return Err(Failure::business("APPID_MCHID_NOT_MATCH", "appid和mch_id不匹配"));

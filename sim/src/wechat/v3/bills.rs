@@ -80,7 +80,7 @@ pub(super) fn link(
     let shown = json!({
         "hash_type": "SHA1",
         "hash_value": hash,
-        "download_url": format!("{base}/wechat/v3/billdownload/file?token={token}"),
+        "download_url": format!("{base}{}v3/billdownload/file?token={token}", asked.prefix),
     });
     let now = world.now();
     let mut links = merchant.links();

@@ -11,7 +11,7 @@ export const ready = JSON.parse(readFileSync(process.argv[2], "utf8"));
 export const gateway = "admin_url" in ready;
 export const base = `${ready.public_url}/v1`;
 // Enough for a journey, in which an open call holds what it might cost at most; too little for `sim-luxury`.
-const TOP_UP = "1.50";
+export const TOP_UP = "1.50";
 
 const answered = [];
 
@@ -75,9 +75,12 @@ const nano = (text) => {
   return text.startsWith("-") ? -amount : amount;
 };
 
-async function until(what, there) {
+/** Asks again until it is so, within bounds. */
+export async function until(what, there) {
   const end = Date.now() + 20_000;
-  while (!(await there())) {
+  for (;;) {
+    const found = await there();
+    if (found) return found;
     assert.ok(Date.now() < end, `${what} does not come true`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

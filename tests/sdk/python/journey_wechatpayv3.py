@@ -1,7 +1,7 @@
-"""Is the simulated WeChat Pay one to a client of API v3 that others wrote, and does the gateway believe only signatures?
+"""Is the simulated WeChat Pay one to a client of API v3 that others wrote, and does the gateway believe signatures?
 
-`journey_wechatpayv3.py READY_FILE`, beside a running `tollgate demo` or `tollgate sim`. A client of `wechatpayv3` knows the
-public key of WeChat Pay, or its certificates only: whatever can be done in either way is done in both.
+`journey_wechatpayv3.py READY_FILE`, beside a running `tollgate demo` or `tollgate sim`. A client of `wechatpayv3` knows
+the public key of WeChat Pay, or its certificates only: whatever can be done in either way is done in both.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""What do the journeys of WeChat Pay's clients share? A merchant of their own, an address that is told, the clock, bills.
+"""What do the journeys of WeChat Pay's clients share? A merchant of theirs, an address that is told, the clock, bills.
 
 A client that other people wrote, and that real merchants use, asks the simulated WeChat Pay: what it cannot do, the
 simulator does wrong. Where the simulator speaks TLS (`tls_url` in the ready file), everything is asked over it.
@@ -153,8 +153,8 @@ def the_bill_says(file, count, paid, back):
     """A bill of either kind is as it adds itself up, and as what was paid and paid back, fen."""
     rows, totals = bill(file)
     if "总交易单数" in totals:
-        assert paid == sum(fen(row["订单金额"]) for row in rows) == fen(totals["订单总金额"]), (paid, totals)
-        assert back == sum(fen(row["申请退款金额"]) for row in rows) == fen(totals["申请退款总金额"]), (back, totals)
+        for wanted, name, total in [(paid, "订单金额", "订单总金额"), (back, "申请退款金额", "申请退款总金额")]:
+            assert wanted == sum(fen(row[name]) for row in rows) == fen(totals[total]), (wanted, totals)
         assert count == len(rows) == Decimal(totals["总交易单数"]), (count, totals)
         return
     sums = {}
@@ -162,7 +162,8 @@ def the_bill_says(file, count, paid, back):
         for name in [row["收支类型"], row["业务类型"]]:
             sums[name] = sums.get(name, 0) + fen(row["收支金额(元)"])
     assert (sums["交易"], sums.get("退款", 0)) == (paid, back), (sums, paid, back)
-    assert (sums["收入"], sums["支出"]) == (fen(totals["收入金额"]), fen(totals["支出金额"])), (sums, totals)
+    for side in ["收入", "支出"]:
+        assert sums[side] == fen(totals[side + "金额"]), (sums, totals)
     assert len(rows) == Decimal(totals["资金流水总笔数"]), totals
 
 

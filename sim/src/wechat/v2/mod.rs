@@ -120,7 +120,7 @@ async fn handle(world: &Arc<World>, asked: &Asked<'_>) -> Result<Response, Failu
     if asked.method != Method::POST {
         return Err(Failure::transport("请使用post方法"));
     }
-    // Clients of other people's (`wechatpy`) name no type at all, and are heard.
+    // Clients of other people's (`wechatpy`, `tenpay`) name no type at all, and are heard.
     let named = asked.header(header::CONTENT_TYPE.as_str());
     if !named.is_empty() && !named.contains("xml") {
         return Err(Failure::transport("Content-Type 应为 application/xml"));

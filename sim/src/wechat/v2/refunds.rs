@@ -25,7 +25,7 @@ pub(super) fn read(mut params: Params, credentials: &Credentials) -> Result<Refu
     let reason = params.text("refund_desc", 80)?;
     let account = params.text("refund_account", 30)?;
     let notify_url = params.text("notify_url", 256)?;
-    // Once every refund had to name who asks for it; `wechatpy` still does.
+    // Once every refund had to name who asks for it; `wechatpy` and `tenpay` still do.
     params.text("op_user_id", 32)?;
     params.end()?;
     if !credentials.bound(&appid) {

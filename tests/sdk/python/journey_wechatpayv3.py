@@ -271,9 +271,8 @@ def a_client_with_the_public_key_hears_certificates_too():
 GATEWAYS = wechat.of_the_gateway() if checks.GATEWAY else None
 
 
-def notification(order, signed_with=None, at=0, **other):
-    """What WeChat Pay would say of an order that was paid, made with nothing of ours."""
-    said_at = wechat.beijing().isoformat("T", "seconds")
+def notification(order, **other):
+    """What WeChat Pay would say of an order that was paid."""
     transaction = {
         "mchid": GATEWAYS.mchid,
         "appid": GATEWAYS.appid,
@@ -283,24 +282,45 @@ def notification(order, signed_with=None, at=0, **other):
         "trade_state": "SUCCESS",
         "trade_state_desc": "支付成功",
         "bank_type": "OTHERS",
-        "success_time": said_at,
+        "success_time": wechat.beijing().isoformat("T", "seconds"),
         "payer": {"openid": wechat.OPENID},
         "amount": {"total": order["fen"], "payer_total": order["fen"], "currency": "CNY", "payer_currency": "CNY"},
-        **other,
     }
-    once, about = "0123456789ab", "transaction"
+    return sealed("TRANSACTION.SUCCESS", "transaction", transaction, **other)
+
+
+def refund_notification(refund, status="SUCCESS", **other):
+    """What WeChat Pay would say of a refund that has ended."""
+    amount = {"total": refund["total"], "refund": refund["refund"]}
+    content = {
+        "mchid": GATEWAYS.mchid,
+        "transaction_id": refund["transaction_id"],
+        "out_trade_no": refund["out_trade_no"],
+        "refund_id": refund["refund_id"],
+        "out_refund_no": refund["out_refund_no"],
+        "refund_status": status,
+        "success_time": wechat.beijing().isoformat("T", "seconds"),
+        "user_received_account": "支付用户零钱",
+        "amount": {**amount, "payer_total": refund["total"], "payer_refund": refund["refund"]},
+    }
+    return sealed(f"REFUND.{status}", "refund", content, **other)
+
+
+def sealed(event_type, about, content, signed_with=None, at=0, **other):
+    """A notification as WeChat Pay writes one, made with nothing of ours."""
+    once = "0123456789ab"
     sealing = AESGCM(GATEWAYS.api_v3_key.encode())
-    sealed = sealing.encrypt(once.encode(), json.dumps(transaction).encode(), about.encode())
+    ciphertext = sealing.encrypt(once.encode(), json.dumps({**content, **other}).encode(), about.encode())
     envelope = {
         "id": f"EV-{next(NUMBERS)}",
-        "create_time": said_at,
+        "create_time": wechat.beijing().isoformat("T", "seconds"),
         "resource_type": "encrypt-resource",
-        "event_type": "TRANSACTION.SUCCESS",
+        "event_type": event_type,
         "summary": "支付成功",
         "resource": {
             "original_type": about,
             "algorithm": "AEAD_AES_256_GCM",
-            "ciphertext": base64.b64encode(sealed).decode(),
+            "ciphertext": base64.b64encode(ciphertext).decode(),
             "associated_data": about,
             "nonce": once,
         },
@@ -367,6 +387,31 @@ def the_gateway_puts_aside_what_does_not_fit_its_order():
         [(status, reply)] = told_of(order, notification(order, **other))
         assert status >= 400 and json.loads(reply)["code"] == "FAIL", (status, reply)
     assert wechat.topup(order)["status"] == "review", wechat.topup(order)
+
+
+@check_of_the_gateway
+def the_gateway_ends_a_refund_by_what_is_signed_only():
+    order = wechat.topped_up(200)
+    order["transaction_id"] = wechat.is_paid(order["out_trade_no"])
+    assert told_of(order, notification(order)) [0][0] == 200
+    refund = wechat.refunded(order, 50)
+    body, headers = refund_notification(refund)
+    wrong = [
+        (body.replace("支付".encode(), "退款".encode()), headers),
+        refund_notification(refund, signed_with=GATEWAYS.merchant_private_key_pem),
+        refund_notification(refund, status="CLOSED", at=-400),
+        refund_notification(refund, mchid="1900000001"),
+        refund_notification(refund, amount={"total": refund["total"], "refund": 1}),
+        refund_notification({**refund, "out_refund_no": "01NOBODYKNOWSIT"}),
+    ]
+    for status, reply in told_of(refund, *wrong):
+        assert 400 <= status < 500 and json.loads(reply)["code"] == "FAIL", (status, reply)
+    assert wechat.refund(refund) == "processing"
+    wechat.ends(refund)
+    same = refund_notification(refund)
+    told = told_of(refund, *[same] * 5) + told_of(refund, refund_notification(refund))
+    assert [status for status, _ in told] == [200] * 6, told
+    assert wechat.refund(refund) == "success", wechat.refund(refund)
 
 
 @check

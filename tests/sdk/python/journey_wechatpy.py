@@ -5,6 +5,8 @@
 at the signatures on answers by itself, so that is done here, with its own means.
 """
 
+import base64
+import hashlib
 import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +14,9 @@ from datetime import timedelta
 
 import wechatpy
 import xmltodict
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
 from wechatpy.exceptions import InvalidSignatureException
 from wechatpy.pay import WeChatPay, WeChatPayException
 from wechatpy.pay.utils import calculate_signature, calculate_signature_hmac, dict_to_xml
@@ -328,6 +333,56 @@ def the_gateway_puts_aside_what_does_not_fit_its_order():
     for other in others:
         assert told_of(order, notification(order, **other)) == [False], other
     assert wechat.topup(order)["status"] == "review", wechat.topup(order)
+
+
+def refund_notification(refund, status="SUCCESS", key=None, **other):
+    """What WeChat Pay would say of a refund that has ended, which nobody signs: sealed with nothing of ours."""
+    inside = {
+        "transaction_id": refund["transaction_id"],
+        "out_trade_no": refund["out_trade_no"],
+        "refund_id": refund["refund_id"],
+        "out_refund_no": refund["out_refund_no"],
+        "total_fee": refund["total"],
+        "settlement_total_fee": refund["total"],
+        "refund_fee": refund["refund"],
+        "settlement_refund_fee": refund["refund"],
+        "refund_status": status,
+        "success_time": wechat.beijing().strftime("%Y-%m-%d %H:%M:%S"),
+        "refund_recv_accout": "支付用户零钱",
+        "refund_account": "REFUND_SOURCE_RECHARGE_FUNDS",
+        "refund_request_source": "API",
+        **other,
+    }
+    plain = dict_to_xml(inside).replace("xml>", "root>").encode()
+    plain += bytes([16 - len(plain) % 16]) * (16 - len(plain) % 16)
+    sealing = hashlib.md5((key or GATEWAYS.api_v2_key).encode()).hexdigest().encode()
+    encryptor = Cipher(AES(sealing), ECB()).encryptor()
+    envelope = {
+        "return_code": "SUCCESS",
+        "appid": GATEWAYS.appid,
+        "mch_id": GATEWAYS.mchid,
+        "nonce_str": "a nonce of this journey",
+        "req_info": base64.b64encode(encryptor.update(plain) + encryptor.finalize()).decode(),
+    }
+    return dict_to_xml(envelope).encode()
+
+
+@check_of_the_gateway
+def the_gateway_ends_a_refund_by_what_wechat_pay_answers_only():
+    order = wechat.topped_up(200)
+    order["transaction_id"] = wechat.is_paid(order["out_trade_no"])
+    assert told_of(order, notification(order)) == [True]
+    refund = wechat.refunded(order, 50)
+    assert told_of(refund, refund_notification(refund, key=GATEWAYS.api_v3_key)) == [False]
+    # Whoever has the key can write what they like: that a refund which is under way was never made, say.
+    for status in ["REFUNDCLOSE", "SUCCESS", "CHANGE"]:
+        told_of(refund, refund_notification(refund, status, refund_fee=1))
+        assert wechat.refund(refund) == "processing", (status, wechat.refund(refund))
+    wechat.ends(refund)
+    # What it says does not count even now.
+    told = told_of(refund, *[refund_notification(refund, "REFUNDCLOSE")] * 3)
+    assert told == [True] * 3, told
+    assert wechat.refund(refund) == "success", wechat.refund(refund)
 
 
 @check

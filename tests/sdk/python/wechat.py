@@ -193,6 +193,33 @@ def topup(made):
     return call(f"{checks.BASE}/topups/{made['id']}", token=checks.KEY)
 
 
+REFUNDED = []
+
+
+def refunded(paid, amount):
+    """A refund of an order that the gateway has asked for, and of whose end nobody but this journey tells it."""
+    ours = {"notice": "refund", "mchid": of_the_gateway().mchid}
+    fault("refund_result", status="PROCESSING", mchid=ours["mchid"])
+    wanted = {"order": paid["id"], "amount": f"{Decimal(amount) / 100:.2f}"}
+    made = call(checks.BASE + "/refunds", wanted, checks.KEY)
+    [item] = made["items"]
+    until("WeChat Pay has the refund", lambda: refund(made) == "processing")
+    fault("drop_notification", all=True, **ours)
+    REFUNDED.append(amount)
+    known = order(paid["out_trade_no"])
+    [asked] = known["refunds"]
+    return {**known, **asked, "id": made["id"], "url": asked["notify_url"]}
+
+
+def refund(made):
+    """How a refund stands at the gateway."""
+    return call(f"{checks.BASE}/refunds/{made['id']}", token=checks.KEY)["status"]
+
+
+def ends(made):
+    call(f"{SIM}/refunds/{made['out_refund_no']}/resolve", {"status": "SUCCESS"})
+
+
 def what_was_paid_is_what_was_credited():
     # The books at the end want something that was spent.
     request = urllib.request.Request(
@@ -203,5 +230,6 @@ def what_was_paid_is_what_was_credited():
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
         checks.REQUESTS.append(answer.headers["x-request-id"])
     credits = call(checks.BASE + "/credits", token=checks.KEY)
-    credited = Decimal(credits["balance"]) + Decimal(credits["spent"])
-    assert credited == Decimal(sum(TOPPED_UP)) / 100, (credits, TOPPED_UP)
+    stands = Decimal(credits["balance"]) + Decimal(credits["spent"])
+    assert stands == Decimal(sum(TOPPED_UP) - sum(REFUNDED)) / 100, (credits, TOPPED_UP, REFUNDED)
+    assert fen(credits["refunded"]) == sum(REFUNDED) and fen(credits["refunding"]) == 0, credits

@@ -140,7 +140,7 @@ def jsapi_and_mini_programs_are_called_up_with_what_the_library_signs():
             stamp, nonce, package = str(int(wechat.now())), "a nonce of this page", f"prepay_id={said['prepay_id']}"
             page = {"appId": appid, "timeStamp": stamp, "nonceStr": nonce, "package": package, "signType": "RSA"}
             page["paySign"] = way.library.sign([appid, stamp, nonce, package])
-            assert call(wechat.SIM + "/wechat/callup", page)["out_trade_no"] == number
+            assert wechat.is_called_up(page) == number
             way.sums.append(250)
             found = answered(way.library.query(out_trade_no=number))
             assert (found["trade_type"], found["payer"]) == ("JSAPI", {"openid": wechat.OPENID}), found

@@ -1,8 +1,8 @@
 """Is the simulated WeChat Pay one to a client of API v2 that others wrote, and does the gateway believe signatures?
 
 `journey_wechatpy.py READY_FILE`, beside a running `tollgate demo --wechat-api v2` or `tollgate sim --tls-listen`.
-`wechatpy` signs orders with MD5 or with HMAC-SHA256, and everything else but the fund-flow bill with MD5; it does not look
-at the signatures on answers by itself, so that is done here, with its own means.
+`wechatpy` signs orders with MD5 or with HMAC-SHA256, and everything else but the fund-flow bill with MD5. By itself it
+does not look at the signatures on answers, so that is done here, with its own means.
 """
 
 import base64
@@ -11,6 +11,7 @@ import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from urllib.error import HTTPError
 
 import wechatpy
 import xmltodict
@@ -23,7 +24,7 @@ from wechatpy.pay.utils import calculate_signature, calculate_signature_hmac, di
 
 import checks
 import wechat
-from checks import call, check, check_of_the_gateway, raised, run
+from checks import check, check_of_the_gateway, raised, run
 
 MD5, HMAC = "MD5", "HMAC-SHA256"
 NUMBERS, REFUNDS = wechat.numbers("v2"), wechat.numbers("v2-refund")
@@ -143,13 +144,13 @@ def native_is_made_paid_told_and_queried_by_both_numbers():
 def jsapi_is_called_up_with_what_the_library_signs():
     number, said = makes(250, "JSAPI", user_id=wechat.OPENID)
     page = PAY.jsapi.get_jsapi_params(said["prepay_id"], timestamp=str(int(wechat.now())))
-    assert call(wechat.SIM + "/wechat/callup", page)["out_trade_no"] == number
+    assert wechat.is_called_up(page) == number
     SUMS.append(250)
     assert genuine(PAY.order.query(out_trade_no=number))["openid"] == wechat.OPENID
     # The page has to sign as the order was signed, and the library signs pages with MD5 only.
     _, said = makes(250, "JSAPI", user_id=wechat.OPENID, sign_type=HMAC)
     page = PAY.jsapi.get_jsapi_params(said["prepay_id"], timestamp=str(int(wechat.now())))
-    error = raised(checks.urllib.error.HTTPError, lambda: call(wechat.SIM + "/wechat/callup", page))
+    error = raised(HTTPError, lambda: wechat.is_called_up(page))
     assert "signType" in error.read().decode(), error
 
 

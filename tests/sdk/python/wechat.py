@@ -78,7 +78,17 @@ def order(number):
 
 
 def is_paid(number):
-    return call(f"{SIM}/orders/{number}/pay", {})["transaction_id"]
+    """Somebody pays, and the news of it has gone out: nothing of it comes between what is looked at later."""
+    transaction = call(f"{SIM}/orders/{number}/pay", {})["transaction_id"]
+    delivered(number, 1)
+    return transaction
+
+
+def is_called_up(page):
+    """A page inside WeChat calls up the cashier, and its payer pays; which order that was."""
+    number = call(SIM + "/wechat/callup", page)["out_trade_no"]
+    delivered(number, 1)
+    return number
 
 
 def delivered(number, count):
@@ -96,7 +106,7 @@ def from_midnight_on():
     today = beijing()
     midnight = (today + timedelta(days=1)).replace(hour=0, minute=0, second=1, microsecond=0)
     left = (midnight - today).total_seconds()
-    if left < 300:
+    if left < 900:
         advance(left)
 
 
@@ -153,7 +163,8 @@ def the_bill_says(file, count, paid, back):
     """A bill of either kind is as it adds itself up, and as what was paid and paid back, fen."""
     rows, totals = bill(file)
     if "总交易单数" in totals:
-        for wanted, name, total in [(paid, "订单金额", "订单总金额"), (back, "申请退款金额", "申请退款总金额")]:
+        columns = [(paid, "订单金额", "订单总金额"), (back, "申请退款金额", "申请退款总金额")]
+        for wanted, name, total in columns:
             assert wanted == sum(fen(row[name]) for row in rows) == fen(totals[total]), (wanted, totals)
         assert count == len(rows) == Decimal(totals["总交易单数"]), (count, totals)
         return

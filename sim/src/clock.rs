@@ -106,6 +106,15 @@ pub(crate) fn utc_compact(micros: i64) -> String {
     Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH).strftime("%Y%m%d%H%M%SZ").to_string()
 }
 
+/// `Sun, 06 Nov 1994 08:49:37 GMT`, as a `Date` header has it.
+///
+/// Source: RFC 9110, section 5.6.7 (the same form as in RFC 7231).
+pub(crate) fn http_date(micros: i64) -> String {
+    let at = Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH);
+    // There is no form for years before 0 or after 9999.
+    jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at).unwrap_or_default()
+}
+
 /// RFC 3339 in UTC, for the controls.
 pub(crate) fn rfc3339(micros: i64) -> String {
     Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
@@ -119,6 +128,11 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_date_of_http_is_in_gmt() {
+        assert_eq!(http_date(784_111_777_000_000), "Sun, 06 Nov 1994 08:49:37 GMT");
+    }
 
     #[test]
     fn a_time_in_beijing_is_read_as_it_is_written() {

@@ -29,8 +29,14 @@ use crate::{
 
 /// A certificate that ends sooner is warned of: WeChat Pay's console takes some days to issue one.
 const ENDS_SOON: Duration = Duration::from_secs(30 * 24 * 3600);
-/// Our clock may be so far off before somebody is warned: WeChat Pay refuses at 300 s.
+/// Our clock may be so far off before somebody is warned.
 const SKEW_SECS_MAX: u64 = 60;
+/// So far off nothing that we sign is taken.
+///
+/// Source: WeChat Pay API v3, building the signature: five minutes.
+const REFUSED_SKEW_SECS: u64 = 300;
+/// The code of a 404 that says nothing in WeChat Pay's words.
+const NOTHING_THERE: &str = "HTTP_404";
 
 /// `doctor`
 #[derive(Debug, Args)]
@@ -94,7 +100,7 @@ pub(super) async fn run(args: DoctorArgs) -> Result<Exit, Failed> {
         let mut findings = Findings { merchant: name, found: Vec::new() };
         offline(&settings, said, clock.now(), &mut findings);
         if args.live {
-            live(&around.merchant(name, said, None), &*clock, &mut findings).await;
+            live(&around.merchant(name, said, None), &said.base_url, &*clock, &mut findings).await;
         }
         all.push(findings);
     }
@@ -206,18 +212,13 @@ fn dates(key: &str, certificate: &MerchantCertificate, now: Timestamp, findings:
 }
 
 /// What WeChat Pay says.
-async fn live(merchant: &Merchant, clock: &dyn Clock, findings: &mut Findings<'_>) {
+async fn live(merchant: &Merchant, base_url: &str, clock: &dyn Clock, findings: &mut Findings<'_>) {
     // A number that nobody has.
     let nobodys = OrderId::new(clock.now()).bare();
-    if let Some(v3) = &merchant.v3 {
-        match v3.channel.clock_skew().await {
-            Ok(Some(secs)) if secs.unsigned_abs() > SKEW_SECS_MAX => {
-                findings.add(Level::Wrong, format!("our clock is {secs} s ahead of WeChat Pay's"));
-            }
-            Ok(Some(secs)) => findings.add(Level::Ok, format!("our clock is {secs} s ahead of WeChat Pay's")),
-            Ok(None) => findings.add(Level::Warn, "WeChat Pay's answer does not say what time it is there"),
-            Err(error) => findings.add(failed(&error), format!("API v3: {error}")),
-        }
+    let mut asked = Vec::new();
+    if let Some(v3) = &merchant.v3
+        && in_time(v3.channel.clock_skew().await, findings)
+    {
         match v3.channel.download_certificates().await {
             Ok(Downloaded::Certificates(serials)) => {
                 findings.add(Level::Ok, format!("API v3: platform certificates {}", serials.join(", ")));
@@ -226,25 +227,66 @@ async fn live(merchant: &Merchant, clock: &dyn Clock, findings: &mut Findings<'_
                 findings
                     .add(Level::Ok, "API v3: WeChat Pay signs with its public key and has no certificates");
             }
-            Err(error) => findings.add(failed(&error), format!("API v3: platform certificates: {error}")),
+            Err(error) => asked.push(("API v3: platform certificates", error)),
         }
-        unknown_order("API v3", v3.channel.query(&nobodys).await.map(|_| ()), findings);
+        asked.extend(unknown_order("API v3", v3.channel.query(&nobodys).await.map(|_| ()), findings));
     }
     if let Some(v2) = &merchant.v2 {
         let terms = Terms { appid: merchant.appid.clone(), sign_type: sign_type(v2.sign_type) };
-        unknown_order("API v2", v2.channel.query(&terms, &nobodys).await.map(|_| ()), findings);
+        asked.extend(unknown_order("API v2", v2.channel.query(&terms, &nobodys).await.map(|_| ()), findings));
+    }
+    if !asked.is_empty() && asked.iter().all(|(_, error)| error.code() == NOTHING_THERE) {
+        let what = format!(
+            "base_url: nothing stands at {base_url} but 404: a simulator's address ends with `/wechat`, and WeChat \
+             Pay's has no path"
+        );
+        return findings.add(Level::Wrong, what);
+    }
+    for (of, error) in asked {
+        findings.add(failed(&error), format!("{of}: {error}"));
     }
 }
 
-/// Who is told that there is no such order has been understood.
-fn unknown_order(api: &str, asked: Result<(), ChannelError>, findings: &mut Findings<'_>) {
+/// Whether our clock is near enough to WeChat Pay's for it to look at a signature at all.
+fn in_time(skew: Result<Option<i64>, ChannelError>, findings: &mut Findings<'_>) -> bool {
+    let secs = match skew {
+        Ok(Some(secs)) => secs,
+        Ok(None) => {
+            findings.add(Level::Warn, "WeChat Pay's answer does not say what time it is there");
+            return true;
+        }
+        Err(error) => {
+            findings.add(failed(&error), format!("API v3: {error}"));
+            return true;
+        }
+    };
+    let off = secs.unsigned_abs();
+    let side = if secs < 0 { "behind" } else { "ahead of" };
+    let refused = off >= REFUSED_SKEW_SECS;
+    let level = if off > SKEW_SECS_MAX { Level::Wrong } else { Level::Ok };
+    let then = if refused {
+        ": nothing is taken that we sign, so whether our keys are right was not asked"
+    } else {
+        ""
+    };
+    findings.add(level, format!("our clock is {off} s {side} WeChat Pay's{then}"));
+    !refused
+}
+
+/// Who is told that there is no such order has been understood; any other error is given back.
+fn unknown_order(
+    api: &'static str,
+    asked: Result<(), ChannelError>,
+    findings: &mut Findings<'_>,
+) -> Option<(&'static str, ChannelError)> {
     match asked {
         Err(ChannelError::NotFound { .. }) => {
-            findings.add(Level::Ok, format!("{api}: WeChat Pay takes our signature"))
+            findings.add(Level::Ok, format!("{api}: WeChat Pay takes our signature"));
         }
         Ok(()) => findings.add(Level::Warn, format!("{api}: an order that nobody made is said to exist")),
-        Err(error) => findings.add(failed(&error), format!("{api}: {error}")),
+        Err(error) => return Some((api, error)),
     }
+    None
 }
 
 const fn failed(error: &ChannelError) -> Level {

@@ -472,7 +472,7 @@ fn right_address(path: &KeyPath, mode: MerchantMode, base_url: &str, checks: &mu
         MerchantMode::Sandbox if is_wechat_pay => checks.problems.add_with_help(
             path,
             "this is the real WeChat Pay, and would take real money",
-            "name the simulator: base_url = \"http://127.0.0.1:8082\"",
+            "name the simulator: base_url = \"http://127.0.0.1:8082/wechat\"",
         ),
         _ => {}
     }

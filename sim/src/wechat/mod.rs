@@ -34,10 +34,11 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::clock::http_date;
 use crate::faults::{Api, At, Fault, Op, RefundStatus, Site};
 use crate::state::World;
 use crate::tls::Secured;
@@ -189,7 +190,12 @@ pub(crate) async fn answer(
         secured: secured.map(|Extension(secured)| secured),
     };
     let old = ["pay/", "secapi/", "xdc/"].iter().any(|start| asked.path.starts_with(start));
-    if old { v2::answer(&world, &asked).await } else { v3::answer(&world, &asked).await }
+    let mut answer = if old { v2::answer(&world, &asked).await } else { v3::answer(&world, &asked).await };
+    // Without one the server would say the machine's time, by which a merchant finds its own clock right that is not.
+    if let Ok(date) = HeaderValue::try_from(http_date(world.now())) {
+        answer.headers_mut().insert(header::DATE, date);
+    }
+    answer
 }
 
 /// What a waiting fault does to a call.

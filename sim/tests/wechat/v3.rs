@@ -43,6 +43,21 @@ async fn an_order_is_created_paid_and_announced_in_a_message_only_the_merchant_c
 }
 
 #[tokio::test]
+async fn answers_are_dated_by_the_clock_of_the_far_side() {
+    let far = Far::open().await;
+    far.advance(86_400).await;
+    let now = || far.clock.now_micros() / 1_000_000;
+    for path in ["/v3/certificates", "/pay/orderquery"] {
+        let before = now();
+        let answer = far.call_with("GET", path, "", |_| {}).await;
+        let date = answer.headers()["date"].to_str().unwrap();
+        let at = jiff::fmt::rfc2822::parse(date).unwrap().timestamp().as_second();
+        assert!((before..=now()).contains(&at), "{path}: {date}");
+    }
+    far.sim.stop().await;
+}
+
+#[tokio::test]
 async fn a_merchant_who_does_not_listen_is_told_again_up_the_ladder() {
     let far = Far::open().await;
     let mut inbox = Inbox::open(&[500, 503, 404, 500]).await;

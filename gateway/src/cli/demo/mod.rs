@@ -20,7 +20,7 @@ use units::{AccountId, Livemode, NanoCny};
 
 use super::{
     Exit, Failed, ready, serve, signals,
-    sim::{PROVIDER_KEY, issued},
+    sim::{PROVIDER_KEY, issued, wechat},
 };
 use crate::{
     admin::{NewAccount, NewKey, create_account, create_key},
@@ -208,6 +208,7 @@ impl Demo {
             "public_url": self.running.public_url,
             "admin_url": self.running.admin_url,
             "sim_url": self.sim_url,
+            "wechat_url": wechat(&self.sim_url),
             "api_key": self.key.key,
             "account": self.key.account.to_string(),
             "admin_token": self.running.admin_token.expose(),

@@ -52,6 +52,11 @@ struct ServingArgs {
 /// The key that the simulated providers accept.
 pub(super) const PROVIDER_KEY: &str = "sk-sim-provider-key";
 
+/// Where a simulator that listens at `url` is WeChat Pay: what a sandbox's `base_url` has to say.
+pub(super) fn wechat(url: &str) -> String {
+    format!("{url}/wechat")
+}
+
 /// `sim`
 pub(super) async fn run(args: SimArgs) -> Result<Exit, Failed> {
     match args.verb {
@@ -73,21 +78,26 @@ async fn serve(args: ServingArgs) -> Result<Exit, Failed> {
     };
     let running = sim::start(listener, settings).await?;
     let url = format!("http://{}", running.addr());
-    eprintln!("the simulated providers and WeChat Pay listen on {url}");
+    eprintln!(
+        "the simulated providers and WeChat Pay listen on {url}; base_url of a merchant: {}",
+        wechat(&url)
+    );
     let ca = args.dir.join("ca.pem");
     let tls_url = match args.tls_listen {
         None => None,
         Some(addr) => {
             let listener = app::bind(addr, "--tls-listen").await?;
             let tls_url = running.serve_tls(listener, &authority(&ca, &args.dir.join("ca_key.pem"))?)?;
-            eprintln!("WeChat Pay listens on {tls_url} too, trusted by {}", ca.display());
+            eprintln!("WeChat Pay listens on {} too, trusted by {}", wechat(&tls_url), ca.display());
             Some(tls_url)
         }
     };
     if let Some(path) = &args.ready_file {
         let says = json!({
             "sim_url": url,
+            "wechat_url": wechat(&url),
             "tls_url": tls_url,
+            "wechat_tls_url": tls_url.as_deref().map(wechat),
             "ca": tls_url.is_some().then_some(&ca),
             "provider_key": PROVIDER_KEY,
             "mchid": credentials.mchid,

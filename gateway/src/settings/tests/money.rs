@@ -127,7 +127,7 @@ fn a_merchant_that_could_not_be_paid_or_trusted_is_refused() {
             "mode = \"live\"",
             "mode = \"sandbox\"",
             "main.base_url: this is the real WeChat Pay, and would take real money — name the simulator: \
-             base_url = \"http://127.0.0.1:8082\"",
+             base_url = \"http://127.0.0.1:8082/wechat\"",
         ),
         (
             "mode = \"live\"",
@@ -136,7 +136,7 @@ fn a_merchant_that_could_not_be_paid_or_trusted_is_refused() {
         ),
         (
             "mode = \"live\"",
-            "mode = \"sandbox\"\nbase_url = \"http://127.0.0.1:8082\"\nca = \"file:cert.pem\"",
+            "mode = \"sandbox\"\nbase_url = \"http://127.0.0.1:8082/wechat\"\nca = \"file:cert.pem\"",
             "main.ca: `base_url` is not https, so there is nobody to be trusted",
         ),
         (

@@ -287,6 +287,9 @@ pub struct Carried {
 pub struct SignOff {
     /// Who.
     pub by: Actor,
+    /// Who agreed, where somebody was named: another person than `by`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approver: Option<Actor>,
     /// When.
     pub at: Timestamp,
     /// What they say.

@@ -466,7 +466,12 @@ async fn a_day_with_something_open_is_not_signed_off_and_two_people_settle_it() 
     let SubmitError::Refused(Refusal::DifferenceState { .. }) = twice.await.unwrap_err() else { panic!() };
     // Who explained it does not sign alone.
     assert_eq!(desk.sign(day, "ann", None).await.unwrap_err(), Refusal::NeedsApprover);
-    assert_eq!(desk.sign(day, "bea", None).await.unwrap().state, BillDayState::SignedOff);
+    let itself = desk.sign(day, "ann", Some("ann")).await;
+    assert_eq!(itself.unwrap_err(), Refusal::NeedsApprover);
+    let settled = desk.sign(day, "ann", Some("bea")).await.unwrap();
+    let [signed] = &settled.signed[..] else { panic!("{settled:?}") };
+    let who = (&signed.by.id[..], signed.approver.as_ref().map(|second| &second.id[..]));
+    assert_eq!((settled.state, who), (BillDayState::SignedOff, ("ann", Some("bea"))));
 
     // The channel's next file has the row, and one more that nobody knows: the day is open again.
     desk.rows.extend([row.clone(), Row { transaction: "T8".to_owned(), number: "OTHER8".to_owned(), ..row }]);

@@ -73,6 +73,7 @@ async fn a_day_agrees_and_injected_differences_are_found_explained_and_signed_of
     assert!(world.metric("tollgate_reconcile_last_good_timestamp_seconds", &[]).await > 0.0);
     let signed = &answered(operate(&world, &["reconcile", "sign-off", "--date", &day]))["data"][0];
     assert_eq!((&signed["status"], &signed["signed_off"][0]["by"]), (&json!("signed_off"), &json!("anna")));
+    assert_eq!(signed["signed_off"][0]["approver"], Value::Null, "nobody had to agree");
 
     // Another day, and its bills are wrong in four places.
     let day = at_noon(&world).await;
@@ -125,7 +126,9 @@ async fn a_day_agrees_and_injected_differences_are_found_explained_and_signed_of
     }
     let why = ["--reason", "looked at with the bank"];
     assert_eq!(sign(&why).code(), 6, "who explained it does not sign alone");
-    answered(sign(&[&why[..], &["--approver", "ben"]].concat()));
+    let signed = answered(sign(&[&why[..], &["--approver", "ben"]].concat()));
+    let who = &signed["data"][0]["signed_off"][0];
+    assert_eq!((&who["by"], &who["approver"]), (&json!("anna"), &json!("ben")), "{who:#}");
     let settled = answered(operate(&world, &["reconcile", "wechat", "--date", &day]));
     assert_eq!(settled["data"][0]["status"], "signed_off", "what was explained stays so: {settled:#}");
     let csv =

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use payments::{
     channel::wechat::BILL_BYTES_MAX,
-    ledger::{BillDay, BillDifference, Body, DifferenceCause, Reply},
+    ledger::{BillDay, BillDifference, Body, DifferenceCause, Reply, SignOff},
     reconcile::{BillDate, DayReport, Progress, Reconciler, RunError, RunWish},
 };
 use serde::Deserialize;
@@ -269,8 +269,17 @@ fn shown(day: &BillDay, differences: &[BillDifference]) -> Value {
         "runs": day.runs,
         "compared_by": day.by.id,
         "compared_at": time(day.at),
-        "signed_off": day.signed.iter().map(|signed| json!({"by": signed.by.id, "at": time(signed.at), "reason": signed.reason})).collect::<Vec<_>>(),
+        "signed_off": day.signed.iter().map(sign_off_shown).collect::<Vec<_>>(),
         "differences": differences.iter().map(difference).collect::<Vec<_>>(),
+    })
+}
+
+fn sign_off_shown(signed: &SignOff) -> Value {
+    json!({
+        "by": signed.by.id,
+        "approver": signed.approver.as_ref().map(|second| &second.id),
+        "at": time(signed.at),
+        "reason": signed.reason,
     })
 }
 

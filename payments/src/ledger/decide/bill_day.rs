@@ -241,7 +241,13 @@ impl Draft<'_> {
         }
         let mut row = row;
         row.state = BillDayState::SignedOff;
-        row.signed.push(SignOff { by: me.clone(), at: self.command.at, reason: self.command.reason.clone() });
+        row.signed.push(SignOff {
+            by: me.clone(),
+            // Nobody agrees with themselves.
+            approver: self.command.approver.clone().filter(|second| second.id != me.id),
+            at: self.command.at,
+            reason: self.command.reason.clone(),
+        });
         Ok(self.put_day(row))
     }
 

@@ -8,7 +8,11 @@ use super::{
     ConfigFile, Exit, Failed,
     hands::{Signed, ask},
     output::Format,
+    table::List,
 };
+
+/// What a table shows of whose top-ups are slowed down or stopped.
+const GATES: &[List] = &[List { at: "data", columns: &["scope", "id", "state", "since", "by", "why"] }];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum GuardVerb {
@@ -43,7 +47,7 @@ pub(super) struct GuardArgs {
 pub(super) async fn run(verb: GuardVerb) -> Result<Exit, Failed> {
     let (state, args) = match verb {
         GuardVerb::Show { config, format } => {
-            return ask(&config, Method::GET, "/admin/v1/gates", None, format).await;
+            return ask(&config, Method::GET, "/admin/v1/gates", None, format.with(GATES)).await;
         }
         GuardVerb::Open(args) => ("open", args),
         GuardVerb::Slow(args) => ("slow", args),

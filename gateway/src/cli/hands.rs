@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use units::{AccountId, Clock, KeyId, OrderId, RequestId};
 
-use super::{ConfigFile, Exit, Failed, check, desk::Desk, output::Format};
+use super::{ConfigFile, Exit, Failed, check, desk::Desk, output::Format, table::List};
 use crate::clock::ProcessClock;
 
 /// Who does it, and which doing of it this is.
@@ -20,6 +20,12 @@ pub(super) struct Who {
     #[arg(long)]
     key: Option<String>,
 }
+
+/// What a table shows of payments that wait for a person.
+const REVIEWS: &[List] = &[List {
+    at: "data",
+    columns: &["order", "account", "status", "ordered", "paid", "difference", "payment", "paid_at"],
+}];
 
 /// What is done to somebody's money says why, and where the ledger wants it, who agrees.
 #[derive(Debug, Clone, Args)]
@@ -175,7 +181,7 @@ pub(super) enum VerdictArg {
 pub(super) async fn orders(OrdersVerb::Review(verb): OrdersVerb) -> Result<Exit, Failed> {
     match verb {
         ReviewVerb::List { config, format } => {
-            ask(&config, Method::GET, "/admin/v1/reviews", None, format).await
+            ask(&config, Method::GET, "/admin/v1/reviews", None, format.with(REVIEWS)).await
         }
         ReviewVerb::Resolve { config, order, verdict, payment, signed, format } => {
             let verdict = match verdict {

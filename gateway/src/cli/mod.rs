@@ -27,6 +27,7 @@ mod refund;
 mod serve;
 mod signals;
 mod sim;
+mod table;
 
 use std::{path::PathBuf, process::ExitCode};
 

@@ -5,17 +5,22 @@ use std::io::{self, IsTerminal, Write};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
+use super::table::{List, written};
+
 /// `-o`.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct Format {
     /// How to show the result; by default a table on a terminal, JSON otherwise.
     #[arg(short, long = "output", value_enum)]
     output: Option<Form>,
+    /// What its tables have for columns.
+    #[arg(skip)]
+    lists: &'static [List],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Form {
-    /// One `name: value` a line.
+    /// Lists with a head for each column, and what is single as `name  value`.
     Table,
     /// Indented JSON.
     Json,
@@ -23,9 +28,14 @@ enum Form {
 
 impl Format {
     /// A table, whatever standard output is.
-    pub(super) const TABLE: Self = Self { output: Some(Form::Table) };
+    pub(super) const TABLE: Self = Self { output: Some(Form::Table), lists: &[] };
     /// JSON, whatever standard output is.
-    pub(super) const JSON: Self = Self { output: Some(Form::Json) };
+    pub(super) const JSON: Self = Self { output: Some(Form::Json), lists: &[] };
+
+    /// The same, with these columns for the lists of a table.
+    pub(super) const fn with(self, lists: &'static [List]) -> Self {
+        Self { output: self.output, lists }
+    }
 
     /// Whether JSON is to be shown, where standard output is what it is.
     pub(super) fn is_json(self) -> bool {
@@ -40,37 +50,8 @@ impl Format {
     pub(super) fn show(self, value: &Value) -> io::Result<()> {
         let mut out = io::stdout().lock();
         match (self.form(), value) {
-            (Form::Table, Value::Object(members)) => {
-                let width = members.keys().map(String::len).max().unwrap_or(0);
-                for (name, value) in members {
-                    match value {
-                        Value::Array(rows) => {
-                            writeln!(out, "{name}:")?;
-                            for row in rows {
-                                writeln!(out, "  {}", row_text(row))?;
-                            }
-                        }
-                        value => writeln!(out, "{name:width$}  {}", text(value))?,
-                    }
-                }
-                Ok(())
-            }
+            (Form::Table, Value::Object(members)) => write!(out, "{}", written(members, self.lists)),
             _ => writeln!(out, "{value:#}"),
         }
-    }
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "-".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-fn row_text(row: &Value) -> String {
-    match row {
-        Value::Object(members) => members.values().map(|value| format!("{:>22}", text(value))).collect(),
-        other => text(other),
     }
 }

@@ -14,6 +14,7 @@ use super::{
     hands::{Signed, Who},
     output::Format,
     progress::{Bar, Style},
+    table::List,
 };
 
 /// How often it is asked how far the work is.
@@ -39,6 +40,46 @@ const COLUMNS: [&str; 15] = [
 ];
 /// What follows in each line, of the resolution.
 const RESOLVED: [&str; 5] = ["class", "by", "reason", "evidence", "at"];
+
+/// What a table shows of days, and below it of what did not agree on them.
+const DAYS: &[List] = &[
+    List {
+        at: "data",
+        columns: &[
+            "date",
+            "merchant",
+            "status",
+            "payments",
+            "paid",
+            "refunds",
+            "refunded",
+            "fees",
+            "open",
+            "unlisted",
+            "unmatched",
+            "signed_off.by",
+            "signed_off.approver",
+        ],
+    },
+    List {
+        at: "data.differences",
+        columns: &[
+            "date",
+            "merchant",
+            "id",
+            "class",
+            "status",
+            "out_trade_no",
+            "out_refund_no",
+            "bill",
+            "ours",
+            "unmatched",
+            "detail",
+            "resolution.class",
+            "resolution.by",
+        ],
+    },
+];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ReconcileVerb {
@@ -140,7 +181,7 @@ pub(super) struct ReportArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ReportForm {
-    /// One `name: value` a line.
+    /// A line a day, and below it a line a difference.
     Table,
     /// Indented JSON.
     Json,
@@ -165,7 +206,7 @@ pub(super) async fn run(verb: ReconcileVerb) -> Result<Exit, Failed> {
             let body = json!({"by": by, "merchant": args.merchant});
             let path = format!("/admin/v1/reconciliation/days/{}/sign-off", percent_encoded(&args.date));
             let shown = once(&args.config, Method::POST, &path, Some(body)).await?;
-            args.format.show(&shown)?;
+            args.format.with(DAYS).show(&shown)?;
             Ok(Exit::Ok)
         }
         ReconcileVerb::Report(args) => report(args).await,
@@ -193,7 +234,7 @@ async fn wechat(args: WechatArgs) -> Result<Exit, Failed> {
     let answer = watched(&desk, &body, args.progress).await;
     desk.close().await;
     let answer = answer?;
-    args.format.show(&answer)?;
+    args.format.with(DAYS).show(&answer)?;
     Ok(of_days(&answer))
 }
 
@@ -245,8 +286,8 @@ async fn report(args: ReportArgs) -> Result<Exit, Failed> {
         return Err(Failed { exit: Exit::NotFound, error });
     }
     match args.format {
-        None => args.shown.show(&answer)?,
-        Some(ReportForm::Table) => Format::TABLE.show(&answer)?,
+        None => args.shown.with(DAYS).show(&answer)?,
+        Some(ReportForm::Table) => Format::TABLE.with(DAYS).show(&answer)?,
         Some(ReportForm::Json) => Format::JSON.show(&answer)?,
         Some(ReportForm::Csv) => std::io::stdout().lock().write_all(csv(days).as_bytes())?,
     }

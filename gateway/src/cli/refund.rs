@@ -11,6 +11,7 @@ use super::{
     desk::Desk,
     hands::{Signed, ask},
     output::Format,
+    table::List,
 };
 
 #[derive(Debug, Subcommand)]
@@ -110,12 +111,26 @@ pub(super) struct Decide {
     format: Format,
 }
 
+/// What a table shows of many refunds.
+const REFUNDS: &[List] = &[List {
+    at: "data",
+    columns: &["id", "status", "amount", "account", "items", "created_at", "asked_by", "approver", "reason"],
+}];
+/// Of one.
+const REFUND: &[List] =
+    &[List { at: "items", columns: &["id", "order", "amount", "status", "ended_at", "detail"] }];
+/// And of what could go back.
+const PREVIEW: &[List] = &[
+    List { at: "items", columns: &["order", "amount", "takes", "bonus"] },
+    List { at: "stays", columns: &["why", "amount", "order"] },
+];
+
 /// `refund ...`
 pub(super) async fn run(verb: RefundVerb) -> Result<Exit, Failed> {
     match verb {
         RefundVerb::Preview { wish } => {
             let path = "/admin/v1/refunds/preview";
-            ask(&wish.config, Method::POST, path, Some(wish.body()), wish.format).await
+            ask(&wish.config, Method::POST, path, Some(wish.body()), wish.format.with(PREVIEW)).await
         }
         RefundVerb::Create { wish, note, yes, signed } => create(wish, note, yes, signed).await,
         RefundVerb::List { config, of, format } => {
@@ -124,10 +139,10 @@ pub(super) async fn run(verb: RefundVerb) -> Result<Exit, Failed> {
                 Some(Target::Account(id)) => format!("?account={id}"),
                 Some(Target::Order(id)) => format!("?order={id}"),
             };
-            ask(&config, Method::GET, &format!("/admin/v1/refunds{which}"), None, format).await
+            ask(&config, Method::GET, &format!("/admin/v1/refunds{which}"), None, format.with(REFUNDS)).await
         }
         RefundVerb::Show { config, refund, format } => {
-            ask(&config, Method::GET, &format!("/admin/v1/refunds/{refund}"), None, format).await
+            ask(&config, Method::GET, &format!("/admin/v1/refunds/{refund}"), None, format.with(REFUND)).await
         }
         RefundVerb::Approve(args) => decide("approve", args).await,
         RefundVerb::Cancel(args) => decide("cancel", args).await,
@@ -137,7 +152,7 @@ pub(super) async fn run(verb: RefundVerb) -> Result<Exit, Failed> {
 async fn decide(verb: &str, args: Decide) -> Result<Exit, Failed> {
     let body = json!({"by": args.signed.by()?});
     let path = format!("/admin/v1/refunds/{}/{verb}", args.refund);
-    ask(&args.config, Method::POST, &path, Some(body), args.format).await
+    ask(&args.config, Method::POST, &path, Some(body), args.format.with(REFUND)).await
 }
 
 async fn create(wish: Wish, note: Option<String>, yes: bool, signed: Signed) -> Result<Exit, Failed> {
@@ -157,6 +172,6 @@ async fn create(wish: Wish, note: Option<String>, yes: bool, signed: Signed) -> 
     };
     let created: Result<Value, Failed> = created.await;
     desk.close().await;
-    wish.format.show(&created?)?;
+    wish.format.with(REFUND).show(&created?)?;
     Ok(Exit::Ok)
 }

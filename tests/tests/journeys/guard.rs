@@ -72,6 +72,10 @@ async fn outside_the_percentage_nothing_is_offered_and_a_stop_by_hand_outlives_a
         (&json!("all"), &json!("a drill")),
         "{shown:#}"
     );
+    let table = world.run(&["guard", "show", "-c", "tollgate.toml", "-o", "table"]).ok();
+    let [heads, row] = &table.lines().collect::<Vec<_>>()[..] else { panic!("{table}") };
+    assert!(heads.starts_with("scope  id  state") && heads.ends_with("  by   why"), "{table}");
+    assert!(row.starts_with("all    -   stopped") && row.ends_with("  ann  a drill"), "{table}");
     let open = ["guard", "open", "all", "-c", "tollgate.toml", "--operator", "ann", "--reason", "it is over"];
     world.run(&open).ok();
     world.post("/v1/topups", &wish).await.expect(201);

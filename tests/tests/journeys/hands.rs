@@ -111,6 +111,10 @@ async fn a_payment_that_differs_counts_or_goes_back_as_two_people_say() {
     let paid: Vec<&str> = rows.iter().map(|row| text(row, "paid")).collect();
     assert_eq!(rows.len(), 2, "{waiting:#}");
     assert!(paid.contains(&"9.00") && paid.contains(&"10.00"), "{waiting:#}");
+    let table = world.run(&["orders", "review", "list", "-c", &world.config, "-o", "table"]).ok();
+    let heads: Vec<&str> = table.lines().next().expect("heads").split_whitespace().collect();
+    assert_eq!(heads, ["order", "account", "status", "ordered", "paid", "difference", "payment", "paid_at"]);
+    assert_eq!(table.lines().count(), 3, "{table}");
 
     let id = |order: &Value| text(order, "id").to_owned();
     let (short, strange) = (id(&orders[0]), id(&orders[1]));

@@ -110,6 +110,18 @@ async fn a_day_agrees_and_injected_differences_are_found_explained_and_signed_of
     let again: Value = serde_json::from_str(&ran.stdout()).expect("JSON");
     assert_eq!(found(&again["data"][0]), wanted);
     assert_eq!(look(&world, &["reconcile", "report", "--date", &day]).code(), 8);
+    let report = ["reconcile", "report", "--date", &day, "-c", &world.config, "--format", "table"];
+    let table = world.run(&report).stdout();
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    for start in [
+        "data:",
+        "date merchant status payments paid refunds refunded fees open",
+        "differences:",
+        "date merchant id class status out_trade_no out_refund_no bill ours unmatched detail",
+    ] {
+        assert!(table.lines().any(|line| words(line).starts_with(start)), "{start}: {table}");
+    }
+    assert!(!table.contains('{'), "{table}");
     let open = world.metric("tollgate_reconcile_open_differences", &["class=\"missing_in_bill\""]).await;
     assert!((open - 1.0).abs() < f64::EPSILON, "{open}");
 

@@ -105,6 +105,12 @@ async fn an_operator_gives_money_back_after_a_look_and_above_the_bound_not_alone
     let run = |args: &[&str]| world.run(&[args, &config[..]].concat());
     let preview = json_of(&run(&["refund", "preview", &account, "--amount", "30.00"]).ok());
     assert_eq!((&preview["amount"], &preview["needs_approval"]), (&json!("30.00"), &json!(true)));
+    let as_table = |args: &[&str]| world.run(&[args, &["-c", "tollgate.toml", "-o", "table"]].concat()).ok();
+    let table = as_table(&["refund", "preview", &account, "--amount", "30.00"]);
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    for line in ["needs_approval true", "items:", "order amount takes bonus", "stays:", "why amount order"] {
+        assert!(table.lines().any(|found| words(found) == line), "{line}: {table}");
+    }
     let create =
         ["refund", "create", &id, "--amount", "30.00", "--reason", "a complaint", "--operator", "ann"];
     let unasked = run(&create);
@@ -136,6 +142,12 @@ async fn an_operator_gives_money_back_after_a_look_and_above_the_bound_not_alone
     assert_eq!(run(&["refund", "preview", "someone"]).code(), 2);
     let much = run(&["refund", "preview", &account, "--amount", "25.01"]);
     assert_eq!(much.code(), 5, "{much:?}");
+    let table = as_table(&["refund", "list", &id]);
+    let [heads, row] = &table.lines().map(words).collect::<Vec<_>>()[..] else { panic!("{table}") };
+    assert_eq!(heads, "id status amount account items created_at asked_by approver reason");
+    let row: Vec<&str> = row.split(' ').collect();
+    assert_eq!(row[..5], [text(&refund, "id"), "success", "30.00", &account, "1"], "{table}");
+    assert_eq!(row[6..], ["ann", "bob", "sorry"], "{table}");
     let listed = json_of(&run(&["refund", "list", &id]).ok());
     assert_eq!(listed["data"].as_array().map(Vec::len), Some(1), "{listed:#}");
 

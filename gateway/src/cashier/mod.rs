@@ -11,6 +11,7 @@ mod errors;
 mod generation;
 mod key_source;
 mod metrics;
+mod page;
 mod payable;
 mod refunds;
 mod shape;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::HeaderMap,
     response::Response,
 };
@@ -18,7 +18,9 @@ use serde_json::{Value, json};
 use units::{AccountId, KeyId, OrderId, RefundBatchId};
 
 use super::{
-    Cashier, PayError, reply,
+    Cashier, PayError,
+    page::Page,
+    reply,
     topups::{idempotency_key, object, yuan},
     views,
 };
@@ -115,13 +117,16 @@ pub(super) async fn cancel(
     }
 }
 
-/// `GET /v1/refunds`
+/// `GET /v1/refunds`: a page, newest first, and what could still go back.
 pub(super) async fn list(
     State(cashier): State<Arc<Cashier>>,
+    Query(pairs): Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<Response, PayError> {
     let caller = cashier.keys.authenticate(&headers).await?;
-    let refunds = cashier.store.refunds_of(caller.account).await?;
+    let page = Page::read(&pairs)?;
+    let (refunds, more) = cashier.store.refunds_page(caller.account, page.after, page.rows).await?;
+    let next = refunds.last().filter(|_| more).map(|(batch, _)| batch.id.to_string());
     let shown: Vec<Value> = refunds.iter().map(|(batch, items)| views::refund(batch, items)).collect();
     let open = cashier.refunds.refundable(caller.account).await?;
     let refundable: Vec<Value> = open
@@ -139,7 +144,8 @@ pub(super) async fn list(
             })
         })
         .collect();
-    Ok(reply(StatusCode::OK, &json!({"object": "list", "data": shown, "refundable": refundable})))
+    let page = json!({"object": "list", "data": shown, "next_cursor": next, "refundable": refundable});
+    Ok(reply(StatusCode::OK, &page))
 }
 
 /// `GET /v1/refunds/{id}`

@@ -18,7 +18,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use units::{Fen, OrderId};
 
-use super::{Cashier, PayError, reply, temporary, views};
+use super::{Cashier, PayError, page::Page, reply, temporary, views};
 use crate::{chat::Caller, edge::Peer, plan::Snapshot};
 
 /// WeChat Pay takes at most this many characters of a device id.
@@ -291,15 +291,18 @@ pub(super) async fn quote(
     Ok(reply(StatusCode::OK, &shown))
 }
 
-/// `GET /v1/topups`
+/// `GET /v1/topups`: a page, newest first.
 pub(super) async fn list(
     State(cashier): State<Arc<Cashier>>,
+    Query(pairs): Query<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<Response, PayError> {
     let caller = cashier.keys.authenticate(&headers).await?;
-    let orders = cashier.store.orders_of(caller.account).await?;
+    let page = Page::read(&pairs)?;
+    let (orders, more) = cashier.store.orders_page(caller.account, page.after, page.rows).await?;
     let shown: Vec<Value> = orders.iter().map(views::topup).collect();
-    Ok(reply(StatusCode::OK, &json!({"object": "list", "data": shown})))
+    let next = orders.last().filter(|_| more).map(|order| order.id.to_string());
+    Ok(reply(StatusCode::OK, &json!({"object": "list", "data": shown, "next_cursor": next})))
 }
 
 /// `GET /v1/topups/{id}`

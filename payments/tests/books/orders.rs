@@ -60,6 +60,28 @@ async fn the_same_key_gives_the_same_order_and_another_wish_under_it_is_refused(
 }
 
 #[tokio::test]
+async fn older_orders_are_reached_page_by_page() {
+    let world = World::new();
+    let (account, other) = (world.account().await, world.account().await);
+    let mut made = Vec::new();
+    for _ in 0..5 {
+        made.push(world.topups.create(wish(account, 500, None)).await.unwrap().id);
+        world.topups.create(wish(other, 500, None)).await.unwrap();
+        world.clock.advance(Duration::from_secs(1));
+    }
+    made.reverse();
+    let (mut read, mut after) = (Vec::new(), None);
+    for rows in [2, 2, 1] {
+        let (page, more) = world.store.orders_page(account, after, 2).await.unwrap();
+        read.extend(page.iter().map(|order| order.id));
+        after = read.last().copied();
+        assert_eq!((page.len(), more), (rows, read.len() < 5));
+    }
+    assert_eq!(read, made, "newest first, each of them once, and nobody else's");
+    assert_eq!(world.store.orders_page(account, after, 2).await.unwrap(), (Vec::new(), false));
+}
+
+#[tokio::test]
 async fn after_an_unclear_answer_the_same_key_tries_again_with_the_same_number() {
     let world = World::new();
     let account = world.account().await;

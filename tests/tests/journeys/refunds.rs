@@ -48,6 +48,9 @@ async fn a_part_goes_back_and_the_rest_stays() {
 
     let list = world.get("/v1/refunds").await.expect(200).json();
     assert_eq!(list["data"][0]["id"], refund["id"], "{list:#}");
+    assert_eq!(list["next_cursor"], Value::Null, "{list:#}");
+    let behind = world.get(&format!("/v1/refunds?cursor={}", text(&refund, "id"))).await.expect(200).json();
+    assert_eq!(behind["data"], json!([]));
 }
 
 #[tokio::test]

@@ -50,6 +50,19 @@ async fn a_paid_order_becomes_balance_and_tells_its_story() {
     let list = world.get("/v1/topups").await.expect(200).json();
     assert_eq!(list["data"][0]["id"], order["id"], "{list:#}");
     assert_eq!(world.pay(&order).await.status, 409, "nobody can pay twice");
+
+    let later = world.topup(&json!({"amount": "3.00"})).await;
+    let newest = world.get("/v1/topups?limit=1").await.expect(200).json();
+    assert_eq!((&newest["data"][0]["id"], &newest["next_cursor"]), (&later["id"], &later["id"]));
+    let behind = format!("/v1/topups?limit=1&cursor={}", text(&newest, "next_cursor"));
+    let oldest = world.get(&behind).await.expect(200).json();
+    assert_eq!((&oldest["data"][0]["id"], &oldest["next_cursor"]), (&order["id"], &Value::Null));
+    for (query, code) in [("limit=3&foo=1", "unknown_parameter"), ("limit=201", "invalid_value")] {
+        for list in ["topups", "refunds"] {
+            let refused = world.get(&format!("/v1/{list}?{query}")).await;
+            refused.error(400, "invalid_request_error", code);
+        }
+    }
     world.books_balance().await;
 }
 

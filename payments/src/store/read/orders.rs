@@ -1,6 +1,6 @@
 //! Orders, refunds and answered commands.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 use units::{AccountId, OrderId, RefundBatchId, RefundId, Timestamp};
 
@@ -10,7 +10,7 @@ use crate::{
     store::{
         Outcome, Store, SubmitError,
         query::{Query, ReadError},
-        tables::{PAY_ORDER, REFUND_BATCH, REFUND_ITEM, read_remembered},
+        tables::{PAY_ORDER, REFUND_BATCH, REFUND_ITEM, Table, read_remembered},
         value::{Broken, Cells, Value},
     },
 };
@@ -26,6 +26,25 @@ fn with_items(db: &mut dyn Query, batch: RefundBatch) -> Result<Refund, ReadErro
     let items = format!("{} WHERE batch = ?1 ORDER BY id", select(&REFUND_ITEM));
     let items = db.many(&items, &[Value::word(batch.id)], item)?;
     Ok((batch, items))
+}
+
+/// What reads the rows of an account from its newest or from one on, and one more than wanted: whether there is a next page.
+/// Ids begin with the time, so their order is that of their making.
+fn a_page(table: &Table, after: bool, rows: usize) -> String {
+    let older = if after { " AND id < ?2" } else { "" };
+    format!("{} WHERE account = ?1{older} ORDER BY id DESC LIMIT {}", select(table), rows.min(PAGE) + 1)
+}
+
+fn named<Id: fmt::Display>(account: AccountId, after: Option<Id>) -> Vec<Value> {
+    std::iter::once(Value::word(account)).chain(after.map(Value::word)).collect()
+}
+
+/// A page without what was read beyond it, and whether there was something.
+fn cut<T>(mut found: Vec<T>, rows: usize) -> (Vec<T>, bool) {
+    let rows = rows.min(PAGE);
+    let more = found.len() > rows;
+    found.truncate(rows);
+    (found, more)
 }
 
 impl Store {
@@ -45,6 +64,21 @@ impl Store {
     pub async fn orders_of(&self, account: AccountId) -> Result<Vec<Order>, SubmitError> {
         let query = format!("{} WHERE account = ?1 ORDER BY id DESC LIMIT {PAGE}", select(&PAY_ORDER));
         self.read(move |db| db.many(&query, &[Value::word(account)], order)).await
+    }
+
+    /// A page of an account's orders, newest first: `rows` of those made before `after`, of 200 at most, and whether
+    /// there are more.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn orders_page(
+        &self,
+        account: AccountId,
+        after: Option<OrderId>,
+        rows: usize,
+    ) -> Result<(Vec<Order>, bool), SubmitError> {
+        let query = a_page(&PAY_ORDER, after.is_some(), rows);
+        self.read(move |db| Ok(cut(db.many(&query, &named(account, after), order)?, rows))).await
     }
 
     /// Orders whose payment is awaited, oldest first.
@@ -87,6 +121,26 @@ impl Store {
         self.read(move |db| {
             let found = db.many(&query, &[Value::word(account)], batch)?;
             found.into_iter().map(|found| with_items(db, found)).collect()
+        })
+        .await
+    }
+
+    /// A page of an account's requests to refund, newest first, with their items: `rows` of those made before `after`, of
+    /// 200 at most, and whether there are more.
+    ///
+    /// # Errors
+    /// See [`Store::account`].
+    pub async fn refunds_page(
+        &self,
+        account: AccountId,
+        after: Option<RefundBatchId>,
+        rows: usize,
+    ) -> Result<(Vec<Refund>, bool), SubmitError> {
+        let query = a_page(&REFUND_BATCH, after.is_some(), rows);
+        self.read(move |db| {
+            let (found, more) = cut(db.many(&query, &named(account, after), batch)?, rows);
+            let found: Result<Vec<_>, _> = found.into_iter().map(|found| with_items(db, found)).collect();
+            Ok((found?, more))
         })
         .await
     }

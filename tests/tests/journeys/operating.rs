@@ -189,3 +189,19 @@ fn the_bench_of_long_histories_fills_books_that_hold_and_leaves_nothing_behind()
     let left = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert_eq!(left.collect::<Vec<_>>(), ["history.json"], "and nothing else stays");
 }
+
+#[tokio::test]
+async fn a_second_demo_in_a_folder_that_is_in_use_changes_nothing_there() {
+    let world = World::demo().await;
+    let written = || std::fs::read_to_string(&world.config).expect("the configuration");
+    let before = written();
+    let folder = std::path::Path::new(&world.config).parent().expect("a folder").display().to_string();
+    let free = "127.0.0.1:0";
+    let mut second = vec!["demo", "--no-open", "--dir", &folder];
+    second.extend(["--listen", free, "--admin-listen", free, "--sim-listen", free]);
+    let second = world.run(&second);
+    assert_eq!(second.code(), 5, "{second:?}");
+    assert!(second.stderr().contains("in use"), "{second:?}");
+    assert_eq!(written(), before);
+    world.say("sim-fast", "still here").await.expect(200);
+}

@@ -13,7 +13,10 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use payments::ledger::{Actor, Body, Command};
+use payments::{
+    ledger::{Actor, Body, Command},
+    store::FolderLock,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use units::{AccountId, Livemode, NanoCny};
@@ -131,6 +134,11 @@ async fn start(args: &DemoArgs, dir: &Path) -> Result<Demo, Failed> {
     let far_side = app::bind(addr(args.sim_listen, 8082), "--sim-listen").await?;
     let (listen, admin_listen) = (public.local_addr()?, admin.local_addr()?);
 
+    // Held while files are written: those of a demo that runs here already are not to change under it. The store takes it for
+    // itself when it opens.
+    let store = dir.join("store");
+    std::fs::create_dir_all(&store).with_context(|| format!("the folder {}", store.display()))?;
+    let unused = FolderLock::take(&store)?;
     let clock = Arc::new(ProcessClock::default());
     let credentials = issued(&dir.join("far-side"))?;
     std::fs::write(dir.join("far-side/provider_key.txt"), PROVIDER_KEY)?;
@@ -165,6 +173,7 @@ async fn start(args: &DemoArgs, dir: &Path) -> Result<Demo, Failed> {
     std::fs::write(&config, text)?;
     let settings = Settings::load(&config).map_err(|errors| anyhow::anyhow!("{errors}"))?;
     serve::log(&settings.telemetry)?;
+    drop(unused);
     let running = app::start(settings, Listeners { public, admin }, clock).await?;
     let key = demo_key(&dir, &running).await?;
     Ok(Demo { running, sim, sim_url, key, config })

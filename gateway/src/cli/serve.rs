@@ -1,6 +1,6 @@
 //! Running the gateway.
 
-use std::{path::Path, sync::Arc};
+use std::{io::IsTerminal, path::Path, sync::Arc};
 
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
@@ -18,6 +18,8 @@ pub(super) fn log(settings: &TelemetrySettings) -> Result<(), Failed> {
     let filter = EnvFilter::try_new(&settings.log)
         .map_err(|error| Failed { exit: Exit::Invalid, error: anyhow::anyhow!("telemetry.log: {error}") })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for eyes; NO_COLOR is heeded where nothing is said.
+    let builder = if std::io::stderr().is_terminal() { builder } else { builder.with_ansi(false) };
     // Fails only if a subscriber was set before.
     let _ = match settings.format {
         LogFormat::Text => builder.try_init(),

@@ -262,7 +262,9 @@ fn merchant(path: &KeyPath, raw: &RawMerchant, checks: &mut Checks<'_>) -> Optio
     }
     let apps = [("appid", Some(&raw.appid)), ("mini_program_appid", raw.mini_program_appid.as_ref())];
     for (key, appid) in apps.into_iter().filter_map(|(key, appid)| Some((key, appid?))) {
-        if !appid.starts_with("wx") || appid.len() > 32 || !appid.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        // Hex digits are what all of today's have; WeChat's own documentation has one with other letters.
+        if !appid.starts_with("wx") || appid.len() != 18 || !appid.bytes().all(|b| b.is_ascii_alphanumeric())
+        {
             checks.problems.add(path.key(key), "an app id is `wx` and 16 hex digits");
         }
     }
@@ -362,6 +364,9 @@ fn backup_url(
     Some(backup_url)
 }
 
+/// How long a serial is in hex: 40 digits, and some fewer where it begins with zeros and was written without them.
+const SERIAL_DIGITS: std::ops::RangeInclusive<usize> = 32..=40;
+
 /// What an API cannot be spoken without.
 fn needed<'a>(
     path: &KeyPath,
@@ -380,7 +385,7 @@ fn v3(path: &KeyPath, raw: &RawMerchant, checks: &mut Checks<'_>) -> Option<V3Se
     let serial = needed(path, "merchant_serial", raw.merchant_serial.as_ref(), "v3", checks);
     let merchant_serial = serial.map(|serial| serial.to_ascii_uppercase());
     if let Some(serial) = &merchant_serial
-        && (serial.is_empty() || serial.len() > 40 || !serial.bytes().all(|b| b.is_ascii_hexdigit()))
+        && (!SERIAL_DIGITS.contains(&serial.len()) || !serial.bytes().all(|b| b.is_ascii_hexdigit()))
     {
         checks.problems.add(path.key("merchant_serial"), "a certificate's serial is 40 hex digits");
     }

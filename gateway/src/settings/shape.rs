@@ -4,14 +4,14 @@
 
 use std::ops::Range;
 
-use router_config::nearest;
+use router_config::{KeyPath, Problem, nearest};
 use serde_json::{Map, Value};
 use toml::{
     Spanned,
     de::{DeInteger, DeTable, DeValue},
 };
 
-use super::spans::Document;
+use super::{errors::with_path, spans::Document};
 
 /// Something the schema does not allow.
 pub(super) struct Finding {
@@ -26,7 +26,7 @@ pub(super) struct Finding {
 pub(super) fn check(schema: &Value, document: &mut Document<'_>) -> Vec<Finding> {
     let mut walk = Walk { root: schema, findings: Vec::new() };
     let (span, table) = document.root();
-    walk.table(schema, span, table);
+    walk.table(schema, &KeyPath::default(), span, table);
     walk.findings
 }
 
@@ -36,7 +36,7 @@ struct Walk<'s> {
 }
 
 impl<'s> Walk<'s> {
-    fn value(&mut self, schema: &'s Value, value: &mut Spanned<DeValue<'_>>) {
+    fn value(&mut self, schema: &'s Value, path: &KeyPath, value: &mut Spanned<DeValue<'_>>) {
         let schema = self.resolve(schema, kind(value.get_ref()).1);
         let span = value.span();
         let words = words(schema);
@@ -48,14 +48,14 @@ impl<'s> Walk<'s> {
                         None => format!("one of {} is", listed(words.iter().copied())),
                     };
                     // The word itself is not repeated: it may be a secret in the wrong line.
-                    self.refuse(span, "not a word that is known here", Some(help));
+                    self.refuse(span, path, "not a word that is known here", Some(help));
                 }
             }
-            DeValue::Table(table) if expects(schema, "object") => self.table(schema, span, table),
+            DeValue::Table(table) if expects(schema, "object") => self.table(schema, path, span, table),
             DeValue::Array(array) if expects(schema, "array") => {
                 if let Some(items) = schema.get("items") {
-                    for item in array.iter_mut() {
-                        self.value(items, item);
+                    for (i, item) in array.iter_mut().enumerate() {
+                        self.value(items, &path.index(i), item);
                     }
                 }
             }
@@ -64,7 +64,7 @@ impl<'s> Walk<'s> {
                 if let (Some(least), Some(number)) = (least, whole(number))
                     && number < i128::from(least)
                 {
-                    self.refuse(span, format!("must be at least {least}"), None);
+                    self.refuse(span, path, format!("must be at least {least}"), None);
                 }
             }
             other => {
@@ -83,13 +83,13 @@ impl<'s> Walk<'s> {
                         ("a table", "array") => Some("write its head in single brackets: […]".to_owned()),
                         _ => None,
                     };
-                    self.refuse(span, format!("expected {expected}, found {found}"), help);
+                    self.refuse(span, path, format!("expected {expected}, found {found}"), help);
                 }
             }
         }
     }
 
-    fn table(&mut self, schema: &'s Value, span: Range<usize>, table: &mut DeTable<'_>) {
+    fn table(&mut self, schema: &'s Value, path: &KeyPath, span: Range<usize>, table: &mut DeTable<'_>) {
         let schema = self.resolve(schema, "object");
         let known = schema.get("properties").and_then(Value::as_object);
         let names = || known.into_iter().flat_map(Map::keys).map(String::as_str);
@@ -98,7 +98,9 @@ impl<'s> Walk<'s> {
         let mut strangers = Vec::new();
         for (key, value) in table.iter_mut() {
             match (known.and_then(|known| known.get(key.get_ref().as_ref())), others) {
-                (Some(schema), _) | (None, Some(schema @ Value::Object(_))) => self.value(schema, value),
+                (Some(schema), _) | (None, Some(schema @ Value::Object(_))) => {
+                    self.value(schema, &path.key(key.get_ref()), value);
+                }
                 (None, Some(Value::Bool(false))) => strangers.push(key.clone()),
                 _ => {}
             }
@@ -124,13 +126,21 @@ impl<'s> Walk<'s> {
                 // Said already: it is there, misspelt. Still, the rest cannot be read without it.
                 self.findings.iter_mut().for_each(|finding| finding.harmless = false);
             } else {
-                self.refuse(span.clone(), format!("missing key `{needed}`"), None);
+                self.refuse(span.clone(), path, format!("missing key `{needed}`"), None);
             }
         }
     }
 
-    fn refuse(&mut self, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
-        self.findings.push(Finding { span, message: message.into(), help, harmless: false });
+    /// Names the key with its table: line and column alone are hard to find in a file that a program has made.
+    fn refuse(
+        &mut self,
+        span: Range<usize>,
+        path: &KeyPath,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
+        let message = with_path(&Problem { path: path.clone(), message: message.into(), help: None });
+        self.findings.push(Finding { span, message, help, harmless: false });
     }
 
     /// The schema behind references and `Option`s; of several choices the one for a value of this kind, or else the first.

@@ -288,15 +288,16 @@ price = { currency = "XAU", input = 0.50, output = "1.00" }
 "#;
     assert_eq!(
         said_of(text),
-        "t.toml:2:9: expected a table, found a whole number\n\
-         t.toml:4:19: expected a list, found a string — write it in brackets: [\"…\"]\n\
-         t.toml:5:16: must be at least 0\n\
-         t.toml:7:8: expected a string, found a list\n\
-         t.toml:10:8: not a word that is known here — did you mean `openai`?\n\
-         t.toml:11:16: expected a whole number, found a string — write it without quotes\n\
-         t.toml:14:11: expected a whole number, found a number with a point\n\
-         t.toml:16:22: not a word that is known here — one of `CNY`, `USD`, `EUR`, `GBP`, `JPY`, `HKD`, `SGD` is\n\
-         t.toml:16:37: expected a string, found a number with a point — write it in quotes"
+        "t.toml:2:9: admin: expected a table, found a whole number\n\
+         t.toml:4:19: server.trusted_proxies: expected a list, found a string — write it in brackets: [\"…\"]\n\
+         t.toml:5:16: server.drain_ms_max: must be at least 0\n\
+         t.toml:7:8: store.path: expected a string, found a list\n\
+         t.toml:10:8: providers[0].kind: not a word that is known here — did you mean `openai`?\n\
+         t.toml:11:16: providers[0].total_ms_max: expected a whole number, found a string — write it without quotes\n\
+         t.toml:14:11: models[0].context: expected a whole number, found a number with a point\n\
+         t.toml:16:22: models[0].price.currency: not a word that is known here — one of `CNY`, `USD`, `EUR`, \
+         `GBP`, `JPY`, `HKD`, `SGD` is\n\
+         t.toml:16:37: models[0].price.input: expected a string, found a number with a point — write it in quotes"
     );
 }
 
@@ -317,8 +318,8 @@ fn a_target_is_a_name_or_a_table_and_nothing_else() {
 fn single_and_double_brackets_are_told_apart() {
     assert_eq!(
         said_of("[[server]]\nlisten = \"127.0.0.1:1\"\n[limits]\n[models]\nid = \"a\"\n"),
-        "t.toml:1:1: expected a table, found a list — write its head in single brackets: […]\n\
-         t.toml:4:1: expected a list, found a table — write its head in double brackets: [[…]]"
+        "t.toml:1:1: server: expected a table, found a list — write its head in single brackets: […]\n\
+         t.toml:4:1: models: expected a list, found a table — write its head in double brackets: [[…]]"
     );
 }
 
@@ -479,8 +480,12 @@ fn a_redis_is_named_by_its_url_or_by_where_that_is_kept_and_limits_are_never_neg
             "limits.redis: not an address like `redis://cache.example.com/0`",
         ),
         ("redis_ms_max = 0", 16, "limits.redis_ms_max: must be from 1 to 10000"),
-        ("account = { requests_per_minute = -1 }", 35, "must be at least 0"),
-        ("tokens_per_minute = -5", 21, "must be at least 0"),
+        (
+            "account = { requests_per_minute = -1 }",
+            35,
+            "limits.account.requests_per_minute: must be at least 0",
+        ),
+        ("tokens_per_minute = -5", 21, "limits.tokens_per_minute: must be at least 0"),
     ] {
         refused(&format!("[limits]\n{line}\n"), &format!("t.toml:2:{place}: {said}"));
     }

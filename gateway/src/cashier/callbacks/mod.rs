@@ -208,7 +208,7 @@ fn not_genuine(cashier: &Cashier, merchant: &str, refused: &NoticeRefused, incom
     if matches!(refused, NoticeRefused::BadSignature { probe: true }) {
         tracing::debug!(merchant, "a signature probe was refused, as it should be");
     } else if incoming.failed(cashier) {
-        tracing::warn!(merchant, result, error = ?refused, from = %incoming.from, "a notification was refused");
+        tracing::warn!(merchant, result, error = %refused, from = %incoming.from, "a notification was refused");
     }
     let status = match refused {
         NoticeRefused::Malformed(_) => StatusCode::BAD_REQUEST,

@@ -123,6 +123,12 @@ fn a_merchant_that_could_not_be_paid_or_trusted_is_refused() {
             "mode = \"live\"\nbase_url = \"http://127.0.0.1:8082\"",
             "main.base_url: a live merchant is reached over https only",
         ),
+        ("wx0123456789abcdef", "wx12", "main.appid: an app id is `wx` and 16 hex digits"),
+        (
+            "0123456789abcdef0123456789abcdef01234567",
+            "12",
+            "main.merchant_serial: a certificate's serial is 40 hex digits",
+        ),
         (
             "mode = \"live\"",
             "mode = \"sandbox\"",

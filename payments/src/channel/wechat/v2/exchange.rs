@@ -56,7 +56,12 @@ impl Channel {
             "SUCCESS" => {
                 if matches!(operation, Operation::Create | Operation::Refund) {
                     let request_id = &answer.request_id;
-                    tracing::info!(?operation, mchid = self.mchid, ?request_id, "WeChat Pay has taken it");
+                    tracing::info!(
+                        ?operation,
+                        mchid = self.mchid,
+                        request_id = request_id.as_deref(),
+                        "WeChat Pay has taken it"
+                    );
                 }
                 Ok(answer)
             }
@@ -96,7 +101,12 @@ impl Channel {
         }
         let (head, body) = self.hosts.send(&**transport, request).await?.into_parts();
         let request_id = head.headers.get("Request-ID").and_then(|id| id.to_str().ok()).map(str::to_owned);
-        tracing::debug!(?operation, status = head.status.as_u16(), ?request_id, "WeChat Pay answered");
+        tracing::debug!(
+            ?operation,
+            status = head.status.as_u16(),
+            request_id = request_id.as_deref(),
+            "WeChat Pay answered"
+        );
         if !head.status.is_success() {
             return Err(error::by_status(head.status, &body, request_id));
         }

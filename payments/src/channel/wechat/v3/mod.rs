@@ -435,7 +435,12 @@ impl Channel {
             return Err(ChannelError::Unverified { why, request_id });
         }
         if matches!(operation, Operation::Create | Operation::Refund) {
-            tracing::info!(?operation, mchid = self.mchid(), ?request_id, "WeChat Pay has taken it");
+            tracing::info!(
+                ?operation,
+                mchid = self.mchid(),
+                request_id = request_id.as_deref(),
+                "WeChat Pay has taken it"
+            );
         }
         if head.status == StatusCode::ACCEPTED {
             // Taken in, not carried out. Source: WeChat Pay API v3, HTTP status codes.
@@ -455,7 +460,12 @@ impl Channel {
         let request = self.signed(method, path_and_query, body)?;
         let (head, body) = self.hosts.send(&*self.transport, request).await?.into_parts();
         let request_id = head.headers.get("Request-ID").and_then(|id| id.to_str().ok()).map(str::to_owned);
-        tracing::debug!(?operation, status = head.status.as_u16(), ?request_id, "WeChat Pay answered");
+        tracing::debug!(
+            ?operation,
+            status = head.status.as_u16(),
+            request_id = request_id.as_deref(),
+            "WeChat Pay answered"
+        );
         Ok(Came { head, body, request_id })
     }
 

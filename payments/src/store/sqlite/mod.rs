@@ -9,6 +9,7 @@ mod written;
 
 use std::{
     fs::{File, TryLockError},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
@@ -138,6 +139,9 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
 }
 
 fn open_file(path: &Path, synchronous: &'static str) -> Result<Connection, OpenError> {
+    let ours = |source| OpenError::Folder { path: path.to_owned(), source };
+    // Whose money it is, is nobody else's business. SQLite gives its -wal and -shm what the file has.
+    File::options().create(true).truncate(false).write(true).mode(0o600).open(path).map_err(ours)?;
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -178,5 +182,23 @@ pub fn is_in_use(folder: &Path) -> Result<bool, OpenError> {
         Ok(_) => Ok(false),
         Err(OpenError::InUse(_)) => Ok(true),
         Err(other) => Err(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn nobody_else_on_the_machine_reads_the_books() {
+        let folder = tempfile::tempdir().unwrap();
+        let books = open_file(&folder.path().join("ledger.db"), "FULL").unwrap();
+        books.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1);").unwrap();
+        for name in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
+            let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
     }
 }

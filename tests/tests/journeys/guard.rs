@@ -39,6 +39,15 @@ async fn a_warning_stops_an_accounts_top_ups_until_an_operator_lifts_it_and_forg
         "missing_required_parameter",
     );
     let by = json!({"operator": "ann", "key": "k1", "reason": "looked into it"});
+    for (scope, id, status, param) in
+        [("account", "acct_nope", 404, "account"), ("agent", "somebody", 400, "id")]
+    {
+        let nobody = json!({"by": by, "scope": scope, "id": id, "state": "stopped"});
+        let refused = world.admin_post("/admin/v1/gates", &nobody).await;
+        let code = if status == 404 { "not_found" } else { "invalid_value" };
+        let refused = refused.error(status, "invalid_request_error", code);
+        assert!(refused["param"] == param && text(&refused, "message").contains(id), "{refused:#}");
+    }
     let odd = json!({"by": by, "scope": "account", "id": account, "state": "ajar"});
     let odd = world.admin_post("/admin/v1/gates", &odd).await;
     assert_eq!(odd.error(400, "invalid_request_error", "invalid_value")["param"], "state");

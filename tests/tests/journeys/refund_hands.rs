@@ -121,6 +121,7 @@ async fn an_operator_gives_money_back_after_a_look_and_above_the_bound_not_alone
     assert!(alone.stderr().contains("another operator must agree"), "{alone:?}");
     let myself = run(&[&yes[..], &["--approver", "ann"]].concat());
     assert_eq!(myself.code(), 6, "{myself:?}");
+    assert!(myself.stderr().contains("`ann` is the operator"), "{myself:?}");
     assert_eq!(world.balance().await, nano("55.00"), "nothing moved");
     let agreed = [&yes[..], &["--approver", "bob", "--note", "sorry"]].concat();
     let refund = json_of(&run(&agreed).ok());

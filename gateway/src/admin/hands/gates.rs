@@ -8,8 +8,9 @@ use http::StatusCode;
 use payments::ledger::{Body, Gate, GateChange, GateScope, GateState, Reply};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use units::KeyId;
 
-use super::{By, HandRoom, listed, odd_reply, parse};
+use super::{By, HandRoom, account_of, known, listed, odd_reply, parse};
 use crate::cashier::{PayError, reply, time};
 
 type Room = State<Arc<HandRoom>>;
@@ -42,6 +43,24 @@ struct Set {
     state: String,
 }
 
+/// Nobody is stopped by a slip of the pen. What stands wrongly may be opened whoever it names.
+async fn exists(room: &HandRoom, scope: GateScope, id: &str, state: GateState) -> Result<(), PayError> {
+    if state == GateState::Open {
+        return Ok(());
+    }
+    match scope {
+        GateScope::Account => {
+            known(room, account_of(id)?).await?;
+        }
+        GateScope::Agent => {
+            let what = || format!("`{id}` is no key's id, such as key_01M8HKM0ZAEWHS4DBK9P593AP2");
+            id.parse::<KeyId>().map_err(|_| PayError::invalid("id", what()))?;
+        }
+        GateScope::All | GateScope::Merchant => {}
+    }
+    Ok(())
+}
+
 /// `POST /admin/v1/gates`: how far one is open from now on.
 pub(super) async fn set(State(room): Room, body: Bytes) -> Result<Response, PayError> {
     let Set { by, scope, id, state } = parse(&body)?;
@@ -49,6 +68,7 @@ pub(super) async fn set(State(room): Room, body: Bytes) -> Result<Response, PayE
     let scope: GateScope = scope.parse().map_err(|_| PayError::invalid("scope", wrong))?;
     let wrong = "state is `open`, `slow` or `stopped`";
     let state: GateState = state.parse().map_err(|_| PayError::invalid("state", wrong))?;
+    exists(&room, scope, &id, state).await?;
     let why = by.reason.clone().ok_or_else(|| PayError::missing("reason", "say why"))?;
     let key = by.key.clone();
     let change = GateChange { scope, id: id.clone(), state, why, event: None };

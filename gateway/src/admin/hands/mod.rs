@@ -165,6 +165,11 @@ impl By {
     fn check(&self) -> Result<(), PayError> {
         name("operator", &self.operator)?;
         self.approver.as_deref().map_or(Ok(()), |approver| name("approver", approver))?;
+        if self.approver.as_ref() == Some(&self.operator) {
+            let what =
+                format!("`{}` is the operator: whoever approves has to be somebody else", self.operator);
+            return Err(PayError::invalid("approver", what));
+        }
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if self.key.is_empty() || self.key.len() > KEY_CHARS_MAX || !self.key.chars().all(plain) {
             let what = "a key is 1 to 100 letters, digits, `-`, `_` and `.`";
@@ -194,6 +199,13 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, PayError> {
 
 fn account_of(id: &str) -> Result<AccountId, PayError> {
     id.parse().map_err(|_| PayError::not_found("account", format!("no account {id}")))
+}
+
+/// An account that there is.
+async fn known(room: &HandRoom, account: AccountId) -> Result<AccountId, PayError> {
+    let found = room.store.account(account).await?;
+    found.ok_or_else(|| PayError::not_found("account", format!("no account {account}")))?;
+    Ok(account)
 }
 
 /// A balance: yuan where none is named.

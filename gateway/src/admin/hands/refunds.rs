@@ -14,9 +14,9 @@ use payments::{
 };
 use serde::Deserialize;
 use serde_json::Value;
-use units::{AccountId, OrderId, RefundBatchId};
+use units::{OrderId, RefundBatchId};
 
-use super::{By, HandRoom, account_of, listed, parse, person};
+use super::{By, HandRoom, account_of, known, listed, parse, person};
 use crate::cashier::{PayError, refund_for_operators, refund_preview, refund_reason, reply, yuan};
 
 type Room = State<Arc<HandRoom>>;
@@ -61,12 +61,6 @@ impl Wish {
             idempotency_key: None,
         })
     }
-}
-
-async fn known(room: &HandRoom, account: AccountId) -> Result<AccountId, PayError> {
-    let found = room.store.account(account).await?;
-    found.ok_or_else(|| PayError::not_found("account", format!("no account {account}")))?;
-    Ok(account)
 }
 
 fn order_of(id: &str) -> Result<OrderId, PayError> {

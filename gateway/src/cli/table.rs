@@ -10,6 +10,8 @@ use unicode_width::UnicodeWidthStr;
 const NOTHING: &str = "-";
 /// Says of which kind an object is, for programs.
 const KIND: &str = "object";
+/// Says where the next page of a list begins, if there is one.
+const NEXT: &str = "next_cursor";
 
 /// Which columns a list is shown with. A list of which nothing is said shows every member that has a value.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +32,7 @@ pub(super) fn written(members: &Map<String, Value>, lists: &[List]) -> String {
                 let rows: Vec<&Value> = rows.iter().collect();
                 tables.push((path.clone(), table(&rows, list.map(|list| list.columns))));
             }
-            _ if path == KIND => {}
+            _ if path == KIND || (path == NEXT && value.is_null()) => {}
             value => single.push((path, text(value))),
         }
     }
@@ -201,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_list_has_heads_two_spaces_between_columns_and_numbers_at_the_right() {
-        let list = json!({"object": "list", "data": [
+        let list = json!({"object": "list", "next_cursor": null, "data": [
             {"object": "fruit", "id": "a", "yuan": "1.50", "why": null, "who": {"name": "张伟"}},
             {"object": "fruit", "id": "bcd", "yuan": "-10.00", "why": null, "who": {"name": "ann"}},
         ]});

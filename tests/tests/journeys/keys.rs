@@ -244,4 +244,13 @@ async fn the_doctor_finds_each_mistake_and_asks_wechat_pay() {
     let nowhere = right.replace(base_url, "base_url = \"http://127.0.0.1:1/wechat\"");
     let (code, said) = doctor(&nowhere, &["--live"]);
     assert!(code == 7 && said.contains("unreached"), "{code} {said}");
+
+    // A clock that is off makes no good key a wrong one.
+    let ready = fs::read_to_string(dir.join("far-ready.json")).expect("where the far side is");
+    let far: Value = serde_json::from_str(&ready).expect("JSON");
+    assert!(base_url.contains(text(&far, "wechat_url")), "{base_url}: {far:#}");
+    tests::process::run(&["sim", "clock", "+1d", "--sim-url", text(&far, "sim_url")], dir).ok();
+    let (code, said) = doctor(&right, &["--live"]);
+    assert!(code == 6 && said.contains("s behind WeChat Pay's"), "{code} {said}");
+    assert!(!said.contains("SIGN_ERROR") && said.contains("API v2: WeChat Pay takes"), "{said}");
 }

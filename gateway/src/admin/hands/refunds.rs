@@ -13,7 +13,7 @@ use payments::{
     refund::RefundRequest,
 };
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use units::{OrderId, RefundBatchId};
 
 use super::{By, HandRoom, account_of, known, listed, parse, person};
@@ -118,15 +118,27 @@ pub(super) async fn create(State(room): Room, body: Bytes) -> Result<Response, P
 pub(super) struct Which {
     account: Option<String>,
     order: Option<String>,
+    cursor: Option<String>,
 }
 
-/// `GET /admin/v1/refunds`: an account's, an order's, or all that are not at an end.
+/// Requests of an account that are read at once.
+const READ_AT_ONCE: usize = 200;
+
+/// `GET /admin/v1/refunds`: a page of an account's, all of an order's, or all that are not at an end.
 pub(super) async fn list(State(room): Room, Query(which): Query<Which>) -> Result<Response, PayError> {
+    let after = which.cursor.as_deref().map(str::parse::<RefundBatchId>).transpose();
+    let after = after.map_err(|_| PayError::invalid("cursor", "this is no `next_cursor` of this list"))?;
+    if after.is_some() && (which.account.is_none() || which.order.is_some()) {
+        return Err(PayError::invalid("cursor", "only an account's refunds come in pages"));
+    }
+    let mut next = None;
     let found = match (which.account, which.order) {
         (None, None) => room.store.open_refunds().await?,
         (Some(account), None) => {
             let account = known(&room, account_of(&account)?).await?;
-            room.store.refunds_of(account).await?
+            let (found, more) = room.store.refunds_page(account, after, READ_AT_ONCE).await?;
+            next = found.last().filter(|_| more).map(|(batch, _)| batch.id.to_string());
+            found
         }
         (account, Some(order)) => {
             let id = order_of(&order)?;
@@ -135,13 +147,21 @@ pub(super) async fn list(State(room): Room, Query(which): Query<Which>) -> Resul
             if account.is_some_and(|account| account_of(&account).ok() != Some(order.account)) {
                 return Err(unknown());
             }
-            let mut found = room.store.refunds_of(order.account).await?;
-            found.retain(|(_, items)| items.iter().any(|item| item.order == id));
-            found
+            let (mut found, mut after) = (Vec::new(), None);
+            loop {
+                let (page, more) = room.store.refunds_page(order.account, after, READ_AT_ONCE).await?;
+                after = page.last().map(|(batch, _)| batch.id);
+                found.extend(page.into_iter().filter(|(_, items)| items.iter().any(|item| item.order == id)));
+                if !more {
+                    break found;
+                }
+            }
         }
     };
     let rows: Vec<Value> = found.iter().map(|(batch, items)| refund_for_operators(batch, items)).collect();
-    Ok(reply(StatusCode::OK, &listed(rows)))
+    let mut shown = listed(rows);
+    shown["next_cursor"] = json!(next);
+    Ok(reply(StatusCode::OK, &shown))
 }
 
 /// `GET /admin/v1/refunds/{refund}`

@@ -8,8 +8,8 @@ mod schema;
 mod written;
 
 use std::{
-    fs::{File, TryLockError},
-    os::unix::fs::OpenOptionsExt,
+    fs::{File, Permissions, TryLockError},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
@@ -139,10 +139,13 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
 }
 
 fn open_file(path: &Path, synchronous: &'static str) -> Result<Connection, OpenError> {
-    let ours = |source| OpenError::Folder { path: path.to_owned(), source };
-    // Whose money it is, is nobody else's business. SQLite gives its -wal and -shm what the file has.
-    File::options().create(true).truncate(false).write(true).mode(0o600).open(path).map_err(ours)?;
+    let is_new = !path.exists();
     let connection = Connection::open(path)?;
+    if is_new {
+        // Whose money it is, is nobody else's business. It is empty yet, and SQLite gives its -wal and -shm what the file has.
+        let ours = |source| OpenError::Folder { path: path.to_owned(), source };
+        std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(ours)?;
+    }
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", synchronous)?;
@@ -187,8 +190,6 @@ pub fn is_in_use(folder: &Path) -> Result<bool, OpenError> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]

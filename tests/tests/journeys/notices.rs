@@ -348,6 +348,12 @@ async fn a_forger_gets_nothing_but_a_refusal() {
 
     let forged = world.metric(NOTIFICATIONS, &["result=\"bad_signature\""]).await;
     assert!(forged > 0.5, "{}", world.metrics().await);
+    let log = world.process.logged();
+    assert!(
+        log.contains("a notification was refused") && log.contains("the signature does not hold"),
+        "{log}"
+    );
+    assert!(!log.contains('\u{1b}') && !log.contains("BadSignature"), "in words, and without colours: {log}");
     assert_eq!(world.order(&order).await["status"], "pending");
     assert_eq!(world.credits().await["balance"], "0.50");
     world.books_balance().await;

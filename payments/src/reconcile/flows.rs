@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use units::{Fen, NanoCny, Timestamp};
+use units::{Fen, NanoCny, RefundId, Timestamp};
 
 use super::bill::{FlowRow, FundFlow, RowKind, TradeBill, TradeRow};
 use crate::ledger::{Carried, DifferenceClass, FoundDifference};
@@ -19,13 +19,16 @@ const PAID: &str = "交易";
 const REFUNDED: &str = "退款";
 const FEE: &str = "扣除交易手续费";
 const FEE_BACK: &str = "退还交易手续费";
+/// What a refund took out comes in again: it was closed, and its fee is kept again.
+const CLOSED: &str = "退款关闭";
 
 /// What moved for one payment or refund.
 #[derive(Default)]
 struct Moved {
     /// Of the payment or the refund itself, in fen: what leaves is negative. Absent where nothing moved.
     principal: Option<i64>,
-    /// What was kept, in fen, less what was given back.
+    /// What was kept, in fen, less what was given back; of a refund only what was given back. That of one which was closed is
+    /// kept again, of which the trade bill has no row.
     fee: i64,
     voucher: String,
     at: Timestamp,
@@ -161,6 +164,7 @@ fn still_awaited(carried: &Carried, principal: Option<i64>) -> FoundDifference {
 
 fn moved(flow: &FundFlow) -> BTreeMap<String, Moved> {
     let mut all: BTreeMap<String, Moved> = BTreeMap::new();
+    let closed = closed(flow);
     for row in &flow.rows {
         let FlowRow { business_no, kind, income, amount, voucher, .. } = row;
         let signed = if *income { amount.get() } else { -amount.get() };
@@ -172,10 +176,38 @@ fn moved(flow: &FundFlow) -> BTreeMap<String, Moved> {
         entry.at = row.time;
         match kind.as_str() {
             PAID | REFUNDED => entry.principal = Some(entry.principal.unwrap_or(0).saturating_add(signed)),
+            FEE if closed.contains(business_no.as_str()) => {}
             _ => entry.fee = entry.fee.saturating_sub(signed),
         }
     }
     all
+}
+
+/// The fee of a refund that was closed.
+pub(super) struct KeptAgain<'a> {
+    /// The channel's number of the refund.
+    pub(super) number: &'a str,
+    /// The merchant's.
+    pub(super) refund: RefundId,
+    pub(super) fee: Fen,
+}
+
+/// What the channel keeps again on this day, because refunds were closed. The trade bill does not tell.
+pub(super) fn kept_again(flow: &FundFlow) -> impl Iterator<Item = KeptAgain<'_>> {
+    let closed = closed(flow);
+    let rows = flow
+        .rows
+        .iter()
+        .filter(move |row| row.kind == FEE && !row.income && closed.contains(row.business_no.as_str()));
+    rows.filter_map(|row| {
+        let refund = RefundId::from_bare(&row.voucher).ok()?;
+        Some(KeptAgain { number: &row.business_no, refund, fee: row.amount })
+    })
+}
+
+/// The channel's numbers of the refunds that were closed on this day.
+fn closed(flow: &FundFlow) -> BTreeSet<&str> {
+    flow.rows.iter().filter(|row| row.kind == CLOSED).map(|row| row.business_no.as_str()).collect()
 }
 
 /// What moved otherwise than the row says, if anything did: the amount first, then the fee, which is booked in whole fen.

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use units::{Fen, NanoCny, OrderId, RefundId, Timestamp};
 
 use super::{
-    bill::{RowKind, TradeBill, TradeRow},
+    bill::{RowKind, TradeRow},
+    brought::Bills,
     date::BillDate,
+    flows,
     matching::{LocalOrder, LocalRefund},
 };
 use crate::{
@@ -43,16 +45,19 @@ impl Day {
         (self.begins..self.ends).contains(&at)
     }
 
-    /// What has to be looked up for this bill.
-    pub(super) fn names(&self, bill: &TradeBill) -> BillNames {
+    /// What has to be looked up for these bills.
+    pub(super) fn names(&self, bills: &Bills) -> BillNames {
         let mut names = BillNames { from: self.window().start, to: self.ends, ..BillNames::default() };
-        for row in &bill.rows {
+        names.refunds.extend(bills.flow.iter().flat_map(flows::kept_again).map(|kept| kept.refund));
+        for row in &bills.trade.rows {
             names.orders.extend(order_of(row));
             names.transactions.push(row.transaction_id.clone());
             if let RowKind::Refund(part) = &row.kind {
                 names.refunds.extend(RefundId::from_bare(&part.out_refund_no).ok());
             }
         }
+        names.refunds.sort_unstable();
+        names.refunds.dedup();
         names.orders.sort_unstable();
         names.orders.dedup();
         names.transactions.sort_unstable();

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
-use units::{AccountId, Clock, Fen, OrderId, RequestId};
+use units::{AccountId, Clock, Fen, NanoCny, OrderId, RequestId};
 
 use super::{
     bill::{BillError, RowKind, TradeBill, TradeRow},
@@ -239,11 +239,11 @@ impl Reconciler {
         at(Phase::Fetching, 0, 0);
         let bills = self.bills(wish, &day).await?;
         at(Phase::Comparing, 0, bills.trade.rows.len());
-        let ours = self.store.our_side(day.names(&bills.trade)).await?;
+        let ours = self.store.our_side(day.names(&bills)).await?;
         let known = self.store.bill_differences(day.mchid.clone(), day.date.to_string()).await?;
         let mut found = self.compared(&day, &bills, &ours).await?;
         self.ask(&day, &ours, &known, &mut found.differences, &at).await?;
-        self.post_fees(&day, &bills.trade, &ours, wish, (&mut found.differences, &at)).await?;
+        self.post_fees(&day, &bills, &ours, wish, (&mut found.differences, &at)).await?;
         at(Phase::Recording, 0, 0);
         self.record(&day, wish, bills, found).await
     }
@@ -372,7 +372,7 @@ impl Reconciler {
     async fn post_fees(
         &self,
         day: &Day,
-        trade: &TradeBill,
+        bills: &Bills,
         ours: &OurSide,
         wish: &RunWish,
         (differences, at): (&mut Vec<FoundDifference>, &(dyn Fn(Phase, usize, usize) + Send + Sync)),
@@ -382,7 +382,7 @@ impl Reconciler {
             order.is_some_and(|order| order.mchid == day.mchid)
         };
         let mut rows: BTreeMap<&str, &TradeRow> = BTreeMap::new();
-        for row in trade.rows.iter().filter(|row| is_ours(row)) {
+        for row in bills.trade.rows.iter().filter(|row| is_ours(row)) {
             let number = match &row.kind {
                 RowKind::Payment { .. } => &row.transaction_id,
                 RowKind::Refund(part) => &part.refund_id,
@@ -390,25 +390,40 @@ impl Reconciler {
             };
             rows.entry(number).or_insert(row);
         }
-        let of = rows.len();
-        at(Phase::Posting, 0, of);
-        let posts: Vec<(TradeRow, Command)> = rows
-            .into_iter()
-            .map(|(number, row)| {
-                let bill_row = day.bill_row(day.date, number);
-                let command =
-                    self.command(format!("fee:{bill_row}"), Body::PostFee { bill_row, amount: row.fee });
-                (row.clone(), Command { actor: wish.by.clone(), ..command })
+        let of_bill = |row: &TradeRow| FoundDifference {
+            bill: Some(row.fee),
+            ..of_row(row, DifferenceClass::FeeChanged)
+        };
+        let of_trade = rows.into_iter().map(|(number, row)| (number.to_owned(), row.fee, of_bill(row)));
+        let is_of_merchant = |id: &OrderId| ours.orders.get(id).is_some_and(|order| order.mchid == day.mchid);
+        let again = bills.flow.iter().flat_map(flows::kept_again).filter_map(|kept| {
+            let item = ours.items.get(&kept.refund).filter(|item| is_of_merchant(&item.order))?;
+            let fee = NanoCny::from(kept.fee);
+            let changed = FoundDifference {
+                out_refund_no: Some(item.id.bare()),
+                bill: Some(fee),
+                ..FoundDifference::new(DifferenceClass::FeeChanged)
+            };
+            Some((format!("{}:closed", kept.number), fee, changed))
+        });
+        let posts: Vec<(FoundDifference, Command)> = of_trade
+            .chain(again)
+            .map(|(number, amount, changed)| {
+                let bill_row = day.bill_row(day.date, &number);
+                let command = self.command(format!("fee:{bill_row}"), Body::PostFee { bill_row, amount });
+                (changed, Command { actor: wish.by.clone(), ..command })
             })
             .collect();
+        let of = posts.len();
+        at(Phase::Posting, 0, of);
         let store = self.store.clone();
-        let posting = stream::iter(posts).map(move |(row, command)| {
+        let posting = stream::iter(posts).map(move |(changed, command)| {
             let store = store.clone();
-            async move { (row, store.submit(command).await) }
+            async move { (changed, store.submit(command).await) }
         });
         let mut posted = posting.buffer_unordered(FEES_AT_ONCE);
         let mut done = 0;
-        while let Some((row, outcome)) = posted.next().await {
+        while let Some((changed, outcome)) = posted.next().await {
             done += 1;
             if done % 256 == 0 {
                 at(Phase::Posting, done, of);
@@ -416,9 +431,8 @@ impl Reconciler {
             match outcome {
                 Ok(_) => {}
                 Err(SubmitError::Refused(Refusal::KeyReused)) => differences.push(FoundDifference {
-                    bill: Some(row.fee),
                     detail: Some("another fee was posted for this row before".to_owned()),
-                    ..of_row(&row, DifferenceClass::FeeChanged)
+                    ..changed
                 }),
                 Err(error) => return Err(error.into()),
             }

@@ -123,6 +123,11 @@ impl Desk {
 
     /// A refund that our side takes for arrived.
     async fn refund_unbilled(&self, order: &Order, amount: i64) -> RefundItem {
+        self.refund_that_is(order, amount, RefundNews::Success).await
+    }
+
+    /// The same, and it ended so.
+    async fn refund_that_is(&self, order: &Order, amount: i64, news: RefundNews) -> RefundItem {
         let wish = RefundRequest {
             account: self.account,
             amount: Some(fen(amount)),
@@ -143,7 +148,7 @@ impl Desk {
             order: order.id,
             account: self.account,
             asset: order.kind.asset(),
-            news: RefundNews::Success,
+            news,
             refund_id: Some(format!("R{}", item.id.bare())),
             detail: None,
             event: None,
@@ -569,6 +574,28 @@ async fn what_is_booked_after_midnight_is_looked_for_on_the_next_days_bill() {
     let expected = [(C::FlowMissing, never_moved.id.bare()), (C::FlowAmountMismatch, moved_late.id.bare())];
     let told = open.map(|row| (row.found.class, row.found.out_trade_no.clone().unwrap()));
     assert_eq!(told.collect::<BTreeSet<_>>(), BTreeSet::from(expected));
+}
+
+#[tokio::test]
+async fn the_fee_of_a_refund_that_was_closed_is_kept_again() {
+    let mut desk = Desk::new().await;
+    let order = desk.pay(8_800).await;
+    let item = desk.refund_that_is(&order, 5_000, RefundNews::Closed).await;
+    let row = refund(&order, &item, desk.now());
+    let mut moved = desk.movements();
+    moved.extend(row.movements());
+    // As WeChat Pay writes a refund that comes back: the trade bill has it as it was accepted, and no other row of it.
+    let of_refund = moved[moved.len() - 2].clone();
+    moved.push(Movement { kind: "退款关闭", amount: 5_000, ..of_refund.clone() });
+    moved.push(Movement { kind: "扣除交易手续费", amount: -fee(5_000), ..of_refund });
+    desk.rows.push(row);
+    desk.bill_comes("2025-11-03");
+    desk.world.far.has_bill("flow", "2025-11-03", fund_flow(&moved));
+    assert_eq!(classes(&desk.run("2025-11-03").await), []);
+    let (held, kept) = desk.held_and_kept().await;
+    let whole = NanoCny::from(fen(8_800)).get();
+    assert_eq!((held + kept, kept), (whole, NanoCny::from(fen(fee(8_800))).get()), "as if it had never been");
+    desk.world.assert_sound().await;
 }
 
 #[tokio::test]

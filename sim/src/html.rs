@@ -15,6 +15,8 @@ h1{font-size:1.1rem;margin:.2rem 0 .8rem}h2{font-size:.95rem;margin:1.4rem 0 .5r
 button{width:100%;padding:.8rem;border:0;border-radius:.5rem;background:#07833f;color:#fff;font:inherit;font-weight:600}
 button.plain{background:#fff;color:#191919;border:1px solid #595959;margin:.15rem 0;padding:.4rem;font-weight:400}
 textarea{width:100%;box-sizing:border-box;font:.85rem monospace}
+.row{display:flex;flex-wrap:wrap;gap:.4rem}.row button.plain{width:auto;margin:0;padding:.4rem .7rem}
+.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(17rem,1fr));gap:.8rem}body:has(.row){max-width:64rem}
 button:focus-visible{outline:3px solid #1a73e8;outline-offset:2px}
 @media(prefers-color-scheme:dark){body{background:#111;color:#eee}.card,button.plain{background:#222}h2,.small{color:#aaa}
 button.plain{color:#eee}.note{background:#554400}.done{color:#5fd38d}}

@@ -69,31 +69,36 @@ struct Shown {
 }
 
 async fn page(State(world): State<Arc<World>>, Query(shown): Query<Shown>) -> Html<String> {
-    let mut html = format!("{HEAD}<h1>模拟开关 · Switches</h1>");
+    let mut html = format!("{HEAD}<h1>模拟开关 · Switches of the simulator</h1>");
     if let Some(note) = &shown.note {
         let _ = write!(html, "<p class=\"note\" role=\"status\">{}</p>", escaped(note));
     }
     let _ = write!(html, "<h2>时钟 Clock</h2><p class=\"small\">{}</p>", beijing(world.now()));
+    html.push_str("<div class=\"row\">");
     for (label, ms) in STEPS {
         button(&mut html, "advance", &ms.to_string(), &format!("+ {label}"));
     }
+    html.push_str("</div>");
     html.push_str("<h2>微信支付故障 What goes wrong at WeChat Pay</h2>");
     for queued in world.faults.list() {
-        let text = serde_json::to_string(&queued).unwrap_or_default();
-        let _ = write!(html, "<p class=\"small\">{}</p>", escaped(&text));
+        let text = serde_json::to_value(&queued).map(|queued| in_words(&queued)).unwrap_or_default();
+        let _ = write!(html, "<div class=\"note row\"><span>{}</span>", escaped(&text));
         button(&mut html, "clear", &queued.id.to_string(), "清除 Clear this one");
+        html.push_str("</div><p></p>");
     }
-    button(&mut html, "clear", "all", "全部清除 Clear all");
+    html.push_str("<div class=\"row\">");
     for (label, fault) in TAPS {
         button(&mut html, "fault", fault, label);
     }
+    button(&mut html, "clear", "all", "全部清除 Clear all");
+    html.push_str("</div><p></p>");
     html.push_str(
         "<form method=\"post\" action=\"/_sim/board\"><textarea name=\"fault\" rows=\"3\" aria-label=\"JSON\">\
          {\"fault\":\"timeout\",\"op\":\"create\",\"api\":\"v2\",\"times\":1}</textarea>\
          <button>加入 Add</button></form>",
     );
     let switches = world.wechat.switches();
-    html.push_str("<h2>开关 Switches</h2>");
+    html.push_str("<h2>开关 Switches</h2><div class=\"row\">");
     for (name, on) in [
         ("head_handshake", switches.head_handshake),
         ("require_client_certificate", switches.require_client_certificate),
@@ -105,10 +110,11 @@ async fn page(State(world): State<Arc<World>>, Query(shown): Query<Shown>) -> Ht
             &format!("{name}: {}", if on { "on" } else { "off" }),
         );
     }
+    button(&mut html, "forget_handshakes", "all", "忘记握手 Forget handshakes and the blacklist");
+    html.push_str("</div>");
     for (address, failures) in world.wechat.handshakes().failed() {
         let _ = write!(html, "<p class=\"small\">HEAD {}: {failures}</p>", escaped(&address));
     }
-    button(&mut html, "forget_handshakes", "all", "忘记握手 Forget handshakes and the blacklist");
     cards(&mut html, &world);
     html.push_str("</main></body></html>\n");
     Html(html)
@@ -116,7 +122,7 @@ async fn page(State(world): State<Arc<World>>, Query(shown): Query<Shown>) -> Ht
 
 /// Orders and their refunds, newest first, with what can be done to them.
 fn cards(html: &mut String, world: &World) {
-    html.push_str("<h2>订单 Orders</h2>");
+    html.push_str("<h2>订单 Orders</h2><div class=\"cards\">");
     for merchant in world.wechat.merchants() {
         let mchid = merchant.mchid();
         for order in merchant.books().newest().take(ORDERS_MAX) {
@@ -155,6 +161,29 @@ fn cards(html: &mut String, world: &World) {
             html.push_str("</section>");
         }
     }
+    html.push_str("</div>");
+}
+
+/// A fault that waits, as a person reads it: its name, and what else is said of it.
+fn in_words(queued: &Value) -> String {
+    let mut words = String::new();
+    let mut say = |name: &str, value: &Value| match (name, value) {
+        ("fault", Value::String(fault)) => words.insert_str(0, &format!("{fault} ")),
+        (_, Value::Null) => {}
+        (_, Value::String(text)) => {
+            let _ = write!(words, "{name}={text} ");
+        }
+        (_, other) => {
+            let _ = write!(words, "{name}={other} ");
+        }
+    };
+    for (name, value) in queued.as_object().into_iter().flatten() {
+        match value.as_object() {
+            Some(inner) => inner.iter().for_each(|(name, value)| say(name, value)),
+            None => say(name, value),
+        }
+    }
+    words.trim_end().to_owned()
 }
 
 fn button(html: &mut String, name: &str, value: &str, label: &str) {

@@ -13,6 +13,7 @@ use tests::serve::Site;
 use tests::till::text;
 use tests::world::sent;
 use tests::{Answer, World, until};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const NOTIFICATIONS: &str = "tollgate_payment_notifications_total";
 
@@ -120,6 +121,7 @@ async fn a_payment_that_does_not_agree_with_its_order_waits_for_a_person() {
         json!({"fault": "wrong_amount", "total": 1}),
         json!({"fault": "wrong_amount", "total": 100_000}),
         json!({"fault": "wrong_mchid"}),
+        json!({"fault": "wrong_currency"}),
     ] {
         let world = World::demo().await;
         let order = order_of(&world, "10.00").await;
@@ -340,7 +342,9 @@ async fn a_forger_gets_nothing_but_a_refusal() {
     let bare = sent(world.http.post(&url).body(notice.clone())).await;
     assert!((400..500).contains(&bare.status), "{bare:?}");
     // Nobody has to listen to all of it; WeChat Pay's notices are small.
-    let huge = world.http.post(&url).body(vec![b' '; 4 << 20]).send().await;
+    // Over a connection of its own: the server hangs up.
+    let own = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let huge = own.post(&url).body(vec![b' '; 4 << 20]).send().await;
     assert!(huge.as_ref().map_or(true, |answer| answer.status().is_client_error()), "{huge:?}");
     let elsewhere = url.replace("/demo/", "/nobody/");
     assert_ne!(elsewhere, url);
@@ -380,6 +384,23 @@ async fn a_genuine_notice_about_nothing_of_ours_calls_a_person_once() {
     assert_eq!(alarms(&world, "unknown_order").await, 1);
     assert_eq!(world.credits().await["balance"], "0.00");
     world.books_balance().await;
+}
+
+#[tokio::test]
+async fn whoever_says_that_a_body_comes_and_sends_none_is_answered_all_the_same() {
+    let world = World::demo().await;
+    let host = world.public_url.trim_start_matches("http://");
+    let mut socket = tokio::net::TcpStream::connect(host).await.expect("a connection");
+    let head = format!(
+        "POST /pay/wechat/v3/demo/notify HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n\
+         content-length: 500\r\n\r\n{{"
+    );
+    socket.write_all(head.as_bytes()).await.expect("a head that is sent");
+    let mut answer = vec![0; 4_096];
+    let read = socket.read(&mut answer).await.expect("an answer");
+    let answer = String::from_utf8_lossy(&answer[..read]);
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert_eq!(world.metric(NOTIFICATIONS, &["result=\"too_slow\""]).await, 1.0);
 }
 
 #[tokio::test]

@@ -48,7 +48,15 @@ pub(super) struct Incoming {
     /// Who sends it.
     from: IpAddr,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Result<Bytes, Broken>,
+}
+
+/// Why there is no body.
+enum Broken {
+    /// It is too large, or broke off.
+    Off(BytesRejection),
+    /// It did not come in time.
+    Late,
 }
 
 impl FromRequest<Arc<Cashier>> for Incoming {
@@ -59,7 +67,13 @@ impl FromRequest<Arc<Cashier>> for Incoming {
         let peer =
             request.extensions().get::<Peer>().map_or(Ipv4Addr::LOCALHOST.into(), |Peer(peer)| peer.ip());
         let from = cashier.proxies.client(peer, &headers);
-        Ok(Self { from, headers, body: Bytes::from_request(request, cashier).await })
+        // The answer is due all the same: whoever sends slowly, or nothing, is not waited for.
+        let body = tokio::time::timeout(ANSWER_WITHIN, Bytes::from_request(request, cashier)).await;
+        let body = match body {
+            Ok(body) => body.map_err(Broken::Off),
+            Err(_) => Err(Broken::Late),
+        };
+        Ok(Self { from, headers, body })
     }
 }
 
@@ -74,6 +88,8 @@ enum Unread {
     TooLarge,
     /// It broke off.
     Truncated,
+    /// It does not come.
+    Late,
 }
 
 impl Unread {
@@ -83,6 +99,7 @@ impl Unread {
             Self::ContentType => "wrong_content_type",
             Self::TooLarge => "oversized",
             Self::Truncated => "malformed",
+            Self::Late => "too_slow",
         }
     }
 
@@ -92,6 +109,7 @@ impl Unread {
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Truncated => StatusCode::BAD_REQUEST,
+            Self::Late => StatusCode::REQUEST_TIMEOUT,
         }
     }
 }
@@ -108,9 +126,10 @@ impl Incoming {
         {
             return Err(Unread::ContentType);
         }
-        self.body.as_ref().map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Unread::TooLarge,
-            _ => Unread::Truncated,
+        self.body.as_ref().map_err(|broken| match broken {
+            Broken::Off(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Unread::TooLarge,
+            Broken::Off(_) => Unread::Truncated,
+            Broken::Late => Unread::Late,
         })
     }
 

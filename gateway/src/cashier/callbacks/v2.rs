@@ -107,6 +107,7 @@ fn heard<T>(
             Unread::TooManyFailures => "too many failures",
             Unread::ContentType => "bad content type",
             Unread::TooLarge | Unread::Truncated => "bad xml",
+            Unread::Late => "too slow",
         };
         refused(unread.result(), why)
     })?;

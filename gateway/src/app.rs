@@ -297,6 +297,7 @@ pub async fn start(
             snapshots: snapshots.clone(),
             holds: Some(holds.clone()),
             refunds: refunds.clone(),
+            topups: Some(topups.clone()),
             reconcile: Some(ReconcileDesk::new(reconciler.clone())),
         },
         bills: bill_metrics,

@@ -61,6 +61,12 @@ impl PayError {
         Self::bad("invalid_value", message).at(param)
     }
 
+    /// WeChat Pay has to say something first, and does not.
+    pub fn not_asked(why: impl std::fmt::Display) -> Self {
+        let words = format!("WeChat Pay could not be asked what was paid: {why}");
+        Self::new(StatusCode::BAD_GATEWAY, "upstream_error", "payment_channel_unclear", words)
+    }
+
     /// A field of the wrong type.
     pub fn wrong_type(param: &str, expected: &str) -> Self {
         Self::bad("invalid_type", format!("Invalid type for `{param}`: expected {expected}.")).at(param)
@@ -330,6 +336,7 @@ impl From<CreateError> for PayError {
             CreateError::Refused(_) => {
                 Self::new(StatusCode::BAD_GATEWAY, "upstream_error", "payment_channel_refused", words)
             }
+            CreateError::OfPayer { param, .. } => Self::invalid(param, words),
             CreateError::Unclear { order, .. } => {
                 Self::new(StatusCode::BAD_GATEWAY, "upstream_error", "payment_channel_unclear", words)
                     .with("order", order.to_string())

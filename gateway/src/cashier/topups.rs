@@ -92,7 +92,7 @@ pub(super) async fn create(
     };
     let begun = cashier.clock.now();
     let order = cashier.topups.create(request).await.inspect_err(|error| {
-        if matches!(error, CreateError::Refused(_)) {
+        if matches!(error, CreateError::Refused(_) | CreateError::OfPayer { .. }) {
             cashier.metrics.order("failed");
         }
     })?;

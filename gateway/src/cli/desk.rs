@@ -72,6 +72,7 @@ impl Desk {
             // Nothing is sent from here: whoever serves next finds what is queued.
             refunds: Refunds::new(store.clone(), admission, Arc::default(), clock.clone())
                 .approved_above(settings.payments.refunds_approved_above),
+            topups: None,
             reconcile: None,
         });
         Ok(Self::Local { store, key_secret, clock, prices, hands, _lock: lock })

@@ -195,9 +195,13 @@ impl Order {
     }
 
     /// It can still be paid at `at`.
+    pub fn is_payable(&self, at: Timestamp) -> bool {
+        matches!(self.state, OrderState::Created | OrderState::Pending) && at < self.expires_at
+    }
+
+    /// It can still be paid at `at`, and its customer still wants it.
     pub fn is_awaited(&self, at: Timestamp) -> bool {
-        let waits = matches!(self.state, OrderState::Created | OrderState::Pending);
-        waits && at < self.expires_at && !self.is_unwanted()
+        self.is_payable(at) && !self.is_unwanted()
     }
 
     /// When its payer got what it is paid by.

@@ -524,10 +524,11 @@ impl Rows {
         self.notices.get(event)
     }
 
-    /// How many orders of an account can still be paid at `at`, as far as they were named.
-    pub fn orders_awaited(&self, account: AccountId, at: Timestamp) -> usize {
+    /// How many orders of an account can still be paid at `at`, as far as they were named: also those that their customer no longer
+    /// wants, until WeChat Pay has closed them.
+    pub fn orders_payable(&self, account: AccountId, at: Timestamp) -> usize {
         let of = self.orders.values().filter(|order| order.account == account);
-        of.filter(|order| order.is_awaited(at)).count()
+        of.filter(|order| order.is_payable(at)).count()
     }
 
     /// The items of a request to refund.

@@ -6,6 +6,7 @@ use super::{Merchant, NewsError, PaidNews, TopUps};
 use crate::{
     channel::{ChannelError, RefundReport, Trade},
     ledger::{CreditSource, Order},
+    store::SubmitError,
 };
 
 /// What asking after an order came to that a bill has as paid.
@@ -21,6 +22,17 @@ pub(crate) enum Confirmed {
     Denied(String),
     /// It could not be asked, or not be written down: later.
     Unclear(String),
+}
+
+/// Why it is not known what was paid.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The channel gave no clear answer.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// The ledger cannot be reached.
+    #[error(transparent)]
+    Store(#[from] SubmitError),
 }
 
 impl TopUps {
@@ -41,6 +53,24 @@ impl TopUps {
             Ok(PaidNews::Quarantined(_) | PaidNews::StillQuarantined(_)) => Confirmed::PutAside,
             Err(NewsError::NotPaid { state, .. }) => Confirmed::Denied(state),
             Err(error) => Confirmed::Unclear(error.to_string()),
+        }
+    }
+
+    /// Asks once more what was paid for an order, before a person decides about it: what the channel says now is what is put
+    /// aside.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn ask_before_review(&self, order: &Order) -> Result<(), AskError> {
+        let merchant = self.merchant_of(order)?;
+        let trade = match merchant.query(order).await {
+            Ok(trade) if trade.state.was_paid() => trade,
+            Ok(_) | Err(ChannelError::NotFound { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        match self.paid(&merchant, trade, CreditSource::Query, None).await {
+            Err(NewsError::Store(error)) => Err(error.into()),
+            _ => Ok(()),
         }
     }
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde::Serialize;
 use units::{AccountId, Fen, Livemode, NanoCny, OrderId, Rates, Timestamp};
 
-use super::{GuardRefusal, Merchant, TopUps, guard::Asking};
+use super::{
+    GuardRefusal, Merchant, TopUps,
+    guard::{Asking, Went},
+};
 use crate::{
     agent,
     channel::ChannelError,
@@ -169,6 +172,14 @@ pub enum CreateError {
     /// WeChat Pay refused the order: it is closed.
     #[error("WeChat Pay refused the order: {0}")]
     Refused(ChannelError),
+    /// WeChat Pay does not take what was said of the payer: the order is closed.
+    #[error("WeChat Pay does not take this `{param}`: {error}")]
+    OfPayer {
+        /// What was said.
+        param: &'static str,
+        /// In WeChat Pay's words.
+        error: ChannelError,
+    },
     /// WeChat Pay gave no clear answer; the order stands, and the same key tries again.
     #[error("WeChat Pay gave no clear answer for order {order}: {error}")]
     Unclear {
@@ -202,9 +213,14 @@ impl TopUps {
         // A repeat goes to the merchant the order was made for, whatever is configured first by now.
         let merchant = self.merchants.get(&order.merchant).ok_or(CreateError::NoChannel(request.livemode))?;
         let made = self.make_known(order, &merchant).await;
-        let failed = matches!(made, Err(CreateError::Refused(_) | CreateError::Unclear { .. }));
-        if (failed || made.is_ok())
-            && let Err(error) = self.guard.made(asking, failed).await
+        let went = match &made {
+            Ok(_) => Some(Went::Well),
+            Err(CreateError::Refused(_) | CreateError::Unclear { .. }) => Some(Went::Badly),
+            Err(CreateError::OfPayer { .. }) => Some(Went::WrongFromTheStart),
+            Err(_) => None,
+        };
+        if let Some(went) = went
+            && let Err(error) = self.guard.made(asking, went).await
         {
             // The order stands all the same.
             tracing::warn!(%error, "what came of an order could not be judged");
@@ -360,7 +376,8 @@ impl TopUps {
                 Ok(self.store.order(order.id).await?.unwrap_or(order))
             }
             Err(error @ (ChannelError::Refused { .. } | ChannelError::Misconfigured { .. })) => {
-                if matches!(error, ChannelError::Misconfigured { .. }) {
+                let of_payer = of_payer(&order, &error);
+                if matches!(error, ChannelError::Misconfigured { .. }) && of_payer.is_none() {
                     self.observer.misconfigured(&order, &error);
                 }
                 // An earlier attempt may have arrived: what WeChat Pay knows can be paid, and has not failed. Only its word
@@ -370,7 +387,10 @@ impl TopUps {
                     _ => return Err(CreateError::Unclear { order: order.id, error }),
                 }
                 self.step(order.id, Body::OrderFailed { order: order.id, detail: error.to_string() }).await?;
-                Err(CreateError::Refused(error))
+                Err(match of_payer {
+                    Some(param) => CreateError::OfPayer { param, error },
+                    None => CreateError::Refused(error),
+                })
             }
             Err(error) => Err(CreateError::Unclear { order: order.id, error }),
         }
@@ -391,6 +411,27 @@ impl TopUps {
             _ => Err(CreateError::Store(SubmitError::Refused(Refusal::UnknownOrder(id)))),
         }
     }
+}
+
+/// What was said of the payer, if that is what WeChat Pay does not take: neither its merchant nor anybody else can help it.
+///
+/// Source: WeChat Pay API v3, `detail.field` of errors; API v2 has the member's name in its words.
+fn of_payer(order: &Order, error: &ChannelError) -> Option<&'static str> {
+    let (words, is_refused) = match error {
+        ChannelError::Refused { field, message, .. } => {
+            (format!("{} {message}", field.as_deref().unwrap_or_default()), true)
+        }
+        ChannelError::Misconfigured { code, .. } => (code.clone(), false),
+        _ => return None,
+    };
+    let words = words.to_ascii_lowercase();
+    let names = |member: &str| words.contains(member);
+    let PayBy { openid, client_ip, .. } = &order.pay_by;
+    if openid.is_some() && names("openid") {
+        return Some("openid");
+    }
+    let place = is_refused && (names("client_ip") || names("create_ip"));
+    (place && client_ip.is_some()).then_some("payer_client_ip")
 }
 
 /// What was asked for, without what was looked up for it: the test for "the same order again".

@@ -25,6 +25,7 @@ pub(crate) use self::by_bill::Confirmed;
 pub use self::{
     ask::QueryReport,
     bonus::{BadRungs, BonusRung, BonusRungs, Gift},
+    by_bill::AskError,
     create::{Buy, CreateError, PayWish, Quoted, TopUpRequest},
     guard::{GuardBounds, GuardRefusal, Rollout},
     merchant::{Callbacks, Merchant, Merchants, OverV2, OverV3, pay_sign, sign_type},

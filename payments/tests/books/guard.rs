@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use payments::{
     ledger::{
-        Actor, Body, Command, Gate, GateChange, GateScope, GateState, Order, OrderState, Refusal, Reply,
-        Role, StrangeNotice,
+        Actor, Body, Command, Gate, GateChange, GateScope, GateState, Order, OrderState, PayWay, Refusal,
+        Reply, Role, StrangeNotice,
     },
     store::SubmitError,
     topup::{Buy, CreateError, GuardBounds, GuardRefusal, PayWish, Rollout, TopUpRequest, TopUps},
@@ -120,6 +120,31 @@ async fn too_many_orders_that_fail_stop_top_ups_for_all_until_an_operator_opens_
     set(&world, Role::Operator, GateScope::All, "", GateState::Open).await.unwrap();
     order(&topups, payer).await.unwrap();
     assert_eq!(closed(&world).await, []);
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn what_a_customer_says_wrong_of_a_payer_stops_nobody_else() {
+    let rollout = Rollout { stop_above_percent: 50, orders_min: 4, ..Rollout::default() };
+    let bounds = GuardBounds { orders_min: 6, ..GuardBounds::default() };
+    let world = World::new();
+    let topups = world.topups.clone().guarded(rollout, bounds);
+    let (account, other) = (world.account().await, world.account().await);
+    let of_nobody = || {
+        let pay = PayWish { way: PayWay::Jsapi, openid: Some("nobody".to_owned()), ..PayWish::default() };
+        TopUpRequest { pay, actor: "key_2".to_owned(), ..wish(account, None) }
+    };
+    world.far.next(Op::Create, std::iter::repeat_n(Answer::Error(400, "OPENID_MISMATCH"), 6));
+    for _ in 0..6 {
+        let refused = topups.create(of_nobody()).await.unwrap_err();
+        assert!(matches!(refused, CreateError::OfPayer { param: "openid", .. }), "{refused}");
+    }
+    let stopped = topups.create(of_nobody()).await.unwrap_err();
+    assert!(matches!(stopped, CreateError::Guarded(GuardRefusal::Stopped { .. })), "{stopped}");
+    order(&topups, other).await.unwrap();
+    let scopes: Vec<GateScope> = closed(&world).await.into_iter().map(|(scope, ..)| scope).collect();
+    assert!(!scopes.contains(&GateScope::All) && !scopes.contains(&GateScope::Merchant), "{scopes:?}");
+    assert!(scopes.contains(&GateScope::Agent), "{scopes:?}");
     world.assert_sound().await;
 }
 

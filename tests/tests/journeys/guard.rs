@@ -18,6 +18,9 @@ async fn a_warning_stops_an_accounts_top_ups_until_an_operator_lifts_it_and_forg
     let forged = world.post("/pay/risk/demo", &forged).await;
     assert!((400..500).contains(&forged.status), "{forged:?}");
     world.post("/v1/topups", &wish).await.expect(201);
+    let of_nobody = json!({"amount": "1.00", "channel": "jsapi", "openid": "bad"});
+    let refused = world.post("/v1/topups", &of_nobody).await;
+    assert_eq!(refused.error(400, "invalid_request_error", "invalid_value")["param"], "openid");
 
     let told = warn(&world, "account", &account, "stop", "risk-1").await;
     assert_eq!(told["status"], 200, "{told:#}");

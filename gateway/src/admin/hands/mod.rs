@@ -29,6 +29,7 @@ use payments::{
     ledger::{Actor, Asset, Body, Command, Refusal, Reply, Role},
     refund::Refunds,
     store::{Store, Submission, SubmitError},
+    topup::TopUps,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -56,6 +57,8 @@ pub struct HandRoom {
     pub holds: Option<Holds>,
     /// Refunds; where nothing serves they are only queued.
     pub refunds: Refunds,
+    /// Whom WeChat Pay is asked by before a payment that differs counts or goes back; nobody where nothing serves.
+    pub topups: Option<TopUps>,
     /// Compares days with WeChat Pay's bills, where merchants are known.
     pub reconcile: Option<ReconcileDesk>,
 }

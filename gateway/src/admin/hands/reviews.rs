@@ -69,6 +69,15 @@ pub(super) async fn resolve(
     let verdict = asked.verdict.parse::<Verdict>();
     let verdict = verdict.map_err(|_| PayError::invalid("verdict", "verdict is `credit` or `void`"))?;
     let found = room.store.order(id).await?.ok_or_else(unknown)?;
+    if let Some(topups) = &room.topups
+        && let Err(error) = topups.ask_before_review(&found).await
+    {
+        // What went out is not known to be what goes back. What counts, two people answer for.
+        if verdict == Verdict::Void {
+            return Err(PayError::not_asked(error.to_string()));
+        }
+        tracing::warn!(order = %id, %error, "WeChat Pay could not be asked what was paid");
+    }
     // Also those that were decided before: a repeat names the same one.
     let payments = room.store.suspense_of(id).await?;
     let transaction_id = match (asked.payment, &payments[..]) {

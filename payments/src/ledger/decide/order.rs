@@ -47,7 +47,7 @@ impl Draft<'_> {
         }
         new.amount.at_least_one().map_err(|_| Refusal::NotPositive)?;
         if let Some(max) = new.open_max {
-            let open = self.rows.orders_awaited(new.account, self.command.at);
+            let open = self.rows.orders_payable(new.account, self.command.at);
             if u32::try_from(open).is_ok_and(|open| open >= max) {
                 return Err(Refusal::TooManyOpenOrders { max });
             }

@@ -118,6 +118,18 @@ pub(super) struct Asking<'a> {
     pub(super) merchant: &'a str,
 }
 
+/// How it went to make an order known to WeChat Pay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Went {
+    /// It was taken.
+    Well,
+    /// It was not, or nobody knows.
+    Badly,
+    /// It was not, because of what whoever asked for it said of the payer. That tells nothing of the merchant or of WeChat Pay,
+    /// and one account must not stop all others with it.
+    WrongFromTheStart,
+}
+
 impl Guard {
     pub(super) fn new(store: Store, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>) -> Self {
         let (rollout, bounds) = (Rollout::default(), GuardBounds::default());
@@ -168,9 +180,13 @@ impl Guard {
     }
 
     /// An order was made known to WeChat Pay, or was not.
-    pub(super) async fn made(&self, asking: Asking<'_>, failed: bool) -> Result<(), SubmitError> {
+    pub(super) async fn made(&self, asking: Asking<'_>, went: Went) -> Result<(), SubmitError> {
         let now = self.clock.now();
         let gates = self.gates_of(asking).await?;
+        let failed = went == Went::Badly;
+        if went == Went::WrongFromTheStart {
+            return self.judge_one((GateScope::Agent, asking.agent), true, &gates).await;
+        }
         let of = |scope| gates.iter().find(|gate: &&Gate| gate.scope == scope);
         let (window, least) = (self.rollout.window, self.rollout.orders_min);
         let all = self.note((GateScope::All, ""), failed, (window, of(GateScope::All)), now);
@@ -205,13 +221,20 @@ impl Guard {
 
     /// Counts an order for its agent and its merchant, and sets their gates where too many went wrong.
     async fn judge(&self, asking: Asking<'_>, bad: bool, gates: &[Gate]) -> Result<(), SubmitError> {
-        let now = self.clock.now();
-        for (scope, id) in [(GateScope::Merchant, asking.merchant), (GateScope::Agent, asking.agent)] {
-            let gate = gates.iter().find(|gate| gate.scope == scope);
-            let wanted = self.judged(self.note((scope, id), bad, (self.bounds.window, gate), now));
-            if wanted.0 > gate.map_or(GateState::Open, |gate| gate.state) {
-                self.set(scope, id, wanted).await?;
-            }
+        self.judge_one((GateScope::Merchant, asking.merchant), bad, gates).await?;
+        self.judge_one((GateScope::Agent, asking.agent), bad, gates).await
+    }
+
+    async fn judge_one(
+        &self,
+        (scope, id): (GateScope, &str),
+        bad: bool,
+        gates: &[Gate],
+    ) -> Result<(), SubmitError> {
+        let gate = gates.iter().find(|gate| gate.scope == scope);
+        let wanted = self.judged(self.note((scope, id), bad, (self.bounds.window, gate), self.clock.now()));
+        if wanted.0 > gate.map_or(GateState::Open, |gate| gate.state) {
+            self.set(scope, id, wanted).await?;
         }
         Ok(())
     }

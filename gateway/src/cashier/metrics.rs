@@ -1,6 +1,10 @@
 //! What is counted about payments.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use payments::{
     channel::ChannelError,
@@ -9,7 +13,7 @@ use payments::{
     topup::{Merchants, Observer, QueryReport},
 };
 use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
-use units::Timestamp;
+use units::{RefundId, Timestamp};
 
 /// Every step of an order that is counted.
 const EVENTS: &[&str] = &["created", "paid", "credited", "closed", "late_paid", "failed"];
@@ -47,6 +51,7 @@ const ALARMS: &[&str] = &[
     "refund_abnormal",
     "refund_not_enough",
     "refund_misconfigured",
+    "void_refused",
     "order_misconfigured",
     "topups_stopped",
     "topups_slowed",
@@ -228,17 +233,26 @@ impl PaymentMetrics {
 
     /// An observer of refunds, which counts them and calls for a person where one is needed.
     pub fn refund_observer(&self) -> Arc<dyn RefundObserver> {
-        Arc::new(RefundCounter(self.clone()))
+        Arc::new(RefundCounter { metrics: self.clone(), short: Mutex::default() })
     }
 }
 
 /// Counts how refunds go.
 #[derive(Debug)]
-struct RefundCounter(PaymentMetrics);
+struct RefundCounter {
+    metrics: PaymentMetrics,
+    /// Those that the merchant's balance does not cover, and a person was called for.
+    short: Mutex<HashSet<RefundId>>,
+}
 
 impl RefundCounter {
+    /// It is tried again and again; a person is called once.
+    fn is_short_anew(&self, item: &RefundItem) -> bool {
+        self.short.lock().unwrap_or_else(PoisonError::into_inner).insert(item.id)
+    }
+
     fn count(&self, status: &str) {
-        self.0.refunds.with_label_values(&["wechat", status]).inc();
+        self.metrics.refunds.with_label_values(&["wechat", status]).inc();
     }
 }
 
@@ -260,32 +274,42 @@ impl RefundObserver for RefundCounter {
                     item = %item.id, order = %item.order, amount = %item.amount,
                     "a refund left us and cannot reach the payer: see to it in WeChat Pay's merchant platform"
                 );
-                self.0.alarm("refund_abnormal");
+                self.metrics.alarm("refund_abnormal");
             }
-            RefundItemState::Wait => {
+            RefundItemState::Wait if self.is_short_anew(item) => {
                 tracing::error!(
                     item = %item.id, order = %item.order, amount = %item.amount,
                     "the merchant's balance does not cover a refund: top it up in WeChat Pay's merchant platform"
                 );
-                self.0.alarm("refund_not_enough");
+                self.metrics.alarm("refund_not_enough");
+            }
+            RefundItemState::Refused | RefundItemState::Closed if item.payment.is_some() => {
+                tracing::error!(
+                    item = %item.id, order = %item.order, amount = %item.amount, why = item.detail,
+                    "a payment that was put aside did not go back: it waits for a decision again"
+                );
+                self.metrics.alarm("void_refused");
             }
             _ => {}
+        }
+        if item.state.is_end() {
+            self.short.lock().unwrap_or_else(PoisonError::into_inner).remove(&item.id);
         }
     }
 
     fn misconfigured(&self, item: &RefundItem, error: &ChannelError) {
         tracing::error!(item = %item.id, order = %item.order, %error, "refunds cannot be asked for as this is set up");
-        self.0.alarm("refund_misconfigured");
+        self.metrics.alarm("refund_misconfigured");
     }
 
     fn open(&self, items: &[RefundItem], now: Timestamp) {
         for state in OPEN {
             let standing = items.iter().filter(|item| item.state == *state).count();
-            let gauge = self.0.refunds_pending.with_label_values(&[state.as_str()]);
+            let gauge = self.metrics.refunds_pending.with_label_values(&[state.as_str()]);
             gauge.set(i64::try_from(standing).unwrap_or(i64::MAX));
         }
         let oldest = items.iter().map(|item| now.since(item.created_at).as_secs()).max().unwrap_or(0);
-        self.0.refund_oldest.set(i64::try_from(oldest).unwrap_or(i64::MAX));
+        self.metrics.refund_oldest.set(i64::try_from(oldest).unwrap_or(i64::MAX));
     }
 }
 

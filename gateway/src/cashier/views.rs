@@ -289,7 +289,8 @@ pub(super) fn refund(batch: &RefundBatch, items: &[RefundItem]) -> Value {
                 "amount": item.amount.to_string(),
                 "currency": "CNY",
                 "status": item.state.public(),
-                "detail": item.detail,
+                // What keeps it back is the merchant's business.
+                "detail": item.detail.as_ref().filter(|_| !item.state.is_in_flight()),
                 "created_at": time(item.created_at),
                 "ended_at": item.ended_at.map(time),
             })
@@ -310,6 +311,9 @@ pub(super) fn refund(batch: &RefundBatch, items: &[RefundItem]) -> Value {
 /// The same, with what is only for us: whose, who asked, why, and who agreed.
 pub(crate) fn refund_for_operators(batch: &RefundBatch, items: &[RefundItem]) -> Value {
     let mut shown = refund(batch, items);
+    for (place, item) in items.iter().enumerate() {
+        shown["items"][place]["detail"] = json!(item.detail);
+    }
     shown["account"] = batch.account.to_string().into();
     shown["asked_by"] = json!(batch.by.as_ref().map(|by| &by.id));
     shown["why"] = json!(batch.why);
@@ -360,7 +364,10 @@ pub(crate) fn refund_preview(account: AccountId, preview: &RefundPreview, approv
 fn batch_status(batch: &RefundBatch, items: &[RefundItem]) -> &'static str {
     match batch.state {
         RefundBatchState::Done => "success",
-        RefundBatchState::Partial => "partial",
+        RefundBatchState::Partial if items.iter().any(|item| item.state == RefundItemState::Success) => {
+            "partial"
+        }
+        RefundBatchState::Partial => "failed",
         RefundBatchState::Cancelled => "cancelled",
         RefundBatchState::Waiting => "waiting",
         RefundBatchState::Reserved | RefundBatchState::Running => {

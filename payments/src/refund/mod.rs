@@ -127,7 +127,7 @@ impl Refunds {
             tracing::warn!(item = %item.id, said = %news, "a notice about a refund that is not known to be sent");
             return Ok(self.report(&item, RefundNews::Unclear, None, None, Some(event)).await?);
         }
-        Ok(self.report(&item, news, report.refund_id.clone(), None, Some(event)).await?)
+        Ok(self.report(&item, news, report.refund_id.clone(), evidence(news, report), Some(event)).await?)
     }
 
     /// Takes in what WeChat Pay says of a refund when it is asked; `event` is the id of the notice that made us ask.
@@ -143,8 +143,7 @@ impl Refunds {
         if is_news_to_us(&item) {
             item = self.report(&item, RefundNews::Unclear, None, None, None).await?;
         }
-        let evidence = report.request_id.as_ref().map(|id| format!("Request-ID {id}"));
-        Ok(self.report(&item, news, report.refund_id.clone(), evidence, event).await?)
+        Ok(self.report(&item, news, report.refund_id.clone(), evidence(news, report), event).await?)
     }
 
     /// The item that a report is about, and what it says of it, if it agrees with what was sent.
@@ -245,6 +244,14 @@ impl Refunds {
             Reply::Item(item) => Ok(*item),
             _ => Ok(item.clone()),
         }
+    }
+}
+
+/// What is remembered of it beside the state.
+fn evidence(news: RefundNews, report: &RefundReport) -> Option<String> {
+    match news {
+        RefundNews::Closed => Some("WeChat Pay closed the refund: nothing went back".to_owned()),
+        _ => report.request_id.as_ref().map(|id| format!("Request-ID {id}")),
     }
 }
 

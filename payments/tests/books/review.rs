@@ -76,6 +76,60 @@ fn what_was_paid_instead_is_credited_when_two_people_say_so() {
 }
 
 #[test]
+fn what_wechat_pay_answers_when_it_is_asked_is_what_is_put_aside() {
+    let mut books = Books::new();
+    let order = books.order(1_000, OrderKind::Wallet);
+    let news = |books: &Books, amount, from| {
+        let mut news = books.paid_otherwise(order, amount, "T");
+        if let Body::OrderPaid { source, .. } = &mut news {
+            *source = from;
+        }
+        news
+    };
+    let heard = [
+        (1, CreditSource::Notify, 1),
+        (1_000, CreditSource::Query, 1_000),
+        (2, CreditSource::Notify, 1_000),
+        (700, CreditSource::Bill, 700),
+        (900, CreditSource::Query, 900),
+    ];
+    for (place, (said, source, aside)) in heard.into_iter().enumerate() {
+        let step = books.step(news(&books, said, source));
+        let expected = if place == 0 { OrderStep::Quarantined } else { OrderStep::StillQuarantined };
+        assert_eq!(step, expected, "a person is called once: {said} by {source:?}");
+        assert_eq!(books.suspense(), NanoCny::from(fen(aside)).get(), "{said} by {source:?}");
+        assert_eq!(books.store.rows().suspense("T").unwrap().amount, fen(aside));
+    }
+    let steps = &books.store.rows().order(order).unwrap().timeline;
+    let reasons: Vec<_> = steps.iter().filter(|step| step.event == "review").collect();
+    assert_eq!(reasons.len(), 1, "why a person was asked stays what it was: {steps:?}");
+    let body = books.resolving(order, Some("T"), Verdict::Void);
+    let Ok(Reply::Refund { batch, .. }) = books.by_two("r", body) else { panic!() };
+    assert_eq!(batch.amount, fen(900));
+    // What is decided is not corrected any more.
+    books.step(news(&books, 1_000, CreditSource::Query));
+    assert_eq!(books.suspense(), NanoCny::from(fen(900)).get());
+}
+
+#[test]
+fn a_payment_in_another_currency_calls_a_person_once() {
+    let mut books = Books::new();
+    let order = books.order(1_000, OrderKind::Wallet);
+    let mut foreign = books.paid_otherwise(order, 1_000, "T");
+    if let Body::OrderPaid { currency, .. } = &mut foreign {
+        *currency = Some("USD".to_owned());
+    }
+    assert_eq!(books.step(foreign.clone()), OrderStep::Quarantined);
+    assert_eq!(books.suspense(), 0, "dollars cannot be booked as yuan");
+    assert_eq!(books.step(foreign), OrderStep::StillQuarantined);
+    let proper = books.paid_otherwise(order, 1_000, "T");
+    assert_eq!(books.step(proper), OrderStep::StillQuarantined);
+    assert_eq!(books.suspense(), NanoCny::from(fen(1_000)).get());
+    let other = books.paid_otherwise(order, 1_000, "U");
+    assert_eq!(books.step(other), OrderStep::Quarantined, "another payment is another matter");
+}
+
+#[test]
 fn tokens_are_credited_for_what_was_paid_and_a_package_only_for_its_price() {
     let mut books = Books::new();
     let order = books.order(5_000, token_kind(1_000_000, 50_000));

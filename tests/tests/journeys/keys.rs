@@ -238,8 +238,11 @@ async fn the_doctor_finds_each_mistake_and_asks_wechat_pay() {
     let (code, said) = doctor(&with("api_v2_key", "file:wrong.txt"), &["--live"]);
     assert!(code == 6 && said.contains("API v2: settings are wrong"), "{code} {said}");
     let base_url = right.lines().find(|line| line.ends_with("/wechat\"")).expect("an address");
+    // The simulator's WeChat Pay stands below `/wechat` and at the root, as the real one does.
     let bare = right.replace(base_url, &base_url.replace("/wechat", ""));
-    let (code, said) = doctor(&bare, &["--live"]);
+    assert_eq!(doctor(&bare, &["--live"]).0, 0);
+    let astray = right.replace(base_url, &base_url.replace("/wechat", "/nothing"));
+    let (code, said) = doctor(&astray, &["--live"]);
     assert!(code == 6 && said.contains("base_url: nothing stands at"), "{code} {said}");
     let nowhere = right.replace(base_url, "base_url = \"http://127.0.0.1:1/wechat\"");
     let (code, said) = doctor(&nowhere, &["--live"]);

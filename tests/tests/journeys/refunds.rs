@@ -88,7 +88,8 @@ async fn a_refund_that_wechat_closes_puts_the_money_back() {
         (refund["items"][0]["status"] == "closed").then_some(refund)
     })
     .await;
-    assert_ne!(closed["status"], "success", "{closed:#}");
+    assert_eq!(closed["status"], "failed", "{closed:#}");
+    assert!(text(&closed["items"][0], "detail").contains("nothing went back"), "{closed:#}");
     assert_eq!(world.credits().await["balance"], "10.50");
     assert_eq!(world.order(&order).await["status"], "paid");
     world.books_balance().await;

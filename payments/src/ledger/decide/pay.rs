@@ -4,9 +4,12 @@ use units::{Fen, NanoCny};
 
 use super::{Draft, OrderStep, Posting, Refusal, Reply, check::text};
 use crate::ledger::{
-    Asset, Body, Book, EntryKind, Notice, NoticeResult, Order, OrderState, RowOp, StrangeNotice,
-    SuspensePayment, SuspenseState,
+    Asset, Body, Book, CreditSource, EntryKind, Notice, NoticeResult, Order, OrderState, RowOp,
+    StrangeNotice, SuspensePayment, SuspenseState, TimelineEvent,
 };
+
+/// The event of an order that waits for a person already, and of whose payment something else is said.
+const REVIEW_AGAIN: &str = "review_again";
 
 impl Draft<'_> {
     /// WeChat Pay says "paid": credits once, or puts the payment aside for a person if anything differs from what was
@@ -66,7 +69,9 @@ impl Draft<'_> {
 
     /// What differs between the news and what was stored, in words; `None` if all agrees.
     fn difference(&self, order: &Order) -> Option<String> {
-        let Body::OrderPaid { account, asset, total, currency, mchid, appid, .. } = &self.command.body else {
+        let Body::OrderPaid { account, asset, total, currency, mchid, appid, transaction_id, .. } =
+            &self.command.body
+        else {
             return None;
         };
         let currency = currency.as_deref().unwrap_or("CNY");
@@ -78,7 +83,8 @@ impl Draft<'_> {
             (*mchid == order.mchid, format!("merchant {mchid}, ordered at {}", order.mchid)),
             (*appid == order.appid, format!("app {appid}, ordered at {}", order.appid)),
             (*total == order.amount, format!("amount {total} yuan, ordered {} yuan", order.amount)),
-            (currency == "CNY", format!("currency {currency}, ordered CNY")),
+            // It cannot be booked, so that only these words say which payment it is.
+            (currency == "CNY", format!("currency {currency}, ordered CNY (payment {transaction_id})")),
         ];
         checks.into_iter().find(|(agrees, _)| !agrees).map(|(_, words)| words)
     }
@@ -90,12 +96,13 @@ impl Draft<'_> {
         let Body::OrderPaid { transaction_id, .. } = &self.command.body else {
             return Err(Refusal::NotPositive);
         };
-        let aside = self.rows.suspense(transaction_id).is_some_and(|aside| aside.order == order.id);
+        let told = |step: &&TimelineEvent| matches!(step.event.as_str(), "review" | REVIEW_AGAIN);
+        let named = format!("payment {transaction_id}");
+        let names = |detail: &String| detail.contains(&named);
+        let aside = self.rows.suspense(transaction_id).is_some_and(|aside| aside.order == order.id)
+            || order.timeline.iter().filter(told).any(|step| step.detail.as_ref().is_some_and(names));
         self.suspend(&order, difference);
-        let known = order
-            .timeline
-            .iter()
-            .any(|step| step.event == "review" && step.detail.as_deref() == Some(difference));
+        let known = order.timeline.iter().filter(told).any(|step| step.detail.as_deref() == Some(difference));
         if !known {
             if matches!(order.state, OrderState::Created | OrderState::Pending | OrderState::Closed) {
                 order.state = OrderState::Review;
@@ -104,7 +111,9 @@ impl Draft<'_> {
                 Body::OrderPaid { source, .. } => source.as_str(),
                 _ => "system",
             };
-            self.note(&mut order, "review", source, Some(difference));
+            // Why a person was asked stays what it was.
+            let event = if aside { REVIEW_AGAIN } else { "review" };
+            self.note(&mut order, event, source, Some(difference));
             order = self.put_order(order);
         }
         self.file_notice(&order, NoticeResult::Rejected, Some(difference));
@@ -115,27 +124,27 @@ impl Draft<'_> {
     /// Books the payment in suspense, once. An amount that is missing or not in yuan cannot be booked, and one that is
     /// credited to an order already was.
     fn suspend(&mut self, order: &Order, difference: &str) {
-        let Body::OrderPaid { transaction_id, total, currency, payer, success_time, .. } = &self.command.body
+        let Body::OrderPaid { transaction_id, total, currency, payer, success_time, source, .. } =
+            &self.command.body
         else {
             return;
         };
         let foreign = currency.as_deref().is_some_and(|currency| currency != "CNY");
-        let booked = self.rows.transactions.contains_key(transaction_id)
-            || self.rows.suspense(transaction_id).is_some();
-        if foreign || booked || *total == Fen::ZERO {
+        if foreign || *total == Fen::ZERO || self.rows.transactions.contains_key(transaction_id) {
             return;
         }
-        self.post(Posting {
-            kind: EntryKind::Suspense,
-            debit: Book::WechatClearing,
-            credit: Book::Suspense,
-            asset: &Asset::Cny,
-            amount: NanoCny::from(*total).get(),
-            account: None,
-            lot: None,
-            hold: None,
-            order: Some(order.id),
-        });
+        if let Some(aside) = self.rows.suspense(transaction_id).cloned() {
+            // What WeChat Pay answers to our own question counts for more than what somebody sent.
+            let asked = matches!(source, CreditSource::Query | CreditSource::Bill);
+            if asked && aside.order == order.id && aside.state == SuspenseState::Open {
+                self.move_suspense(order, NanoCny::from(*total).get() - NanoCny::from(aside.amount).get());
+                if aside.amount != *total {
+                    self.ops.push(RowOp::Suspense(SuspensePayment { amount: *total, ..aside }));
+                }
+            }
+            return;
+        }
+        self.move_suspense(order, NanoCny::from(*total).get());
         self.ops.push(RowOp::Suspense(SuspensePayment {
             transaction_id: transaction_id.clone(),
             order: order.id,
@@ -146,6 +155,26 @@ impl Draft<'_> {
             state: SuspenseState::Open,
             created_at: self.command.at,
         }));
+    }
+
+    /// So much more waits for a person, in nano-yuan; less where it is negative.
+    fn move_suspense(&mut self, order: &Order, more: i64) {
+        let (debit, credit) = match more {
+            0 => return,
+            1.. => (Book::WechatClearing, Book::Suspense),
+            _ => (Book::Suspense, Book::WechatClearing),
+        };
+        self.post(Posting {
+            kind: EntryKind::Suspense,
+            debit,
+            credit,
+            asset: &Asset::Cny,
+            amount: more.abs(),
+            account: None,
+            lot: None,
+            hold: None,
+            order: Some(order.id),
+        });
     }
 
     /// Remembers a genuine notification that is about nothing of ours, once.

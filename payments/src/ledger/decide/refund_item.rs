@@ -131,7 +131,8 @@ impl Draft<'_> {
         let item = RefundItem {
             state: next,
             refund_id: refund_id.clone().or_else(|| item.refund_id.clone()),
-            detail: detail.clone().or_else(|| item.detail.clone()),
+            // What kept it back before it was taken is over.
+            detail: detail.clone().or_else(|| item.detail.clone().filter(|_| !item.state.is_in_flight())),
             ended_at: next.is_end().then_some(self.command.at),
             ..item.clone()
         };

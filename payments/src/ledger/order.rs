@@ -107,14 +107,6 @@ words! {
 }
 
 impl OrderState {
-    /// The word that customers are shown.
-    pub const fn public(self) -> &'static str {
-        match self {
-            Self::Voided => Self::Refunded.as_str(),
-            other => other.as_str(),
-        }
-    }
-
     /// True where the payment was credited and not all of it went back.
     pub const fn is_paid(self) -> bool {
         matches!(self, Self::Paid | Self::PartiallyRefunded)
@@ -192,6 +184,24 @@ impl Order {
     /// The number WeChat Pay knows it by.
     pub fn out_trade_no(&self) -> String {
         self.id.bare()
+    }
+
+    /// The word that customers are shown.
+    pub fn public_state(&self) -> &'static str {
+        match self.state {
+            OrderState::Voided if self.went_back() > Fen::ZERO => OrderState::Refunded.as_str(),
+            state => state.as_str(),
+        }
+    }
+
+    /// What went back of what was paid. Of a void one it was never credited, and is not among what was refunded of it.
+    pub fn went_back(&self) -> Fen {
+        if self.state != OrderState::Voided {
+            return self.refunded;
+        }
+        let steps = self.timeline.iter().filter(|step| step.event == "refunded");
+        let amounts = steps.filter_map(|step| step.detail.as_deref()?.parse::<Fen>().ok());
+        amounts.fold(Fen::ZERO, |sum, amount| sum.plus(amount).unwrap_or(sum))
     }
 
     /// It can still be paid at `at`.

@@ -296,12 +296,10 @@ fn an_item_is_sent_from_the_queue_after_waiting_or_when_it_is_known_not_to_have_
 }
 
 #[test]
-fn customers_read_sent_where_the_answer_is_open_and_refunded_where_a_payment_was_void() {
+fn customers_read_sent_where_the_answer_is_open() {
     assert_eq!(RefundItemState::Unknown.public(), "sent");
     assert_eq!(RefundItemState::Wait.public(), "sent");
     assert_eq!(RefundItemState::Abnormal.public(), "abnormal");
-    assert_eq!(OrderState::Voided.public(), "refunded");
-    assert_eq!(OrderState::Review.public(), "review");
 }
 
 // ---- requests to refund ----

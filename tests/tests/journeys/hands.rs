@@ -139,6 +139,10 @@ async fn a_payment_that_differs_counts_or_goes_back_as_two_people_say() {
     for (name, order) in [(&strange, &orders[1]), (&id(&orders[2]), &orders[2])] {
         let voided = answered(resolve(name, "void", &SIGNED));
         assert!(voided["refund"].is_string(), "{voided:#}");
+        assert_eq!(
+            (&voided["order"]["status"], &voided["order"]["refunded"]),
+            (&json!("voided"), &json!("0.00"))
+        );
         let far = until("the payment went back", || async {
             world.advance(Duration::from_millis(500)).await;
             let far = world.far_order(order).await;
@@ -146,6 +150,8 @@ async fn a_payment_that_differs_counts_or_goes_back_as_two_people_say() {
         })
         .await;
         assert_eq!(far["refunds"][0]["refund"], 1_000, "all of it: {far:#}");
+        let back = world.order_until(order, "refunded").await;
+        assert_eq!(back["refunded"], "10.00", "{back:#}");
     }
     until("nothing waits any more", || async {
         let waiting = answered(look(&world, &["orders", "review", "list"]));

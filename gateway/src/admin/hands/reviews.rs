@@ -39,7 +39,7 @@ fn row(id: OrderId, order: Option<&Order>, payment: Option<&SuspensePayment>) ->
     json!({
         "order": id.to_string(),
         "account": order.map(|order| order.account.to_string()),
-        "status": order.map(|order| order.state.public()),
+        "status": order.map(|order| order.public_state()),
         "ordered": order.map(|order| order.amount.to_string()),
         "payment": payment.map(|payment| payment.transaction_id.as_str()),
         "paid": payment.map(|payment| payment.amount.to_string()),
